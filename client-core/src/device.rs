@@ -1,0 +1,384 @@
+//! What a screen calls: who this device is, what it holds, how safe that is.
+//!
+//! Capturing answers is in `device/capture.rs`, absorbing a sync in `device/sync.rs`.
+
+mod capture;
+mod summary;
+mod sync;
+
+pub use capture::Edit;
+
+use crate::{
+    error::Error,
+    host::Host,
+    store::{RecordRow, Store, Tx},
+};
+use questionnaire::Questionnaire;
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+use sync_protocol::{
+    Change, HouseholdId, Limits, Record, RecordId, ReplicaId,
+    chain::SecretKey,
+    wire::{Enrol, Enrolled, Scope},
+};
+use uuid::Uuid;
+
+/// Keys of the `meta` table.
+mod meta {
+    pub(super) const REPLICA: &str = "replica";
+    pub(super) const SECRET: &str = "secret";
+    pub(super) const ACKED: &str = "acked_through";
+    pub(super) const SAFE: &str = "safe_through";
+    pub(super) const EPOCH: &str = "epoch";
+    pub(super) const SCOPE: &str = "scope";
+    pub(super) const ENROLLED: &str = "enrolled";
+    pub(super) const SERVER: &str = "server";
+    pub(super) const ADOPTION: &str = "adoption";
+}
+
+/// An enumerator's device: one database, one replica.
+#[derive(Debug)]
+pub struct Device<H> {
+    store: Store,
+    host: H,
+    questionnaires: BTreeMap<String, Arc<Questionnaire>>,
+}
+
+/// How many changes and interviews are saved, sent and safe.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Status {
+    /// The device's replica.
+    pub replica: ReplicaId,
+    /// The enumerator, once enrolled.
+    pub enumerator: Option<String>,
+    /// Changes authored on this device.
+    pub saved: u64,
+    /// Of these, changes that the server has not acked.
+    pub unsent: u64,
+    /// The last seq that the server has acked.
+    pub acked_through: u64,
+    /// The last seq that is in a verified backup of the server.
+    pub safe_through: u64,
+    /// Interviews with answers from this device.
+    pub interviews: u64,
+    /// Of these, interviews whose every change is durable on the server.
+    pub interviews_on_server: u64,
+    /// Of these, interviews whose every change is in a verified backup, too.
+    pub interviews_backed_up: u64,
+    /// Records with a conflict.
+    pub conflicts: u64,
+    /// Own changes that the server keeps without applying them.
+    pub quarantined: u64,
+}
+
+/// One line of a list of records.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RecordSummary {
+    /// The record.
+    pub id: RecordId,
+    /// Its household.
+    pub household: HouseholdId,
+    /// The round, for an interview.
+    pub round: Option<String>,
+    /// The questionnaire that it was last filled with.
+    pub questionnaire: String,
+    /// The household's area.
+    pub area: Option<String>,
+    /// What people call it: the head of the household.
+    pub title: String,
+    /// The enumerator finished the interview.
+    pub finished: bool,
+    /// Answers with distinct siblings.
+    pub conflicts: u32,
+    /// Answers given.
+    pub answers: u32,
+}
+
+impl From<RecordRow> for RecordSummary {
+    fn from(row: RecordRow) -> Self {
+        Self {
+            id: row.id,
+            household: HouseholdId(row.household),
+            round: row.round,
+            questionnaire: row.form,
+            area: row.area,
+            title: row.title,
+            finished: row.finished,
+            conflicts: row.conflicts,
+            answers: row.answers,
+        }
+    }
+}
+
+impl<H: Host> Device<H> {
+    /// Opens the device's database, or makes it with a new replica and key.
+    ///
+    /// # Errors
+    /// [`Error::SetAside`] if the file is no readable database: it is kept under another name, and the next
+    /// call makes a new one. [`Error::NewerSchema`] if a newer program wrote it.
+    pub fn open(path: &Path, mut host: H) -> Result<Self, Error> {
+        let mut store = Store::open(path)?;
+        store.write(|tx| {
+            if tx.meta(meta::REPLICA)?.is_none() {
+                set_identity(tx, &mut host)?;
+            }
+            Ok(())
+        })?;
+        Ok(Self {
+            store,
+            host,
+            questionnaires: BTreeMap::new(),
+        })
+    }
+
+    /// The host, to set its clock in tests.
+    pub fn host(&mut self) -> &mut H {
+        &mut self.host
+    }
+
+    /// What the device sends to be enrolled.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn enrolment(&mut self, code: &str, name: &str) -> Result<Enrol, Error> {
+        self.store.read(|tx| {
+            let (replica, key) = identity(tx)?;
+            Ok(Enrol {
+                code: code.into(),
+                replica,
+                key: key.public(),
+                name: name.into(),
+            })
+        })
+    }
+
+    /// Takes over what the server answered to the enrolment.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn enrolled(&mut self, server: &str, answer: &Enrolled) -> Result<(), Error> {
+        self.store.write(|tx| {
+            tx.set_meta(meta::SERVER, server.trim_end_matches('/'))?;
+            tx.set_meta(meta::ENROLLED, &to_json(answer)?)
+        })
+    }
+
+    /// The server's address and this device's token there.
+    ///
+    /// # Errors
+    /// [`Error::NotEnrolled`] before the enrolment.
+    pub fn server(&mut self) -> Result<(String, String), Error> {
+        self.store.read(|tx| {
+            let server = tx.meta(meta::SERVER)?.ok_or(Error::NotEnrolled)?;
+            Ok((server, enrolled(tx)?.token))
+        })
+    }
+
+    /// What the device works with: areas, assignments, questionnaires; none before the first sync.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn scope(&mut self) -> Result<Option<Scope>, Error> {
+        self.store.read(scope)
+    }
+
+    /// How many changes and interviews are saved, sent and safe: from this database alone.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn status(&mut self) -> Result<Status, Error> {
+        self.store.read(|tx| {
+            let (replica, _) = identity(tx)?;
+            let (last, _) = tx.head(replica)?;
+            let acked_through = number(tx, meta::ACKED)?;
+            let safe_through = number(tx, meta::SAFE)?;
+            let (interviews, on_server, backed_up) =
+                tx.interview_receipts(replica, acked_through, safe_through)?;
+            Ok(Status {
+                replica,
+                enumerator: tx
+                    .meta(meta::ENROLLED)?
+                    .map(|_| enrolled(tx))
+                    .transpose()?
+                    .map(|e| e.enumerator),
+                saved: tx.saved()?,
+                unsent: last.saturating_sub(acked_through),
+                acked_through,
+                safe_through,
+                interviews,
+                interviews_on_server: on_server,
+                interviews_backed_up: backed_up,
+                conflicts: u64::try_from(tx.conflicted()?.len()).unwrap_or(u64::MAX),
+                quarantined: tx.quarantined()?,
+            })
+        })
+    }
+
+    /// The households on this device, by area and name.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn households(&mut self) -> Result<Vec<RecordSummary>, Error> {
+        self.store
+            .read(|tx| Ok(tx.records(false)?.into_iter().map(Into::into).collect()))
+    }
+
+    /// The interviews on this device, by area and household.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn interviews(&mut self) -> Result<Vec<RecordSummary>, Error> {
+        self.store
+            .read(|tx| Ok(tx.records(true)?.into_iter().map(Into::into).collect()))
+    }
+
+    /// The records with conflicts.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn conflicts(&mut self) -> Result<Vec<RecordSummary>, Error> {
+        self.store
+            .read(|tx| Ok(tx.conflicted()?.into_iter().map(Into::into).collect()))
+    }
+
+    /// One line about a record.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRecord`] if it is not on this device.
+    pub fn summary(&mut self, id: RecordId) -> Result<RecordSummary, Error> {
+        self.store.read(|tx| {
+            Ok(tx
+                .record(id)?
+                .ok_or_else(|| Error::UnknownRecord(id.to_string()))?
+                .into())
+        })
+    }
+
+    /// One record, merged from all its changes on this device.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRecord`] if it is not on this device.
+    pub fn record(&mut self, id: RecordId) -> Result<Record, Error> {
+        let record = self.store.read(|tx| merged(tx, id))?;
+        if record.subject().is_none() {
+            return Err(Error::UnknownRecord(id.to_string()));
+        }
+        Ok(record)
+    }
+
+    /// A questionnaire by `id@version`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownQuestionnaire`] if it is not on this device.
+    pub fn questionnaire(&mut self, reference: &str) -> Result<Arc<Questionnaire>, Error> {
+        if let Some(known) = self.questionnaires.get(reference) {
+            return Ok(known.clone());
+        }
+        let json = self.store.read(|tx| tx.questionnaire(reference))?;
+        let json = json.ok_or_else(|| Error::UnknownQuestionnaire(reference.into()))?;
+        let read: Arc<Questionnaire> = Arc::new(from_json(&json)?);
+        self.questionnaires.insert(reference.into(), read.clone());
+        Ok(read)
+    }
+
+    /// Stores a questionnaire that the server gave out.
+    ///
+    /// # Errors
+    /// If it cannot be read, or the database fails.
+    pub fn store_questionnaire(&mut self, json: &str) -> Result<(), Error> {
+        let read: Questionnaire = from_json(json)?;
+        let reference = format!("{}@{}", read.id, read.version);
+        self.store
+            .write(|tx| tx.put_questionnaire(&reference, json))?;
+        self.questionnaires.insert(reference, Arc::new(read));
+        Ok(())
+    }
+
+    /// The questionnaires in use that the device does not have yet.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn missing_questionnaires(&mut self) -> Result<Vec<String>, Error> {
+        self.store.read(|tx| {
+            let mut missing = Vec::new();
+            for reference in scope(tx)?
+                .map(|scope| scope.questionnaires)
+                .unwrap_or_default()
+            {
+                if tx.questionnaire(&reference)?.is_none() {
+                    missing.push(reference);
+                }
+            }
+            Ok(missing)
+        })
+    }
+}
+
+/// Merges a record from all its changes.
+fn merged(tx: &Tx<'_>, id: RecordId) -> Result<Record, Error> {
+    let mut record = Record::new();
+    for stored in tx.changes_of(id)? {
+        let change = Change::from_bytes(stored.dot, &stored.bytes, &unlimited());
+        let change = change.map_err(|problem| Error::Corrupt(problem.to_string()))?;
+        record.apply(change, stored.stamp);
+    }
+    Ok(record)
+}
+
+/// What was accepted once is read back whatever the limits are today.
+fn unlimited() -> Limits {
+    Limits {
+        change: usize::MAX,
+        text: usize::MAX,
+        depth: 128,
+        ..Limits::default()
+    }
+}
+
+fn identity(tx: &Tx<'_>) -> Result<(ReplicaId, SecretKey), Error> {
+    let replica = tx.meta(meta::REPLICA)?.unwrap_or_default().parse()?;
+    let secret: sync_protocol::Hash = tx.meta(meta::SECRET)?.unwrap_or_default().parse()?;
+    Ok((replica, SecretKey::from_seed(secret.0)))
+}
+
+/// Gives the device a new replica and key.
+fn set_identity<H: Host>(tx: &Tx<'_>, host: &mut H) -> Result<(ReplicaId, SecretKey), Error> {
+    let replica = ReplicaId(random_uuid(host));
+    let mut seed = [0; 32];
+    host.random(&mut seed);
+    tx.set_meta(meta::REPLICA, &replica.to_string())?;
+    tx.set_meta(meta::SECRET, &sync_protocol::Hash(seed).to_string())?;
+    tx.set_meta(meta::ACKED, "0")?;
+    tx.set_meta(meta::SAFE, "0")?;
+    Ok((replica, SecretKey::from_seed(seed)))
+}
+
+fn random_uuid<H: Host>(host: &mut H) -> Uuid {
+    let mut bytes = [0; 16];
+    host.random(&mut bytes);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
+}
+
+fn enrolled(tx: &Tx<'_>) -> Result<Enrolled, Error> {
+    from_json(&tx.meta(meta::ENROLLED)?.ok_or(Error::NotEnrolled)?)
+}
+
+fn scope(tx: &Tx<'_>) -> Result<Option<Scope>, Error> {
+    tx.meta(meta::SCOPE)?
+        .map(|json| from_json(&json))
+        .transpose()
+}
+
+fn number(tx: &Tx<'_>, key: &str) -> Result<u64, Error> {
+    Ok(tx
+        .meta(key)?
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0))
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::Corrupt(error.to_string()))
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, Error> {
+    serde_json::from_str(json).map_err(|error| Error::Corrupt(error.to_string()))
+}

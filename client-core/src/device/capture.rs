@@ -1,0 +1,349 @@
+//! Capturing answers: one save is one change, durable when the call returns.
+
+use super::{Device, enrolled, identity, merged, meta, random_uuid, summary, unlimited};
+use crate::{error::Error, host::Host, store::Tx};
+use sync_protocol::{
+    Change, Dot, HouseholdId, Op, Path, Place, QuestionnaireRef, Record, RecordId, Subject, Value,
+    chain::{digest, link},
+    ids::{BadName, FIRST_INTERVIEW},
+    problem::Code,
+    record::Standing,
+};
+
+/// One thing that the enumerator did on a screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// Answers a question; only the value that was displayed is replaced.
+    Set(Path, Value),
+    /// Answers a question on a screen that displayed every sibling: resolves the conflict.
+    Resolve(Path, Value),
+    /// Makes a roster row (see [`Device::new_row`]), after the rows that are there.
+    AddRow(Place),
+    /// Removes a roster row.
+    RemoveRow(Place),
+    /// Adds a remark.
+    Note(String),
+    /// Finishes the interview; questions marked `tenun::household` update the household record.
+    Finish,
+    /// Voids the record.
+    Void {
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+impl Edit {
+    /// Answers the question at a path such as `floor` or `member/k3j9/m_age`.
+    ///
+    /// # Errors
+    /// If the path is not one.
+    pub fn set(path: &str, value: Value) -> Result<Self, BadName> {
+        Ok(Self::Set(path.parse()?, value))
+    }
+}
+
+impl<H: Host> Device<H> {
+    /// Registers a household that is not on the device yet, with what is known of it.
+    ///
+    /// # Errors
+    /// If a field is no name, or the database fails.
+    pub fn register_household(
+        &mut self,
+        author: &str,
+        fields: &[(&str, Value)],
+    ) -> Result<HouseholdId, Error> {
+        let household = HouseholdId(random_uuid(&mut self.host));
+        self.register(household, author, fields)?;
+        Ok(household)
+    }
+
+    /// Registers a household under an id that was given out before.
+    ///
+    /// # Errors
+    /// If a field is no name, or the database fails.
+    pub fn register(
+        &mut self,
+        household: HouseholdId,
+        author: &str,
+        fields: &[(&str, Value)],
+    ) -> Result<(), Error> {
+        let mut edits = Vec::new();
+        for (name, value) in fields {
+            edits.push(Edit::set(name, value.clone())?);
+        }
+        let subject = Subject::Household(household);
+        let questionnaire = QuestionnaireRef::household_register();
+        self.author(subject, questionnaire, author, &edits, true)?;
+        Ok(())
+    }
+
+    /// Starts the interview of a household in a round, or finds the one that is there.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn start_interview(
+        &mut self,
+        household: HouseholdId,
+        round: &str,
+        questionnaire: &QuestionnaireRef,
+        author: &str,
+    ) -> Result<RecordId, Error> {
+        let subject = Subject::Interview {
+            household,
+            round: round.into(),
+            purpose: FIRST_INTERVIEW.into(),
+        };
+        let record = subject.record(&questionnaire.id);
+        if self.store.read(|tx| tx.record(record))?.is_none() {
+            self.author(subject, questionnaire.clone(), author, &[], true)?;
+        }
+        Ok(record)
+    }
+
+    /// Names a new roster row of a repeat in a place; [`Edit::AddRow`] makes it.
+    ///
+    /// # Errors
+    /// If the repeat's name is not one.
+    pub fn new_row(&mut self, outer: &Place, repeat: &str) -> Result<Place, Error> {
+        const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+        let mut bytes = [0; 8];
+        self.host.random(&mut bytes);
+        let id: String = bytes
+            .iter()
+            .filter_map(|byte| LETTERS.get(usize::from(*byte) % LETTERS.len()))
+            .map(|letter| char::from(*letter))
+            .collect();
+        Ok(outer.row(repeat, &id)?)
+    }
+
+    /// Saves what was done on one screen as one change; durable when the call returns.
+    ///
+    /// Gives the change's seq, or none where nothing was different from what the record shows.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRecord`], [`Error::TooLarge`], or if the database fails; nothing is saved then.
+    pub fn save(
+        &mut self,
+        record: RecordId,
+        author: &str,
+        edits: &[Edit],
+    ) -> Result<Option<u64>, Error> {
+        let row = self.store.read(|tx| tx.record(record))?;
+        let row = row.ok_or_else(|| Error::UnknownRecord(record.to_string()))?;
+        let household = HouseholdId(row.household);
+        let subject = match (row.round, row.purpose) {
+            (Some(round), Some(purpose)) => Subject::Interview {
+                household,
+                round,
+                purpose,
+            },
+            (None | Some(_), _) => Subject::Household(household),
+        };
+        let questionnaire: QuestionnaireRef = row.form.parse()?;
+        let seq = self.author(subject, questionnaire.clone(), author, edits, false)?;
+        if edits.contains(&Edit::Finish) {
+            self.update_household(record, household, &questionnaire, author)?;
+        }
+        Ok(seq)
+    }
+
+    /// The enumerator's code, for saves.
+    ///
+    /// # Errors
+    /// [`Error::NotEnrolled`] before the enrolment.
+    pub fn enumerator(&mut self) -> Result<String, Error> {
+        self.store.read(|tx| Ok(enrolled(tx)?.enumerator))
+    }
+
+    /// Carries answers marked `tenun::household` over to the household record.
+    fn update_household(
+        &mut self,
+        interview: RecordId,
+        household: HouseholdId,
+        questionnaire: &QuestionnaireRef,
+        author: &str,
+    ) -> Result<(), Error> {
+        let Ok(questionnaire) = self.questionnaire(&questionnaire.to_string()) else {
+            return Ok(());
+        };
+        let record = self.record(interview)?;
+        let mut edits = Vec::new();
+        for (repeats, question) in questionnaire.questions() {
+            let Some(field) = &question.updates_household else {
+                continue;
+            };
+            if !repeats.is_empty() {
+                continue;
+            }
+            let answer = record.answer(&Path::new(Place::record(), question.key.as_str())?);
+            if let Some(value) =
+                answer.and_then(|answer| answer.siblings.first().map(|s| s.value.clone()))
+            {
+                edits.push(Edit::Set(
+                    Path::new(Place::record(), field.as_str())?,
+                    value,
+                ));
+            }
+        }
+        if !edits.is_empty() {
+            let register = QuestionnaireRef::household_register();
+            self.author(
+                Subject::Household(household),
+                register,
+                author,
+                &edits,
+                false,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn author(
+        &mut self,
+        subject: Subject,
+        questionnaire: QuestionnaireRef,
+        author: &str,
+        edits: &[Edit],
+        even_if_empty: bool,
+    ) -> Result<Option<u64>, Error> {
+        // The questionnaires that the lists need are read before the transaction begins.
+        if self.questionnaire(&questionnaire.to_string()).is_err() {
+            self.questionnaires.remove(&questionnaire.to_string());
+        }
+        let wall_ms = self.host.now_ms();
+        let known = &self.questionnaires;
+        self.store.write(|tx| {
+            let id = subject.record(&questionnaire.id);
+            let record = merged(tx, id)?;
+            let (replica, _) = identity(tx)?;
+            let (last, previous) = tx.head(replica)?;
+            let dot = Dot {
+                replica,
+                seq: last.saturating_add(1),
+            };
+            let ops = ops(&record, edits)?;
+            if ops.is_empty() && !even_if_empty {
+                return Ok(None);
+            }
+            let author = author.to_owned();
+            let change = Change {
+                dot,
+                subject,
+                questionnaire,
+                author,
+                wall_ms,
+                ops,
+                instead_of: None,
+            };
+            let bytes = change.to_bytes();
+            check_limits(tx, &change, &bytes)?;
+            let hash = link(previous, replica, dot.seq, digest(&bytes));
+            tx.insert_change(dot, id, Some(hash), None, &bytes)?;
+            summary::refresh(tx, id, known)?;
+            Ok(Some(dot.seq))
+        })
+    }
+}
+
+/// Sizes are checked here, when the enumerator saves, not at night (DESIGN §5, rule 4).
+fn check_limits(tx: &Tx<'_>, change: &Change, bytes: &[u8]) -> Result<(), Error> {
+    let limits = match super::scope(tx)? {
+        Some(scope) => scope.limits,
+        None if tx.meta(meta::ENROLLED)?.is_some() => enrolled(tx)?.limits,
+        None => sync_protocol::Limits::default(),
+    };
+    match Change::from_bytes(change.dot, bytes, &limits) {
+        Ok(_) => Ok(()),
+        Err(problem) if matches!(problem.code, Code::ChangeTooLarge | Code::ValueTooLong) => {
+            Err(Error::TooLarge(problem))
+        }
+        Err(problem) => Err(Error::BadAnswer(problem.to_string())),
+    }
+}
+
+/// Turns what was done on a screen into operations with the preds that the screen displayed.
+fn ops(record: &Record, edits: &[Edit]) -> Result<Vec<Op>, Error> {
+    let mut ops: Vec<Op> = Vec::new();
+    let mut added = 0_i64;
+    for edit in edits {
+        match edit {
+            Edit::Set(path, value) | Edit::Resolve(path, value) => {
+                let answer = record.answer(path);
+                let resolves = matches!(edit, Edit::Resolve(..));
+                let unchanged = answer.as_ref().is_some_and(|answer| {
+                    answer
+                        .siblings
+                        .first()
+                        .is_some_and(|winner| winner.value.same_as(value))
+                        && (!resolves || answer.siblings.len() == 1)
+                });
+                ops.retain(|op| !matches!(op, Op::Set { path: earlier, .. } if earlier == path));
+                if !unchanged {
+                    let preds = answer.map(|answer| {
+                        if resolves {
+                            answer.all()
+                        } else {
+                            answer.displayed()
+                        }
+                    });
+                    ops.push(Op::Set {
+                        path: path.clone(),
+                        value: value.clone(),
+                        preds: preds.unwrap_or_default(),
+                    });
+                }
+            }
+            Edit::AddRow(row) => {
+                let (outer, repeat, _) = row
+                    .split()
+                    .ok_or_else(|| Error::BadAnswer("the record itself is no row".into()))?;
+                let last = record
+                    .rows(&outer, repeat)
+                    .last()
+                    .map_or(0, |row| row.order);
+                added += 1;
+                ops.push(Op::AddRow {
+                    row: row.clone(),
+                    order: last.saturating_add(added),
+                });
+            }
+            Edit::RemoveRow(row) => {
+                if !record.is_shown(row) {
+                    return Err(Error::BadAnswer(format!("there is no row {row}")));
+                }
+                ops.push(Op::RemoveRow {
+                    row: row.clone(),
+                    preds: record.touched(row),
+                });
+            }
+            Edit::Note(text) => ops.push(Op::Note { text: text.clone() }),
+            Edit::Finish => {
+                let path = Path::new(Place::record(), Path::FINISHED)?;
+                let answer = record.answer(&path);
+                if answer.is_none() {
+                    ops.push(Op::Set {
+                        path,
+                        value: Value::text("yes"),
+                        preds: Vec::new(),
+                    });
+                }
+            }
+            Edit::Void { reason } => {
+                if record.standing() != Standing::Void {
+                    let preds = record.changes().map(|(dot, _)| dot).collect();
+                    ops.push(Op::Void {
+                        reason: reason.clone(),
+                        preds,
+                    });
+                }
+            }
+        }
+    }
+    Ok(ops)
+}
+
+/// Re-reads own bytes whatever the limits are today.
+pub(super) fn reread(dot: Dot, bytes: &[u8]) -> Result<Change, Error> {
+    Change::from_bytes(dot, bytes, &unlimited())
+        .map_err(|problem| Error::Corrupt(problem.to_string()))
+}

@@ -1,0 +1,87 @@
+//! The derived line of each record in the lists.
+
+use super::merged;
+use crate::{
+    error::Error,
+    store::{RecordRow, Tx},
+};
+use questionnaire::Questionnaire;
+use std::{collections::BTreeMap, sync::Arc};
+use sync_protocol::{Path, Record, RecordId, Subject, record::Merge};
+
+/// Questionnaires by `id@version`.
+pub(super) type Known = BTreeMap<String, Arc<Questionnaire>>;
+
+/// Says how siblings of an answer come together.
+pub(super) fn merge_of(questionnaire: Option<&Questionnaire>, path: &Path) -> Merge {
+    questionnaire.map_or(Merge::Register, |questionnaire| {
+        questionnaire.merge_of(path)
+    })
+}
+
+/// Derives the record's line again; a household's name and area also stand on its interviews' lines.
+pub(super) fn refresh(tx: &Tx<'_>, id: RecordId, known: &Known) -> Result<(), Error> {
+    let record = merged(tx, id)?;
+    let Some(row) = summarise(tx, id, &record, known)? else {
+        return Ok(());
+    };
+    tx.put_record(&row)?;
+    if row.round.is_none() {
+        for mut interview in tx.interviews_of(row.household)? {
+            interview.area.clone_from(&row.area);
+            interview.title.clone_from(&row.title);
+            tx.put_record(&interview)?;
+        }
+    }
+    Ok(())
+}
+
+fn summarise(
+    tx: &Tx<'_>,
+    id: RecordId,
+    record: &Record,
+    known: &Known,
+) -> Result<Option<RecordRow>, Error> {
+    let Some(subject) = record.subject() else {
+        return Ok(None);
+    };
+    let text = |name: &str| {
+        let path = name.parse().ok()?;
+        Some(record.answer(&path)?.siblings.first()?.value.to_string())
+    };
+    let form = record
+        .changes()
+        .map(|(_, origin)| &origin.questionnaire)
+        .max();
+    let form = form.map(ToString::to_string).unwrap_or_default();
+    let questionnaire = known.get(&form).map(AsRef::as_ref);
+    let (mut conflicts, mut answers) = (0, 0);
+    for (path, answer) in record.answers() {
+        if path.is_reserved() || !record.is_shown(path.place()) {
+            continue;
+        }
+        answers += 1;
+        conflicts += u32::from(answer.is_conflict(merge_of(questionnaire, path)));
+    }
+    let household = RecordId(subject.household().0);
+    let (round, purpose, area, title) = match subject {
+        Subject::Household(_) => (None, None, text("area"), text("head").unwrap_or_default()),
+        Subject::Interview { round, purpose, .. } => {
+            let line = tx.record(household)?;
+            let (area, title) = line.map_or((None, String::new()), |line| (line.area, line.title));
+            (Some(round.clone()), Some(purpose.clone()), area, title)
+        }
+    };
+    Ok(Some(RecordRow {
+        id,
+        household: household.0,
+        round,
+        purpose,
+        form,
+        area,
+        title,
+        finished: text(Path::FINISHED).is_some_and(|value| value == "yes"),
+        conflicts,
+        answers,
+    }))
+}

@@ -1,0 +1,250 @@
+//! The device's side of a sync: where it stands, what it sends, and how it takes in a reply.
+
+use super::{
+    Device, capture::reread, enrolled, identity, meta, number, set_identity, summary, to_json,
+};
+use crate::{error::Error, host::Host, store::Tx};
+use std::collections::BTreeSet;
+use sync_protocol::{
+    Change, Dot, RecordId, Subject,
+    chain::{Adoption, digest, link},
+    engine::{
+        device::{Absorbed, DeviceStore, Position},
+        reauthor::reauthor,
+    },
+    wire::{Fork, Reply, Verdict},
+};
+
+impl<H: Host> DeviceStore for Device<H> {
+    type Error = Error;
+
+    fn position(&mut self) -> Result<Position, Error> {
+        self.store.read(|tx| {
+            let (replica, key) = identity(tx)?;
+            let acked_through = number(tx, meta::ACKED)?;
+            let (last, _) = tx.head(replica)?;
+            let acked_hash = tx.hash_at(replica, acked_through)?.unwrap_or_default();
+            let adoption = tx
+                .meta(meta::ADOPTION)?
+                .map(|json| super::from_json(&json))
+                .transpose()?;
+            Ok(Position {
+                replica,
+                key,
+                acked_through,
+                acked_hash,
+                last,
+                scope: super::scope(tx)?
+                    .map(|scope| scope.version)
+                    .unwrap_or_default(),
+                epoch: tx.meta(meta::EPOCH)?.unwrap_or_default(),
+                cursors: tx.cursors()?,
+                adoption,
+            })
+        })
+    }
+
+    fn own_changes(&mut self, after: u64, budget: usize) -> Result<Vec<Vec<u8>>, Error> {
+        self.store.read(|tx| {
+            let (replica, _) = identity(tx)?;
+            Ok(tx
+                .own_changes(replica, after, budget)?
+                .into_iter()
+                .map(|(_, _, bytes)| bytes)
+                .collect())
+        })
+    }
+
+    fn absorb(&mut self, reply: &Reply) -> Result<Absorbed, Error> {
+        let references = reply
+            .scope
+            .iter()
+            .flat_map(|scope| scope.questionnaires.iter());
+        for reference in references.cloned().collect::<Vec<_>>() {
+            // Those that are not here yet are fetched after the sync.
+            if let Err(error @ (Error::Database(_) | Error::Corrupt(_))) =
+                self.questionnaire(&reference)
+            {
+                return Err(error);
+            }
+        }
+        let Self {
+            store,
+            host,
+            questionnaires,
+        } = self;
+        store.write(|tx| {
+            let mut touched = BTreeSet::new();
+            let mut absorbed = Absorbed::default();
+            take_header(tx, reply)?;
+            for outcome in &reply.outcomes {
+                if outcome.verdict != Verdict::Duplicate {
+                    let dot = Dot {
+                        replica: outcome.replica,
+                        seq: outcome.seq,
+                    };
+                    tx.set_verdict(
+                        dot,
+                        &verdict(outcome.verdict, outcome.code.map(|code| code.as_str())),
+                    )?;
+                }
+            }
+            take_stamps(tx, reply)?;
+            if let Some(scope) = &reply.scope {
+                tx.set_meta(meta::SCOPE, &to_json(scope)?)?;
+            }
+            for (changes, cursor) in &reply.pulled {
+                for change in changes {
+                    let dot = Dot {
+                        replica: change.replica,
+                        seq: change.seq,
+                    };
+                    // What this program is too old to read is kept for a newer one, under no record.
+                    let by = reread(dot, &change.bytes)
+                        .ok()
+                        .map(|change| Touched::by(&change));
+                    let record = by.map_or(RecordId(uuid::Uuid::nil()), |by| by.record);
+                    if tx.insert_change(dot, record, None, Some(change.stamp), &change.bytes)? {
+                        absorbed.pulled += 1;
+                        touched.extend(by);
+                    }
+                }
+                tx.set_cursor(&cursor.bucket, cursor.seq)?;
+            }
+            absorbed.forked = match &reply.fork {
+                Some(fork) => fork_off(tx, host, fork, &mut touched)?,
+                None => leave_lost_history(tx, host, reply.header.acked_through)?,
+            };
+            for touched in touched {
+                summary::refresh(tx, touched.record, questionnaires)?;
+            }
+            Ok(absorbed)
+        })
+    }
+}
+
+/// A record whose line in the lists is to be derived again. Households sort first: their names and areas
+/// stand on their interviews' lines.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Touched {
+    is_interview: bool,
+    record: RecordId,
+}
+
+impl Touched {
+    fn by(change: &Change) -> Self {
+        Self {
+            is_interview: matches!(change.subject, Subject::Interview { .. }),
+            record: change.record(),
+        }
+    }
+}
+
+fn verdict(verdict: Verdict, code: Option<&str>) -> String {
+    let word = match verdict {
+        Verdict::Duplicate => "duplicate",
+        Verdict::Quarantined => "quarantined",
+        Verdict::Escrow => "escrow",
+        Verdict::Purged => "purged",
+        Verdict::Parked => "parked",
+        Verdict::Refused => "refused",
+    };
+    code.map_or_else(|| word.to_owned(), |code| format!("{word}: {code}"))
+}
+
+fn take_header(tx: &Tx<'_>, reply: &Reply) -> Result<(), Error> {
+    if tx
+        .meta(meta::EPOCH)?
+        .is_some_and(|epoch| epoch != reply.header.epoch)
+    {
+        tx.clear_cursors()?;
+    }
+    tx.set_meta(meta::EPOCH, &reply.header.epoch)?;
+    tx.set_meta(meta::SAFE, &reply.header.safe_through.to_string())?;
+    if reply.fork.is_none() {
+        let (replica, _) = identity(tx)?;
+        let (last, _) = tx.head(replica)?;
+        tx.set_meta(
+            meta::ACKED,
+            &reply.header.acked_through.min(last).to_string(),
+        )?;
+    }
+    Ok(())
+}
+
+/// Takes the server's stamps; one that the server did not sign is passed over.
+fn take_stamps(tx: &Tx<'_>, reply: &Reply) -> Result<(), Error> {
+    if reply.stamps.is_empty() {
+        return Ok(());
+    }
+    let keys = match super::scope(tx)? {
+        Some(scope) => scope.server.into_values().collect(),
+        None => vec![enrolled(tx)?.server_key],
+    };
+    for stamped in &reply.stamps {
+        let signed = stamped.signed();
+        if keys
+            .iter()
+            .any(|key| signed.is_valid(stamped.replica, stamped.first, stamped.last, key))
+        {
+            tx.stamp(stamped.replica, stamped.first, stamped.last, stamped.stamp)?;
+        }
+    }
+    Ok(())
+}
+
+/// Goes on under a new replica: what the branches do not share is re-authored, each change with the hash
+/// that it replaces. Nothing is lost, and the other branch arrives by the ordinary pull.
+fn fork_off<H: Host>(
+    tx: &Tx<'_>,
+    host: &mut H,
+    fork: &Fork,
+    touched: &mut BTreeSet<Touched>,
+) -> Result<bool, Error> {
+    let (old, old_key) = identity(tx)?;
+    if fork.replica != old {
+        return Ok(false);
+    }
+    let lost = tx.own_changes(old, fork.common, usize::MAX)?;
+    let (new, new_key) = set_identity(tx, host)?;
+    tx.set_meta(
+        meta::ADOPTION,
+        &to_json(&Adoption::sign(new, new_key.public(), old, &old_key))?,
+    )?;
+    let mut previous = sync_protocol::Hash::default();
+    for (seq, hash, bytes) in lost {
+        let dot = Dot { replica: old, seq };
+        let change = reauthor(dot, &bytes, hash, new, fork.common);
+        let change = change.map_err(|problem| Error::Corrupt(problem.to_string()))?;
+        let bytes = change.to_bytes();
+        previous = link(previous, new, change.dot.seq, digest(&bytes));
+        tx.replace_change(dot, change.dot, previous, &bytes)?;
+        touched.insert(Touched::by(&change));
+    }
+    Ok(true)
+}
+
+/// A server that holds more of this replica than the device does: the device was restored from an older
+/// copy. It writes under a new replica from now on, before it can use a seq twice.
+fn leave_lost_history<H: Host>(
+    tx: &Tx<'_>,
+    host: &mut H,
+    acked_through: u64,
+) -> Result<bool, Error> {
+    let (old, old_key) = identity(tx)?;
+    let (last, _) = tx.head(old)?;
+    if acked_through <= last {
+        if acked_through > 0 || tx.meta(meta::ADOPTION)?.is_none() {
+            tx.delete_meta(meta::ADOPTION)?;
+        }
+        return Ok(false);
+    }
+    let (new, new_key) = set_identity(tx, host)?;
+    tx.set_meta(
+        meta::ADOPTION,
+        &to_json(&Adoption::sign(new, new_key.public(), old, &old_key))?,
+    )?;
+    // What was lost comes back by the pull, from the start of each bucket.
+    tx.clear_cursors()?;
+    Ok(true)
+}

@@ -1,0 +1,77 @@
+//! What can go wrong on a device, and what its owner can do about it.
+
+use sync_protocol::{ids::BadName, problem::Problem};
+use thiserror::Error;
+
+/// A failure of a device; each says what happened and what to do.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The database failed; what was saved before is safe.
+    #[error("the device's database failed: {0}; free some space or restart, then try again")]
+    Database(#[from] rusqlite::Error),
+    /// The database is newer than this program.
+    #[error(
+        "the device's database has schema {found}, this program knows {known}: install the newer program"
+    )]
+    NewerSchema {
+        /// The schema found.
+        found: u32,
+        /// The newest one known.
+        known: u32,
+    },
+    /// The database could not be read; it was moved aside, not deleted.
+    #[error(
+        "the device's database could not be opened ({reason}); it was kept as {kept}: give it to your coordinator"
+    )]
+    SetAside {
+        /// Why.
+        reason: String,
+        /// Where it is now.
+        kept: String,
+    },
+    /// Something stored is not what was written.
+    #[error(
+        "the device's database holds something unreadable ({0}): give the file to your coordinator"
+    )]
+    Corrupt(String),
+    /// The device has no server yet.
+    #[error("this device is not enrolled; enrol it with the code that your coordinator gives you")]
+    NotEnrolled,
+    /// There is no such record on this device.
+    #[error("there is no record {0} on this device; sync, or check its id")]
+    UnknownRecord(String),
+    /// There is no such questionnaire on this device.
+    #[error("the questionnaire {0} is not on this device; sync first")]
+    UnknownQuestionnaire(String),
+    /// A question, row or value is not right.
+    #[error("{0}")]
+    BadAnswer(String),
+    /// A name is malformed.
+    #[error(transparent)]
+    BadName(#[from] BadName),
+    /// A save is larger than the server would take.
+    #[error("this save is too large ({0}): save it in parts")]
+    TooLarge(Problem),
+    /// The server could not be reached.
+    #[error("the server could not be reached ({0}); nothing is lost, try later")]
+    Unreachable(String),
+    /// The server refused.
+    #[error("the server refused: {0}")]
+    Refused(Problem),
+    /// The sync ended early.
+    #[error(transparent)]
+    GaveUp(#[from] sync_protocol::engine::device::GaveUp),
+}
+
+impl Error {
+    /// Whether the same call may succeed later without anybody doing anything.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        use sync_protocol::engine::device::GaveUp;
+        matches!(
+            self,
+            Self::Unreachable(_) | Self::GaveUp(GaveUp::NoAnswer | GaveUp::NoProgress)
+        )
+    }
+}

@@ -1,0 +1,474 @@
+//! The SQL of a device: the only place that knows any.
+//!
+//! The changes are the truth; `record` is derived from them and only there so that lists open quickly.
+//! Every write runs in one IMMEDIATE transaction that the caller opens with [`Store::write`].
+
+mod migrations;
+
+use crate::error::Error;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use std::{collections::BTreeMap, path::Path};
+use sync_protocol::{Dot, Hash, RecordId, ReplicaId, Stamp};
+use uuid::Uuid;
+
+/// A stored change.
+#[derive(Debug)]
+pub(crate) struct StoredChange {
+    pub(crate) dot: Dot,
+    pub(crate) stamp: Option<Stamp>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// One line of the list of records; derived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RecordRow {
+    pub(crate) id: RecordId,
+    pub(crate) household: Uuid,
+    pub(crate) round: Option<String>,
+    pub(crate) purpose: Option<String>,
+    pub(crate) form: String,
+    pub(crate) area: Option<String>,
+    pub(crate) title: String,
+    pub(crate) finished: bool,
+    pub(crate) conflicts: u32,
+    pub(crate) answers: u32,
+}
+
+/// The database of one device.
+#[derive(Debug)]
+pub(crate) struct Store {
+    conn: Connection,
+}
+
+impl Store {
+    /// Opens or creates the database; one that does not open is set aside, never deleted.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        match Self::try_open(path) {
+            Ok(store) => Ok(store),
+            Err(Error::Database(error)) if is_not_a_database(&error) => {
+                Err(set_aside(path, &error))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    fn try_open(path: &Path) -> Result<Self, Error> {
+        let mut conn = Connection::open(path)?;
+        conn.busy_timeout(std::time::Duration::from_secs(10))?;
+        conn.pragma_update(None, "journal_mode", "WAL")?;
+        conn.pragma_update(None, "synchronous", "FULL")?;
+        conn.pragma_update(None, "foreign_keys", true)?;
+        conn.set_prepared_statement_cache_capacity(64);
+        migrations::run(&mut conn)?;
+        Ok(Self { conn })
+    }
+
+    /// Runs `work` in one durable transaction.
+    pub(crate) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let tx = Tx {
+            tx: self
+                .conn
+                .transaction_with_behavior(TransactionBehavior::Immediate)?,
+        };
+        let result = work(&tx)?;
+        tx.tx.commit()?;
+        Ok(result)
+    }
+
+    /// Runs `look` on one snapshot.
+    pub(crate) fn read<T>(
+        &mut self,
+        look: impl FnOnce(&Tx<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let tx = Tx {
+            tx: self
+                .conn
+                .transaction_with_behavior(TransactionBehavior::Deferred)?,
+        };
+        look(&tx)
+    }
+}
+
+/// One transaction.
+#[derive(Debug)]
+pub(crate) struct Tx<'a> {
+    tx: Transaction<'a>,
+}
+
+impl Tx<'_> {
+    pub(crate) fn meta(&self, key: &str) -> Result<Option<String>, Error> {
+        let mut query = self
+            .tx
+            .prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+        Ok(query.query_row([key], |row| row.get(0)).optional()?)
+    }
+
+    pub(crate) fn set_meta(&self, key: &str, value: &str) -> Result<(), Error> {
+        let mut put = self
+            .tx
+            .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?;
+        put.execute([key, value])?;
+        Ok(())
+    }
+
+    pub(crate) fn delete_meta(&self, key: &str) -> Result<(), Error> {
+        self.tx
+            .prepare_cached("DELETE FROM meta WHERE key = ?1")?
+            .execute([key])?;
+        Ok(())
+    }
+
+    /// Stores a change; false if the device holds that dot already.
+    pub(crate) fn insert_change(
+        &self,
+        dot: Dot,
+        record: RecordId,
+        hash: Option<Hash>,
+        stamp: Option<Stamp>,
+        bytes: &[u8],
+    ) -> Result<bool, Error> {
+        let mut put = self.tx.prepare_cached(
+            "INSERT INTO change (replica, seq, record, hash, received_ms, skew_ms, bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (replica, seq) DO NOTHING",
+        )?;
+        let rows = put.execute(params![
+            dot.replica.0,
+            dot.seq,
+            record.0,
+            hash.map(|hash| hash.0.to_vec()),
+            stamp.map(|stamp| stamp.received_ms),
+            stamp.map(|stamp| stamp.skew_ms),
+            bytes
+        ])?;
+        Ok(rows == 1)
+    }
+
+    /// Takes over the server's stamp for changes that have none.
+    pub(crate) fn stamp(
+        &self,
+        replica: ReplicaId,
+        first: u64,
+        last: u64,
+        stamp: Stamp,
+    ) -> Result<(), Error> {
+        let mut put = self.tx.prepare_cached(
+            "UPDATE change SET received_ms = ?4, skew_ms = ?5
+             WHERE replica = ?1 AND seq BETWEEN ?2 AND ?3 AND received_ms IS NULL",
+        )?;
+        put.execute(params![
+            replica.0,
+            first,
+            last,
+            stamp.received_ms,
+            stamp.skew_ms
+        ])?;
+        Ok(())
+    }
+
+    /// Notes what the server said of a change that it did not plainly accept.
+    pub(crate) fn set_verdict(&self, dot: Dot, verdict: &str) -> Result<(), Error> {
+        let mut put = self
+            .tx
+            .prepare_cached("UPDATE change SET verdict = ?3 WHERE replica = ?1 AND seq = ?2")?;
+        put.execute(params![dot.replica.0, dot.seq, verdict])?;
+        Ok(())
+    }
+
+    /// The last own seq and its hash.
+    pub(crate) fn head(&self, replica: ReplicaId) -> Result<(u64, Hash), Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT seq, hash FROM change WHERE replica = ?1 AND hash IS NOT NULL ORDER BY seq DESC LIMIT 1",
+        )?;
+        let head = query.query_row([replica.0], |row| {
+            Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?))
+        });
+        match head.optional()? {
+            Some((seq, hash)) => Ok((seq, to_hash(&hash)?)),
+            None => Ok((0, Hash::default())),
+        }
+    }
+
+    pub(crate) fn hash_at(&self, replica: ReplicaId, seq: u64) -> Result<Option<Hash>, Error> {
+        if seq == 0 {
+            return Ok(Some(Hash::default()));
+        }
+        let mut query = self
+            .tx
+            .prepare_cached("SELECT hash FROM change WHERE replica = ?1 AND seq = ?2")?;
+        let hash = query.query_row(params![replica.0, seq], |row| {
+            row.get::<_, Option<Vec<u8>>>(0)
+        });
+        hash.optional()?
+            .flatten()
+            .map(|hash| to_hash(&hash))
+            .transpose()
+    }
+
+    /// Own changes after a seq: as many as fit into the budget, at least one.
+    pub(crate) fn own_changes(
+        &self,
+        replica: ReplicaId,
+        after: u64,
+        budget: usize,
+    ) -> Result<Vec<(u64, Hash, Vec<u8>)>, Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT seq, hash, bytes FROM change WHERE replica = ?1 AND seq > ?2 ORDER BY seq",
+        )?;
+        let mut rows = query.query(params![replica.0, after])?;
+        let (mut changes, mut size) = (Vec::new(), 0_usize);
+        while let Some(row) = rows.next()? {
+            let bytes: Vec<u8> = row.get(2)?;
+            size = size.saturating_add(bytes.len());
+            if size > budget && !changes.is_empty() {
+                break;
+            }
+            changes.push((row.get(0)?, to_hash(&row.get::<_, Vec<u8>>(1)?)?, bytes));
+        }
+        Ok(changes)
+    }
+
+    /// Every change of a record, in the order of arrival.
+    pub(crate) fn changes_of(&self, record: RecordId) -> Result<Vec<StoredChange>, Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT replica, seq, received_ms, skew_ms, bytes FROM change WHERE record = ?1 ORDER BY id",
+        )?;
+        let rows = query.query_map([record.0], stored_change)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Gives a forked change its place under the new replica.
+    pub(crate) fn replace_change(
+        &self,
+        old: Dot,
+        new: Dot,
+        hash: Hash,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
+        let mut put = self.tx.prepare_cached(
+            "UPDATE change SET replica = ?3, seq = ?4, hash = ?5, bytes = ?6, verdict = NULL,
+             received_ms = NULL, skew_ms = NULL WHERE replica = ?1 AND seq = ?2",
+        )?;
+        put.execute(params![
+            old.replica.0,
+            old.seq,
+            new.replica.0,
+            new.seq,
+            hash.0.to_vec(),
+            bytes
+        ])?;
+        Ok(())
+    }
+
+    /// How many changes were authored on this device.
+    pub(crate) fn saved(&self) -> Result<u64, Error> {
+        let count: u64 = self.tx.query_row(
+            "SELECT count(*) FROM change WHERE hash IS NOT NULL",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(count)
+    }
+
+    /// How many changes the server kept without applying them.
+    pub(crate) fn quarantined(&self) -> Result<u64, Error> {
+        let count: u64 = self.tx.query_row(
+            "SELECT count(*) FROM change WHERE verdict LIKE 'quarantined%'",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(count)
+    }
+
+    pub(crate) fn put_record(&self, row: &RecordRow) -> Result<(), Error> {
+        let mut put = self.tx.prepare_cached(
+            "INSERT OR REPLACE INTO record
+             (id, household, round, purpose, form, area, title, finished, conflicts, answers)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?;
+        put.execute(params![
+            row.id.0,
+            row.household,
+            row.round,
+            row.purpose,
+            row.form,
+            row.area,
+            row.title,
+            row.finished,
+            row.conflicts,
+            row.answers
+        ])?;
+        Ok(())
+    }
+
+    pub(crate) fn record(&self, id: RecordId) -> Result<Option<RecordRow>, Error> {
+        let mut query = self.tx.prepare_cached(&format!("{RECORD} WHERE id = ?1"))?;
+        Ok(query.query_row([id.0], record_row).optional()?)
+    }
+
+    /// Records of one kind (households, or interviews), in the order of area and title.
+    pub(crate) fn records(&self, interviews: bool) -> Result<Vec<RecordRow>, Error> {
+        let mut query = self.tx.prepare_cached(&format!(
+            "{RECORD} WHERE (round IS NOT NULL) = ?1 ORDER BY area, title, id"
+        ))?;
+        let rows = query.query_map([interviews], record_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The interviews of a household.
+    pub(crate) fn interviews_of(&self, household: Uuid) -> Result<Vec<RecordRow>, Error> {
+        let mut query = self.tx.prepare_cached(&format!(
+            "{RECORD} WHERE household = ?1 AND round IS NOT NULL ORDER BY id"
+        ))?;
+        let rows = query.query_map([household], record_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Records with at least one conflict.
+    pub(crate) fn conflicted(&self) -> Result<Vec<RecordRow>, Error> {
+        let mut query = self.tx.prepare_cached(&format!(
+            "{RECORD} WHERE conflicts > 0 ORDER BY area, title, id"
+        ))?;
+        let rows = query.query_map([], record_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many interviews have unsent changes, are all sent, or are safe in a backup: `(all, acked, safe)`.
+    pub(crate) fn interview_receipts(
+        &self,
+        replica: ReplicaId,
+        acked: u64,
+        safe: u64,
+    ) -> Result<(u64, u64, u64), Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT count(*), coalesce(sum(last <= ?2), 0), coalesce(sum(last <= ?3), 0) FROM
+             (SELECT max(iif(change.replica = ?1, change.seq, 0)) AS last
+              FROM change JOIN record ON record.id = change.record
+              WHERE change.hash IS NOT NULL AND record.round IS NOT NULL GROUP BY change.record)",
+        )?;
+        let counts = query.query_row(params![replica.0, acked, safe], |row| {
+            Ok((
+                row.get::<_, u64>(0)?,
+                row.get::<_, u64>(1)?,
+                row.get::<_, u64>(2)?,
+            ))
+        })?;
+        Ok((counts.0, counts.1, counts.2))
+    }
+
+    pub(crate) fn cursors(&self) -> Result<BTreeMap<String, u64>, Error> {
+        let mut query = self.tx.prepare_cached("SELECT bucket, seq FROM cursor")?;
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    pub(crate) fn set_cursor(&self, bucket: &str, seq: u64) -> Result<(), Error> {
+        let mut put = self
+            .tx
+            .prepare_cached("INSERT OR REPLACE INTO cursor (bucket, seq) VALUES (?1, ?2)")?;
+        put.execute(params![bucket, seq])?;
+        Ok(())
+    }
+
+    pub(crate) fn clear_cursors(&self) -> Result<(), Error> {
+        self.tx.execute("DELETE FROM cursor", [])?;
+        Ok(())
+    }
+
+    pub(crate) fn questionnaire(&self, reference: &str) -> Result<Option<String>, Error> {
+        let mut query = self
+            .tx
+            .prepare_cached("SELECT json FROM questionnaire WHERE reference = ?1")?;
+        Ok(query.query_row([reference], |row| row.get(0)).optional()?)
+    }
+
+    pub(crate) fn put_questionnaire(&self, reference: &str, json: &str) -> Result<(), Error> {
+        let mut put = self.tx.prepare_cached(
+            "INSERT OR REPLACE INTO questionnaire (reference, json) VALUES (?1, ?2)",
+        )?;
+        put.execute([reference, json])?;
+        Ok(())
+    }
+}
+
+const RECORD: &str = "SELECT id, household, round, purpose, form, area, title, finished, conflicts, answers FROM record";
+
+fn record_row(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
+    Ok(RecordRow {
+        id: RecordId(row.get(0)?),
+        household: row.get(1)?,
+        round: row.get(2)?,
+        purpose: row.get(3)?,
+        form: row.get(4)?,
+        area: row.get(5)?,
+        title: row.get(6)?,
+        finished: row.get(7)?,
+        conflicts: row.get(8)?,
+        answers: row.get(9)?,
+    })
+}
+
+fn stored_change(row: &Row<'_>) -> rusqlite::Result<StoredChange> {
+    let received: Option<i64> = row.get(2)?;
+    let skew: Option<i64> = row.get(3)?;
+    Ok(StoredChange {
+        dot: Dot {
+            replica: ReplicaId(row.get(0)?),
+            seq: row.get(1)?,
+        },
+        stamp: received.zip(skew).map(|(received_ms, skew_ms)| Stamp {
+            received_ms,
+            skew_ms,
+        }),
+        bytes: row.get(4)?,
+    })
+}
+
+fn to_hash(bytes: &[u8]) -> Result<Hash, Error> {
+    bytes
+        .try_into()
+        .map(Hash)
+        .map_err(|_ignored| Error::Corrupt("a hash".into()))
+}
+
+fn is_not_a_database(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt)
+    )
+}
+
+/// Moves an unreadable database and its journal out of the way, under the first free name.
+fn set_aside(path: &Path, error: &rusqlite::Error) -> Error {
+    let with = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        std::path::PathBuf::from(name)
+    };
+    let kept = (1..1000)
+        .map(|n| with(&format!(".unreadable-{n}")))
+        .find(|name| !name.exists());
+    let Some(kept) = kept else {
+        return Error::Corrupt(error.to_string());
+    };
+    for suffix in ["-wal", "-shm"] {
+        if with(suffix).exists() {
+            let mut aside = kept.as_os_str().to_owned();
+            aside.push(suffix);
+            if let Err(failed) = std::fs::rename(with(suffix), aside) {
+                return Error::Corrupt(format!(
+                    "{error}; and its journal could not be moved: {failed}"
+                ));
+            }
+        }
+    }
+    match std::fs::rename(path, &kept) {
+        Ok(()) => Error::SetAside {
+            reason: error.to_string(),
+            kept: kept.display().to_string(),
+        },
+        Err(failed) => Error::Corrupt(format!("{error}; and it could not be moved: {failed}")),
+    }
+}

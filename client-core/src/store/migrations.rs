@@ -1,0 +1,68 @@
+//! The device's schema, by numbered steps; steps are only ever added.
+
+use crate::error::Error;
+use rusqlite::{Connection, TransactionBehavior};
+
+/// The least SQLite: before it, a race in resetting the WAL could lose commits.
+const LEAST_SQLITE: i32 = 3_051_003;
+
+/// Step `n` (from 0) brings the schema from version `n` to `n + 1`.
+const STEPS: &[&str] = &[
+    // 2026-11: the first one.
+    "CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) STRICT;
+     CREATE TABLE change (
+        id INTEGER PRIMARY KEY,
+        replica BLOB NOT NULL CHECK (length(replica) = 16),
+        seq INTEGER NOT NULL CHECK (seq > 0),
+        record BLOB NOT NULL CHECK (length(record) = 16),
+        hash BLOB CHECK (hash IS NULL OR length(hash) = 32), -- own changes only
+        received_ms INTEGER,
+        skew_ms INTEGER,
+        verdict TEXT, -- what the server said, if it did not plainly accept it
+        bytes BLOB NOT NULL,
+        UNIQUE (replica, seq)
+     ) STRICT;
+     CREATE INDEX change_record ON change (record);
+     CREATE INDEX change_verdict ON change (verdict) WHERE verdict IS NOT NULL;
+     CREATE TABLE record ( -- derived from change
+        id BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
+        household BLOB NOT NULL,
+        round TEXT,
+        purpose TEXT,
+        form TEXT NOT NULL,
+        area TEXT,
+        title TEXT NOT NULL,
+        finished INTEGER NOT NULL,
+        conflicts INTEGER NOT NULL,
+        answers INTEGER NOT NULL
+     ) STRICT;
+     CREATE INDEX record_list ON record (area, title);
+     CREATE INDEX record_conflicts ON record (conflicts) WHERE conflicts > 0;
+     CREATE TABLE cursor (bucket TEXT PRIMARY KEY NOT NULL, seq INTEGER NOT NULL) STRICT;
+     CREATE TABLE questionnaire (reference TEXT PRIMARY KEY NOT NULL, json TEXT NOT NULL) STRICT;",
+];
+
+/// Brings a database to this program's schema, each step in a transaction of its own.
+pub(super) fn run(conn: &mut Connection) -> Result<(), Error> {
+    if rusqlite::version_number() < LEAST_SQLITE {
+        return Err(Error::Corrupt(format!(
+            "SQLite {} is too old to be safe",
+            rusqlite::version()
+        )));
+    }
+    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    let found: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > known {
+        return Err(Error::NewerSchema { found, known });
+    }
+    for (version, step) in (1_u32..)
+        .zip(STEPS)
+        .skip(usize::try_from(found).unwrap_or(0))
+    {
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute_batch(step)?;
+        tx.pragma_update(None, "user_version", version)?;
+        tx.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+use std::{path::PathBuf, str::FromStr};
+
+/// An enumerator's device in a terminal. Everything works without a network; `sync` sends and fetches.
+#[derive(Parser)]
+#[command(
+    name = "tenun-field",
+    version,
+    after_help = "Ends with 0: done, 1: failed, 2: used wrongly, 3: the server could not be reached (nothing is lost)."
+)]
+pub(crate) struct Arguments {
+    /// The device's database; made if it is not there.
+    #[arg(long)]
+    pub(crate) db: PathBuf,
+    /// Answer as one JSON document, for scripts.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make this device known to a server, with the one-time code from your coordinator.
+    Enroll {
+        /// The server's address, such as https://survey.example.
+        #[arg(long)]
+        server: String,
+        /// The one-time code.
+        #[arg(long)]
+        code: String,
+        /// What the device is called in the coordinators' lists.
+        #[arg(long, default_value = "terminal")]
+        name: String,
+    },
+    /// Send what was saved and fetch what others did.
+    Sync,
+    /// How many changes and interviews are saved, sent and safe.
+    Status,
+    /// The areas that you work in.
+    Areas,
+    /// The households on this device.
+    Households,
+    /// The interviews on this device.
+    Interviews,
+    /// Answers that others answered differently at the same time.
+    Conflicts,
+    /// Register a household that is not in the list.
+    Register {
+        /// The area's code.
+        #[arg(long)]
+        area: String,
+        /// What is known of it: head=…, address=…
+        answers: Vec<Assignment>,
+    },
+    /// Start the interview of a household, or find the one that is there.
+    Start {
+        /// The household's id.
+        household: String,
+        /// The round; the newest one assigned if it is left out.
+        #[arg(long)]
+        round: Option<String>,
+        /// The questionnaire as id@version; the newest one if it is left out.
+        #[arg(long)]
+        questionnaire: Option<String>,
+    },
+    /// Save answers as one change.
+    Set {
+        /// The record's id.
+        record: String,
+        /// The answers, as path=value.
+        #[arg(required = true)]
+        answers: Vec<Assignment>,
+    },
+    /// Decide between values that `conflicts` shows.
+    Resolve {
+        /// The record's id.
+        record: String,
+        /// The decisions, as path=value.
+        #[arg(required = true)]
+        answers: Vec<Assignment>,
+    },
+    /// Add a roster row, with answers in it.
+    AddRow {
+        /// The record's id.
+        record: String,
+        /// The repeat, such as member, or member/ROW/job inside a row.
+        repeat: String,
+        /// Answers in the row, as name=value.
+        answers: Vec<Assignment>,
+    },
+    /// Remove a roster row.
+    RemoveRow {
+        /// The record's id.
+        record: String,
+        /// The row, such as member/k3j9d8s7.
+        row: String,
+    },
+    /// Add a remark.
+    Note {
+        /// The record's id.
+        record: String,
+        /// The remark.
+        text: String,
+    },
+    /// Finish an interview.
+    Finish {
+        /// The record's id.
+        record: String,
+    },
+    /// Show a record with all its answers.
+    Show {
+        /// The record's id.
+        record: String,
+    },
+}
+
+/// `path=text` from the command line.
+#[derive(Clone, Debug)]
+pub(crate) struct Assignment {
+    pub(crate) path: String,
+    pub(crate) text: String,
+}
+
+impl FromStr for Assignment {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((path, text)) if !path.is_empty() => Ok(Self {
+                path: path.into(),
+                text: text.into(),
+            }),
+            Some(_) | None => Err("expected path=value, such as floor=4".into()),
+        }
+    }
+}

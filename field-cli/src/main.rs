@@ -1,0 +1,347 @@
+//! `tenun-field`: an enumerator's device in a terminal; the reference device, and what scripts drive.
+//!
+//! Text for people, `--json` for scripts: one JSON document on standard output, whose form `docs/FIELD.md`
+//! describes. Ends with 0: done, 1: failed, 2: used wrongly, 3: the server could not be reached (nothing is
+//! lost, try later).
+
+mod arguments;
+mod show;
+
+use arguments::{Arguments, Assignment, Command};
+use clap::Parser;
+use client_core::{Device, Edit, Error, host::System, transport::Http};
+use serde_json::{Value as Json, json};
+use std::process::ExitCode;
+use sync_protocol::{HouseholdId, Path, Place, QuestionnaireRef, RecordId, Value};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("tenun-field: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(&arguments)) {
+        Ok(answer) => {
+            if arguments.json {
+                println!("{}", answer.json);
+            } else if !answer.text.is_empty() {
+                println!("{}", answer.text);
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let (code, word) = exit(&error);
+            if arguments.json {
+                println!(
+                    "{}",
+                    json!({ "error": { "kind": word, "message": error.to_string() } })
+                );
+            }
+            eprintln!("tenun-field: {error}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// The exit code of a failure, and its stable word.
+fn exit(error: &Error) -> (u8, &'static str) {
+    match error {
+        error if error.is_unreachable() => (3, "unreachable"),
+        Error::BadAnswer(_) | Error::BadName(_) | Error::TooLarge(_) => (2, "used-wrongly"),
+        Error::NotEnrolled => (1, "not-enrolled"),
+        Error::UnknownRecord(_) | Error::UnknownQuestionnaire(_) => (1, "not-found"),
+        Error::Refused(_) | Error::GaveUp(_) => (1, "refused"),
+        // Error grows; what is new is a failure like any other.
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is non-exhaustive")]
+        _ => (1, "failed"),
+    }
+}
+
+/// What a command answers, for people and for scripts.
+struct Answer {
+    text: String,
+    json: Json,
+}
+
+impl Answer {
+    fn new(text: impl Into<String>, json: Json) -> Self {
+        Self {
+            text: text.into(),
+            json,
+        }
+    }
+}
+
+type Field = Device<System>;
+
+async fn run(arguments: &Arguments) -> Result<Answer, Error> {
+    let mut device = Device::open(&arguments.db, System)?;
+    match &arguments.command {
+        Command::Enroll { server, code, name } => enroll(&mut device, server, code, name).await,
+        Command::Sync => sync(&mut device, arguments.json).await,
+        Command::Status => status(&mut device),
+        Command::Areas => areas(&mut device),
+        Command::Households => Ok(show::list(&device.households()?)),
+        Command::Interviews => Ok(show::list(&device.interviews()?)),
+        Command::Conflicts => conflicts(&mut device),
+        Command::Register { area, answers } => register(&mut device, area, answers),
+        Command::Start {
+            household,
+            round,
+            questionnaire,
+        } => start(
+            &mut device,
+            household,
+            round.as_deref(),
+            questionnaire.as_deref(),
+        ),
+        Command::Set { record, answers } => save(&mut device, record, |device, record| {
+            edits(device, record, answers, Edit::Set)
+        }),
+        Command::Resolve { record, answers } => save(&mut device, record, |device, record| {
+            edits(device, record, answers, Edit::Resolve)
+        }),
+        Command::AddRow {
+            record,
+            repeat,
+            answers,
+        } => add_row(&mut device, record, repeat, answers),
+        Command::RemoveRow { record, row } => {
+            let row: Place = row.parse()?;
+            save(&mut device, record, |_, _| Ok(vec![Edit::RemoveRow(row)]))
+        }
+        Command::Note { record, text } => save(&mut device, record, |_, _| {
+            Ok(vec![Edit::Note(text.clone())])
+        }),
+        Command::Finish { record } => save(&mut device, record, |_, _| Ok(vec![Edit::Finish])),
+        Command::Show { record } => {
+            let id = record_id(record)?;
+            let summary = device.summary(id)?;
+            let questionnaire = device.questionnaire(&summary.questionnaire).ok();
+            Ok(show::record(
+                &summary,
+                &device.record(id)?,
+                questionnaire.as_deref(),
+            ))
+        }
+    }
+}
+
+async fn enroll(device: &mut Field, server: &str, code: &str, name: &str) -> Result<Answer, Error> {
+    let answer = Http::new()?.enrol(device, server, code, name).await?;
+    let text = format!(
+        "This is the device of {} now. Sync to get areas and questionnaires.",
+        answer.enumerator
+    );
+    Ok(Answer::new(
+        text,
+        json!({ "enumerator": answer.enumerator }),
+    ))
+}
+
+async fn sync(device: &mut Field, quiet: bool) -> Result<Answer, Error> {
+    let (report, traffic) = Http::new()?
+        .sync(device, |traffic| {
+            if !quiet {
+                eprint!("\r{} bytes up, {} bytes down", traffic.up, traffic.down);
+            }
+        })
+        .await?;
+    if !quiet {
+        eprintln!();
+    }
+    let status = device.status()?;
+    let text = format!(
+        "{} changes sent, {} received, in {} round trips.\n{}",
+        report.acked,
+        report.pulled,
+        report.round_trips,
+        show::receipt(&status)
+    );
+    let json = json!({
+        "acked": report.acked, "pulled": report.pulled, "round_trips": report.round_trips, "forks": report.forks,
+        "bytes_up": traffic.up, "bytes_down": traffic.down, "status": status,
+    });
+    Ok(Answer::new(text, json))
+}
+
+fn status(device: &mut Field) -> Result<Answer, Error> {
+    let status = device.status()?;
+    Ok(Answer::new(show::receipt(&status), json!(status)))
+}
+
+fn areas(device: &mut Field) -> Result<Answer, Error> {
+    let scope = device.scope()?;
+    let areas = scope
+        .as_ref()
+        .map(|scope| scope.areas.as_slice())
+        .unwrap_or_default();
+    let assignments = scope
+        .as_ref()
+        .map(|scope| scope.assignments.as_slice())
+        .unwrap_or_default();
+    let mut text = String::new();
+    for area in areas {
+        let rounds: Vec<&str> = assignments
+            .iter()
+            .filter(|a| a.area == area.code)
+            .map(|a| a.round.as_str())
+            .collect();
+        text.push_str(&format!(
+            "{}  {}  round {}\n",
+            area.code,
+            area.name,
+            rounds.join(", ")
+        ));
+    }
+    if text.is_empty() {
+        text.push_str("No areas yet: sync first.");
+    }
+    Ok(Answer::new(
+        text.trim_end(),
+        json!({ "areas": areas, "assignments": assignments }),
+    ))
+}
+
+fn conflicts(device: &mut Field) -> Result<Answer, Error> {
+    let (mut text, mut all) = (String::new(), Vec::new());
+    for summary in device.conflicts()? {
+        let questionnaire = device.questionnaire(&summary.questionnaire).ok();
+        let record = device.record(summary.id)?;
+        for conflict in show::conflicts(&summary, &record, questionnaire.as_deref()) {
+            text.push_str(&conflict.text);
+            text.push('\n');
+            all.push(conflict.json);
+        }
+    }
+    if all.is_empty() {
+        text.push_str("No conflicts.");
+    }
+    Ok(Answer::new(text.trim_end(), json!({ "conflicts": all })))
+}
+
+fn register(device: &mut Field, area: &str, answers: &[Assignment]) -> Result<Answer, Error> {
+    let author = device.enumerator()?;
+    let mut fields = vec![("area", Value::text(area))];
+    fields.extend(
+        answers
+            .iter()
+            .map(|answer| (answer.path.as_str(), Value::text(&answer.text))),
+    );
+    let household = device.register_household(&author, &fields)?;
+    Ok(Answer::new(
+        household.to_string(),
+        json!({ "household": household }),
+    ))
+}
+
+fn start(
+    device: &mut Field,
+    household: &str,
+    round: Option<&str>,
+    questionnaire: Option<&str>,
+) -> Result<Answer, Error> {
+    let household: HouseholdId = household.parse()?;
+    device.summary(household.into())?;
+    let scope = device.scope()?;
+    let newest = scope
+        .as_ref()
+        .and_then(|scope| scope.questionnaires.last().map(String::as_str));
+    let Some(questionnaire) = questionnaire.or(newest) else {
+        return Err(Error::UnknownQuestionnaire("any".into()));
+    };
+    let assigned = scope
+        .as_ref()
+        .and_then(|scope| scope.assignments.iter().map(|a| a.round.as_str()).max());
+    let round = round.or(assigned).unwrap_or("1");
+    let reference: QuestionnaireRef = questionnaire.parse()?;
+    device.questionnaire(questionnaire)?;
+    let author = device.enumerator()?;
+    let record = device.start_interview(household, round, &reference, &author)?;
+    Ok(Answer::new(
+        record.to_string(),
+        json!({ "record": record, "round": round, "questionnaire": questionnaire }),
+    ))
+}
+
+fn record_id(text: &str) -> Result<RecordId, Error> {
+    Ok(text.parse()?)
+}
+
+/// Saves what `edits` makes of the record's questionnaire, as one change.
+fn save(
+    device: &mut Field,
+    record: &str,
+    edits: impl FnOnce(&mut Field, RecordId) -> Result<Vec<Edit>, Error>,
+) -> Result<Answer, Error> {
+    let id = record_id(record)?;
+    let edits = edits(device, id)?;
+    let author = device.enumerator()?;
+    let seq = device.save(id, &author, &edits)?;
+    let text = seq.map_or_else(
+        || "nothing changed".to_owned(),
+        |seq| format!("saved as change {seq}"),
+    );
+    Ok(Answer::new(text, json!({ "saved": seq })))
+}
+
+fn add_row(
+    device: &mut Field,
+    record: &str,
+    repeat: &str,
+    answers: &[Assignment],
+) -> Result<Answer, Error> {
+    let id = record_id(record)?;
+    let (outer, repeat) = match repeat.rsplit_once('/') {
+        Some((outer, repeat)) => (outer.parse()?, repeat),
+        None => (Place::record(), repeat),
+    };
+    let row = device.new_row(&outer, repeat)?;
+    let mut all = vec![Edit::AddRow(row.clone())];
+    let inside: Vec<Assignment> = answers
+        .iter()
+        .map(|answer| Assignment {
+            path: format!("{row}/{}", answer.path),
+            text: answer.text.clone(),
+        })
+        .collect();
+    all.extend(edits(device, id, &inside, Edit::Set)?);
+    let author = device.enumerator()?;
+    let seq = device.save(id, &author, &all)?;
+    Ok(Answer::new(
+        row.to_string(),
+        json!({ "row": row.as_str(), "saved": seq }),
+    ))
+}
+
+/// Reads `path=text` by the types of the record's questionnaire.
+fn edits(
+    device: &mut Field,
+    record: RecordId,
+    answers: &[Assignment],
+    edit: fn(Path, Value) -> Edit,
+) -> Result<Vec<Edit>, Error> {
+    let summary = device.summary(record)?;
+    let questionnaire = match summary.round {
+        Some(_) => Some(device.questionnaire(&summary.questionnaire)?),
+        None => None,
+    };
+    let mut edits = Vec::new();
+    for answer in answers {
+        let path: Path = answer.path.parse()?;
+        let value = match &questionnaire {
+            Some(questionnaire) => questionnaire
+                .parse_value(&path, &answer.text)
+                .map_err(|problem| Error::BadAnswer(problem.detail))?,
+            None => Value::text(&answer.text),
+        };
+        edits.push(edit(path, value));
+    }
+    Ok(edits)
+}

@@ -1,0 +1,146 @@
+//! Records, lists and receipts, for people and for scripts.
+
+use crate::Answer;
+use client_core::{RecordSummary, Status};
+use questionnaire::Questionnaire;
+use serde_json::{Value as Json, json};
+use sync_protocol::{Path, Record, record::Merge};
+
+/// `12 of 12 interviews are on the server`, with what is behind it.
+pub(crate) fn receipt(status: &Status) -> String {
+    let mut text = format!(
+        "{} of {} interviews are safe on the server, {} of them in a backup.\n{} changes saved, {} not sent yet.",
+        status.interviews_on_server,
+        status.interviews,
+        status.interviews_backed_up,
+        status.saved,
+        status.unsent
+    );
+    if status.conflicts > 0 {
+        text.push_str(&format!(
+            "\n{} records have conflicts: see `conflicts`.",
+            status.conflicts
+        ));
+    }
+    if status.quarantined > 0 {
+        text.push_str(&format!(
+            "\n{} changes wait for a coordinator's look.",
+            status.quarantined
+        ));
+    }
+    text
+}
+
+/// A list of records.
+pub(crate) fn list(rows: &[RecordSummary]) -> Answer {
+    let mut text = String::new();
+    for row in rows {
+        let marks = [
+            (row.finished, " finished"),
+            (row.conflicts > 0, " CONFLICT"),
+        ];
+        let marks: String = marks
+            .iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, mark)| *mark)
+            .collect();
+        let round = row
+            .round
+            .as_ref()
+            .map(|round| format!(" round {round}"))
+            .unwrap_or_default();
+        let area = row.area.as_deref().unwrap_or("no area");
+        text.push_str(&format!(
+            "{}  {area}  {}{round}  {} answers{marks}\n",
+            row.id, row.title, row.answers
+        ));
+    }
+    if text.is_empty() {
+        text.push_str("None yet.");
+    }
+    Answer::new(text.trim_end(), json!({ "records": rows }))
+}
+
+/// One record.
+pub(crate) fn record(
+    summary: &RecordSummary,
+    record: &Record,
+    questionnaire: Option<&Questionnaire>,
+) -> Answer {
+    let mut text = format!("{}  {}\n", summary.id, summary.title);
+    let mut answers = Vec::new();
+    for (path, answer) in record.answers() {
+        if path.is_reserved() || !record.is_shown(path.place()) {
+            continue;
+        }
+        let merge = merge_of(questionnaire, path);
+        let value = answer.value(merge);
+        let mark = if answer.is_conflict(merge) {
+            "   CONFLICT"
+        } else {
+            ""
+        };
+        text.push_str(&format!("  {path} = {value}{mark}\n"));
+        answers.push(json!({
+            "path": path.to_string(), "value": value, "text": value.to_string(), "conflict": answer.is_conflict(merge),
+            "siblings": answer.siblings.iter().map(sibling).collect::<Vec<_>>(),
+        }));
+    }
+    let rows: Vec<Json> = record
+        .all_rows()
+        .map(|row| json!({ "row": row.place.as_str(), "order": row.order, "kept": row.kept }))
+        .collect();
+    let notes: Vec<Json> = record
+        .notes()
+        .map(|(dot, note)| json!({ "text": note, "by": record.origin(dot).map(|origin| &origin.author) }))
+        .collect();
+    for (dot, note) in record.notes() {
+        let by = record
+            .origin(dot)
+            .map(|origin| origin.author.as_str())
+            .unwrap_or("?");
+        text.push_str(&format!("  remark by {by}: {note}\n"));
+    }
+    Answer::new(
+        text.trim_end(),
+        json!({ "record": summary, "answers": answers, "rows": rows, "notes": notes }),
+    )
+}
+
+/// The conflicts of one record.
+pub(crate) fn conflicts(
+    summary: &RecordSummary,
+    record: &Record,
+    questionnaire: Option<&Questionnaire>,
+) -> Vec<Answer> {
+    let mut conflicts = Vec::new();
+    for (path, answer) in record.answers() {
+        if !answer.is_conflict(merge_of(questionnaire, path)) || !record.is_shown(path.place()) {
+            continue;
+        }
+        let mut text = format!("{}  {}  {path}", summary.id, summary.title);
+        for sibling in &answer.siblings {
+            text.push_str(&format!(
+                "\n    {}  by {}",
+                sibling.value, sibling.origin.author
+            ));
+        }
+        let siblings: Vec<Json> = answer.siblings.iter().map(sibling).collect();
+        let json = json!({ "record": summary.id, "path": path.to_string(), "siblings": siblings });
+        conflicts.push(Answer::new(text, json));
+    }
+    conflicts
+}
+
+fn sibling(sibling: &sync_protocol::Sibling<'_>) -> Json {
+    json!({
+        "dot": sibling.dot.to_string(), "value": sibling.value, "text": sibling.value.to_string(),
+        "by": sibling.origin.author, "at": sibling.origin.wall_ms,
+    })
+}
+
+fn merge_of(questionnaire: Option<&Questionnaire>, path: &Path) -> Merge {
+    questionnaire.map_or(Merge::Register, |questionnaire| {
+        questionnaire.merge_of(path)
+    })
+}

@@ -1,0 +1,353 @@
+//! The operator's commands; each works on the data directory, beside a running server or without one.
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+use server::{
+    domain::{
+        catalogue::{Catalogue, load_questionnaire},
+        derive, identity, people,
+    },
+    state::{Server, now_ms},
+    store::{self, Account},
+};
+use std::{
+    io::Write,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+use sync_protocol::Limits;
+
+/// Tenun's server: receives what enumerators' devices collected, merges it, and shows it to coordinators.
+#[derive(Parser)]
+#[command(name = "tenun-server", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve devices and coordinators.
+    Serve {
+        /// The data directory; made if it is not there.
+        #[arg(long)]
+        data: PathBuf,
+        /// The address to listen on; port 0 picks a free one.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+    },
+    /// Load enumeration areas from a CSV file with the columns code, name, level, parent.
+    Areas {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+        /// The CSV file.
+        file: PathBuf,
+    },
+    /// Load a questionnaire from an XLSForm workbook.
+    Questionnaire {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+        /// The workbook.
+        file: PathBuf,
+    },
+    /// Add an enumerator, or give one another name.
+    Enumerator {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+        /// The code that shows up as the author of answers.
+        code: String,
+        /// The name.
+        name: String,
+    },
+    /// Assign an area to an enumerator in a round.
+    Assign {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+        /// The enumerator's code.
+        enumerator: String,
+        /// The round.
+        #[arg(long, default_value = "1")]
+        round: String,
+        /// The codes of the areas.
+        #[arg(required = true)]
+        areas: Vec<String>,
+    },
+    /// Print a one-time code that enrols one device of an enumerator.
+    DeviceCode {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+        /// The enumerator's code.
+        enumerator: String,
+        /// Days for which the code is good.
+        #[arg(long, default_value_t = 14)]
+        days: u32,
+    },
+    /// Revoke a device: it pulls nothing from then on, and what it pushes is kept apart.
+    Revoke {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+        /// The device's number, as the page of devices shows it.
+        device: i64,
+    },
+    /// Add a coordinator, or set a new password; it is read from the terminal's standard input.
+    Coordinator {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+        /// The login.
+        name: String,
+    },
+    /// Write the merged data as CSV: one file for interviews and one for each repeat.
+    Export {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+        /// The questionnaire, as id@version.
+        questionnaire: String,
+        /// The folder to write to; made if it is not there.
+        #[arg(long)]
+        to: PathBuf,
+        /// Write the labels of choices in this language instead of their codes; `default` is the
+        /// questionnaire's own.
+        #[arg(long)]
+        labels: Option<String>,
+        /// Include personal data.
+        #[arg(long)]
+        personal: bool,
+    },
+    /// Derive everything again from the changes, and say whether it is the same, byte for byte.
+    Rebuild {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+    },
+}
+
+/// Runs the command that was given.
+pub(crate) fn run() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Serve { data, listen } => serve(&data, listen),
+        Command::Areas { data, file } => areas(&data, &file),
+        Command::Questionnaire { data, file } => questionnaire(&data, &file),
+        Command::Enumerator { data, code, name } => enumerator(&data, &code, &name),
+        Command::Assign {
+            data,
+            enumerator,
+            round,
+            areas,
+        } => assign(&data, &enumerator, &round, &areas),
+        Command::DeviceCode {
+            data,
+            enumerator,
+            days,
+        } => device_code(&data, &enumerator, days),
+        Command::Revoke { data, device } => revoke(&data, device),
+        Command::Coordinator { data, name } => coordinator(&data, &name),
+        Command::Export {
+            data,
+            questionnaire,
+            to,
+            labels,
+            personal,
+        } => export(&data, &questionnaire, &to, labels, personal),
+        Command::Rebuild { data } => rebuild(&data),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tenun-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn open(data: &Path) -> Result<rusqlite::Connection> {
+    std::fs::create_dir_all(data).with_context(|| format!("{} can't be made", data.display()))?;
+    let mut conn =
+        store::open_writer(data).with_context(|| format!("{} can't be opened", data.display()))?;
+    store::in_transaction(&mut conn, identity::Identity::load_or_make)?;
+    Ok(conn)
+}
+
+fn serve(data: &Path, listen: SocketAddr) -> Result<()> {
+    let listener = TcpListener::bind(listen).with_context(|| {
+        format!("{listen} can't be listened on: it is taken, or not this machine's; pick another with --listen")
+    })?;
+    let address = listener.local_addr()?;
+    let server = Server::open(data, Limits::default())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (_handle, running) = server::http::serve(server, listener)?;
+    // Scripts read the address from here: it is the first line, and flushed.
+    println!("listening on http://{address}");
+    std::io::stdout().flush()?;
+    tokio::task::LocalSet::new().block_on(&runtime, running)?;
+    Ok(())
+}
+
+fn areas(data: &Path, file: &Path) -> Result<()> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        code: String,
+        name: String,
+        level: String,
+        parent: Option<String>,
+    }
+    let mut reader = csv::Reader::from_path(file)
+        .with_context(|| format!("{} can't be read", file.display()))?;
+    let lines = reader.deserialize::<Line>().collect::<Result<Vec<_>, _>>();
+    let lines = lines.with_context(|| {
+        format!(
+            "{}: the columns are code, name, level, parent",
+            file.display()
+        )
+    })?;
+    let mut conn = open(data)?;
+    let new = store::in_transaction(&mut conn, |tx| {
+        let mut new = 0;
+        for line in &lines {
+            let parent = line.parent.as_deref().filter(|parent| !parent.is_empty());
+            new += u32::from(tx.put_area(&line.code, &line.name, &line.level, parent)?);
+        }
+        tx.raise_catalogue_version()?;
+        Ok::<_, server::domain::Failure>(new)
+    })?;
+    println!("{} areas, {new} of them new", lines.len());
+    Ok(())
+}
+
+fn questionnaire(data: &Path, file: &Path) -> Result<()> {
+    let bytes = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
+    let loaded = match questionnaire::Questionnaire::read_xlsx(&bytes) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            for problem in &problems.0 {
+                eprintln!("{problem}");
+            }
+            bail!(
+                "{} is not loaded: mend what is listed above",
+                file.display()
+            );
+        }
+    };
+    for warning in &loaded.warnings {
+        eprintln!("{warning}");
+    }
+    let mut conn = open(data)?;
+    let reference = store::in_transaction(&mut conn, |tx| {
+        load_questionnaire(tx, &loaded.questionnaire, &bytes, now_ms())
+    })?;
+    println!(
+        "{reference}: {} questions",
+        loaded.questionnaire.questions().count()
+    );
+    Ok(())
+}
+
+fn enumerator(data: &Path, code: &str, name: &str) -> Result<()> {
+    let mut conn = open(data)?;
+    store::in_transaction(&mut conn, |tx| {
+        Ok::<_, server::domain::Failure>(tx.put_enumerator(code, name)?)
+    })?;
+    println!("{code} is {name}");
+    Ok(())
+}
+
+fn assign(data: &Path, enumerator: &str, round: &str, areas: &[String]) -> Result<()> {
+    let mut conn = open(data)?;
+    store::in_transaction(&mut conn, |tx| {
+        use server::domain::Failure;
+        use sync_protocol::Code;
+        if !tx.has_enumerator(enumerator)? {
+            return Err(Failure::problem(
+                Code::NotFound,
+                format!("no enumerator `{enumerator}`"),
+            ));
+        }
+        for area in areas {
+            if !tx.assign(enumerator, area, round)? {
+                return Err(Failure::problem(
+                    Code::UnknownArea,
+                    format!("no area `{area}`: load it first"),
+                ));
+            }
+        }
+        Ok(())
+    })?;
+    println!("{enumerator}: {} areas in round {round}", areas.len());
+    Ok(())
+}
+
+fn device_code(data: &Path, enumerator: &str, days: u32) -> Result<()> {
+    let mut conn = open(data)?;
+    let code = store::in_transaction(&mut conn, |tx| {
+        people::make_device_code(tx, enumerator, days, now_ms())
+    })?;
+    println!("{code}");
+    Ok(())
+}
+
+fn revoke(data: &Path, device: i64) -> Result<()> {
+    let mut conn = open(data)?;
+    let known = store::in_transaction(&mut conn, |tx| {
+        Ok::<_, server::domain::Failure>(tx.revoke_device(device, now_ms())?)
+    })?;
+    if !known {
+        bail!("there is no device {device}");
+    }
+    println!("device {device} is revoked");
+    Ok(())
+}
+
+fn coordinator(data: &Path, name: &str) -> Result<()> {
+    eprint!("password for {name}: ");
+    let mut password = String::new();
+    std::io::stdin()
+        .read_line(&mut password)
+        .context("the password can't be read")?;
+    let password = people::hash_password(password.trim_end_matches(['\r', '\n']))?;
+    let account = Account {
+        name: name.to_owned(),
+        password,
+    };
+    let mut conn = open(data)?;
+    store::in_transaction(&mut conn, |tx| {
+        Ok::<_, server::domain::Failure>(tx.put_account(&account, now_ms())?)
+    })?;
+    println!("{name} may log in");
+    Ok(())
+}
+
+fn export(
+    data: &Path,
+    questionnaire: &str,
+    to: &Path,
+    labels: Option<String>,
+    personal: bool,
+) -> Result<()> {
+    let _ = (data, questionnaire, to, labels, personal);
+    bail!("not yet")
+}
+
+fn rebuild(data: &Path) -> Result<()> {
+    let mut conn = open(data)?;
+    let rebuilt = store::in_transaction(&mut conn, |tx| {
+        let catalogue = Catalogue::refresh(&Arc::default(), tx)?;
+        derive::rebuild(tx, &catalogue, |records| eprint!("\r{records} records"))
+    })?;
+    eprintln!("\r{} records", rebuilt.records);
+    println!("before {}\nafter  {}", rebuilt.before, rebuilt.after);
+    if rebuilt.before != rebuilt.after {
+        bail!("what was derived differed from the changes; it is right now, tell the developers");
+    }
+    Ok(())
+}

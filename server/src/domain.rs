@@ -1,0 +1,44 @@
+//! What the server decides; no HTTP and no SQL here.
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | [`identity`] | the server as a replica: its name, key and epoch |
+//! | [`catalogue`] | areas and questionnaires in memory, and the check of a change against them |
+//! | [`prepare`] | a request read, verified and checked, before the writer's turn |
+//! | [`ingest`] | the writer's turn: the log, the derived rows, the buckets |
+//! | [`derive`] | what a record's line says, and its rebuild |
+//! | [`pull`] | the reply: scope and buckets |
+//! | [`people`] | enrolment, logins |
+//! | [`review`] | coordinators' decisions, which are changes of the server's replica |
+//! | [`detail`] | one record with siblings, provenance and history |
+
+pub mod catalogue;
+pub mod derive;
+pub mod detail;
+pub mod identity;
+pub mod ingest;
+pub mod people;
+pub mod prepare;
+pub mod pull;
+pub mod review;
+
+use crate::store::StoreError;
+use sync_protocol::problem::{Code, Problem};
+
+/// Why something was not done; nothing of it was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// What was asked is not possible, and why.
+    #[error(transparent)]
+    Problem(#[from] Problem),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Failure {
+    /// Makes a failure of a code and a reason.
+    pub fn problem(code: Code, detail: impl Into<String>) -> Self {
+        Self::Problem(Problem::new(code, detail))
+    }
+}

@@ -1,0 +1,213 @@
+//! Areas and questionnaires in memory, and the check of a change against them.
+
+use super::Failure;
+use crate::store::{QuestionnaireRow, StoreError, Tx};
+use questionnaire::Questionnaire;
+use std::{collections::BTreeMap, sync::Arc};
+use sync_protocol::{
+    Change, Limits, Op, Path, Place, QuestionnaireRef, Subject, Value,
+    problem::{Code, Problem},
+    record::Merge,
+};
+
+/// The answer of a household record that names its bucket.
+pub const AREA: &str = "area";
+/// The answer of a household record that people call it by.
+pub const HEAD: &str = "head";
+
+/// A snapshot of areas and questionnaires.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    version: u64,
+    questionnaires: BTreeMap<QuestionnaireRef, Arc<Questionnaire>>,
+    areas: BTreeMap<String, i64>,
+}
+
+impl Catalogue {
+    /// Reads the snapshot anew, if areas or questionnaires changed since `known`.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn refresh(known: &Arc<Self>, tx: Tx<'_>) -> Result<Arc<Self>, StoreError> {
+        let version = tx.catalogue_version()?;
+        if version == known.version {
+            return Ok(known.clone());
+        }
+        let mut questionnaires = BTreeMap::new();
+        for row in tx.questionnaires()? {
+            let reference: QuestionnaireRef = row
+                .reference
+                .parse()
+                .map_err(|_ignored| StoreError::Corrupt("a questionnaire's name"))?;
+            let read = match known.questionnaires.get(&reference) {
+                Some(read) => read.clone(),
+                None => Arc::new(
+                    serde_json::from_str(&row.json)
+                        .map_err(|_ignored| StoreError::Corrupt("a questionnaire"))?,
+                ),
+            };
+            questionnaires.insert(reference, read);
+        }
+        let areas = tx
+            .areas()?
+            .into_iter()
+            .map(|area| (area.code, area.id))
+            .collect();
+        Ok(Arc::new(Self {
+            version,
+            questionnaires,
+            areas,
+        }))
+    }
+
+    /// A questionnaire version.
+    #[must_use]
+    pub fn questionnaire(&self, reference: &QuestionnaireRef) -> Option<&Arc<Questionnaire>> {
+        self.questionnaires.get(reference)
+    }
+
+    /// Every questionnaire version, by name.
+    pub fn questionnaires(&self) -> impl Iterator<Item = (&QuestionnaireRef, &Arc<Questionnaire>)> {
+        self.questionnaires.iter()
+    }
+
+    /// The number of an area.
+    #[must_use]
+    pub fn area(&self, code: &str) -> Option<i64> {
+        self.areas.get(code).copied()
+    }
+
+    /// How siblings at a path come together.
+    #[must_use]
+    pub fn merge_of(&self, reference: Option<&QuestionnaireRef>, path: &Path) -> Merge {
+        let questionnaire = reference.and_then(|reference| self.questionnaires.get(reference));
+        questionnaire.map_or(Merge::Register, |questionnaire| {
+            questionnaire.merge_of(path)
+        })
+    }
+
+    /// Checks what a change names and the types of its answers; what fails goes to quarantine.
+    ///
+    /// # Errors
+    /// The first problem, naming the path.
+    pub fn check(&self, change: &Change, limits: &Limits) -> Result<(), Problem> {
+        too_many_rows(change, limits)?;
+        match &change.subject {
+            Subject::Household(_) => self.check_household(change),
+            Subject::Interview { .. } => {
+                let Some(questionnaire) = self.questionnaires.get(&change.questionnaire) else {
+                    return Err(unknown_questionnaire(change));
+                };
+                for op in &change.ops {
+                    match op {
+                        Op::Set { path, value, .. } => questionnaire.check_value(path, value)?,
+                        Op::AddRow { row, .. } | Op::RemoveRow { row, .. }
+                            if !questionnaire.has_place(row) =>
+                        {
+                            let detail =
+                                format!("{} has no repeat for `{row}`", change.questionnaire);
+                            return Err(Problem::new(Code::UnknownQuestion, detail));
+                        }
+                        Op::AddRow { .. }
+                        | Op::RemoveRow { .. }
+                        | Op::Note { .. }
+                        | Op::Void { .. } => {}
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The household register takes any field; its area must be one.
+    fn check_household(&self, change: &Change) -> Result<(), Problem> {
+        if change.questionnaire.id != QuestionnaireRef::household_register().id {
+            return Err(unknown_questionnaire(change));
+        }
+        for op in &change.ops {
+            if let Op::Set { path, value, .. } = op
+                && path.place().is_record()
+                && path.name() == AREA
+            {
+                match value {
+                    Value::Text(code) if self.areas.contains_key(code) => {}
+                    Value::Text(_) => {
+                        return Err(Problem::new(
+                            Code::UnknownArea,
+                            "`area`: load this area, then release the change",
+                        ));
+                    }
+                    Value::Missing(_) => {}
+                    Value::Integer(_) | Value::Choices(_) | Value::Fields(_) => {
+                        return Err(Problem::new(
+                            Code::WrongValueType,
+                            "`area` takes an area's code",
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unknown_questionnaire(change: &Change) -> Problem {
+    let detail = format!("load `{}`, then release the change", change.questionnaire);
+    Problem::new(Code::UnknownQuestionnaire, detail)
+}
+
+fn too_many_rows(change: &Change, limits: &Limits) -> Result<(), Problem> {
+    let mut rows: BTreeMap<(Place, &str), usize> = BTreeMap::new();
+    for op in &change.ops {
+        if let Op::AddRow { row, .. } = op
+            && let Some((outer, repeat, _)) = row.split()
+        {
+            let count = rows.entry((outer, repeat)).or_default();
+            *count += 1;
+            if *count > limits.rows {
+                let detail = format!("`{repeat}`: at most {} rows", limits.rows);
+                return Err(Problem::new(Code::TooManyRows, detail));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a workbook and stores it as a questionnaire version.
+///
+/// Gives its name and the reader's warnings; a version that is stored already is left as it is.
+///
+/// # Errors
+/// [`Code::Stale`] if the version exists with other content: versions are immutable.
+pub fn load_questionnaire(
+    tx: Tx<'_>,
+    questionnaire: &Questionnaire,
+    workbook: &[u8],
+    now_ms: i64,
+) -> Result<QuestionnaireRef, Failure> {
+    let reference = QuestionnaireRef {
+        id: questionnaire.id.clone(),
+        version: questionnaire.version.clone(),
+    };
+    let json = serde_json::to_string(questionnaire).map_err(|_ignored| {
+        Failure::problem(Code::Internal, "the questionnaire can't be written")
+    })?;
+    let row = QuestionnaireRow {
+        reference: reference.to_string(),
+        title: questionnaire.title.clone(),
+        json,
+    };
+    if !tx.insert_questionnaire(&row, workbook, now_ms)? {
+        let held = tx.questionnaire(&row.reference)?;
+        if held.is_none_or(|held| held.json != row.json) {
+            return Err(Failure::problem(
+                Code::Stale,
+                format!(
+                    "{reference} is published already with other content: give the workbook a new version"
+                ),
+            ));
+        }
+    }
+    tx.raise_catalogue_version()?;
+    Ok(reference)
+}

@@ -1,0 +1,172 @@
+//! What a record's line says: a pure function of its changes, their stamps and the catalogue (DESIGN §5, rule 11).
+
+use super::{
+    Failure,
+    catalogue::{AREA, Catalogue, HEAD},
+};
+use crate::store::{ChangeRow, Derived, RecordKey, StoreError, Tx};
+use sha2::{Digest, Sha256};
+use sync_protocol::{
+    Change, Hash, Limits, Path, QuestionnaireRef, Record, Value,
+    record::{Origin, Standing},
+};
+
+/// What was accepted once is read back whatever the limits are today.
+#[must_use]
+pub fn unlimited() -> Limits {
+    Limits {
+        change: usize::MAX,
+        text: usize::MAX,
+        depth: 128,
+        ..Limits::default()
+    }
+}
+
+/// Merges a record from its stored changes.
+///
+/// # Errors
+/// If a stored change can't be read.
+pub fn merge(changes: Vec<ChangeRow>) -> Result<Record, StoreError> {
+    let mut record = Record::new();
+    for row in changes {
+        let change = Change::from_bytes(row.dot, &row.bytes, &unlimited());
+        let change = change.map_err(|_ignored| StoreError::Corrupt("an applied change"))?;
+        record.apply(change, Some(row.stamp));
+    }
+    Ok(record)
+}
+
+/// The questionnaire version that the record was last filled with: the greatest of its changes'.
+#[must_use]
+pub fn form_of(record: &Record) -> Option<&QuestionnaireRef> {
+    record
+        .changes()
+        .map(|(_, origin)| &origin.questionnaire)
+        .max()
+}
+
+/// Derives the record's line.
+#[must_use]
+pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
+    let form = form_of(record);
+    let questionnaire = form.and_then(|form| catalogue.questionnaire(form));
+    let mut derived = Derived {
+        form: form.map(ToString::to_string).unwrap_or_default(),
+        ..Derived::default()
+    };
+    for (path, answer) in record.answers() {
+        if path.place().is_record() {
+            let shown = answer.siblings.first().map(|sibling| sibling.value);
+            match (path.name(), shown) {
+                (HEAD, Some(value)) => derived.title = value.to_string(),
+                (AREA, Some(Value::Text(code))) => {
+                    derived.area = catalogue.area(code);
+                    for sibling in &answer.siblings {
+                        if let Value::Text(code) = sibling.value {
+                            derived.placement.extend(catalogue.area(code));
+                        }
+                    }
+                }
+                (Path::FINISHED, Some(value)) => derived.finished = *value == Value::text("yes"),
+                (_, _) => {}
+            }
+        }
+        if path.is_reserved() || !record.is_shown(path.place()) {
+            continue;
+        }
+        derived.answers += 1;
+        if answer.siblings.len() > 1 {
+            let merge = questionnaire
+                .map(|questionnaire| questionnaire.merge_of(path))
+                .unwrap_or_default();
+            if answer.is_conflict(merge) {
+                derived.conflicts.push(path.to_string());
+            }
+        }
+    }
+    let kept = record.all_rows().filter(|row| row.kept).count();
+    let standing = record.standing();
+    derived.attention =
+        u32::try_from(kept).unwrap_or(u32::MAX) + u32::from(standing == Standing::KeptDespiteVoid);
+    derived.void = standing == Standing::Void;
+    let received = |origin: &Origin| origin.stamp.map_or(0, |stamp| stamp.received_ms);
+    let first = record
+        .changes()
+        .min_by_key(|(dot, origin)| (received(origin), origin.effective_ms(), *dot));
+    derived.enumerator = first
+        .map(|(_, origin)| origin.author.clone())
+        .unwrap_or_default();
+    derived.changed_ms = record
+        .changes()
+        .map(|(_, origin)| received(origin))
+        .max()
+        .unwrap_or(0);
+    derived.changes = u32::try_from(record.changes().count()).unwrap_or(u32::MAX);
+    derived
+}
+
+/// Derives a record's line from its stored changes and stores it.
+///
+/// # Errors
+/// If the store fails.
+pub fn refresh(tx: Tx<'_>, key: RecordKey, catalogue: &Catalogue) -> Result<Derived, StoreError> {
+    let derived = derive(&merge(tx.changes_of(key.id)?)?, catalogue);
+    tx.set_derived(key, &derived, false)?;
+    Ok(derived)
+}
+
+/// What a rebuild found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Records derived again.
+    pub records: u64,
+    /// The hash of everything derived, before.
+    pub before: Hash,
+    /// The hash of everything derived, after: the same, or the derived rows had been wrong.
+    pub after: Hash,
+}
+
+/// Forgets everything that is derived and makes it again from the changes.
+///
+/// # Errors
+/// If the store fails or a stored change can't be read.
+pub fn rebuild(
+    tx: Tx<'_>,
+    catalogue: &Catalogue,
+    mut progress: impl FnMut(u64),
+) -> Result<Rebuilt, Failure> {
+    let before = digest(tx)?;
+    tx.clear_derived()?;
+    let (mut after, mut records) = (0, 0);
+    loop {
+        let page = tx.record_keys(after, 1000)?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        for key in page {
+            refresh(tx, key, catalogue)?;
+            records += 1;
+        }
+        progress(records);
+    }
+    Ok(Rebuilt {
+        records,
+        before,
+        after: digest(tx)?,
+    })
+}
+
+fn digest(tx: Tx<'_>) -> Result<Hash, StoreError> {
+    let mut hasher = Sha256::new();
+    let mut after = 0;
+    loop {
+        let page = tx.record_keys(after, 1000)?;
+        let Some(last) = page.last() else {
+            return Ok(Hash(hasher.finalize().into()));
+        };
+        after = last.id;
+        for key in page {
+            hasher.update(tx.derived_text(key.id)?);
+            hasher.update(b"\n");
+        }
+    }
+}

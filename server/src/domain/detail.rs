@@ -1,0 +1,282 @@
+//! One record as coordinators see it: every answer with its siblings, who gave them, when, on which device.
+
+use super::{
+    Failure,
+    catalogue::Catalogue,
+    derive::{form_of, merge},
+};
+use crate::store::{RecordRow, StoreError, Tx};
+use questionnaire::{Item, Question, Questionnaire, Register};
+use serde::Serialize;
+use std::{collections::BTreeMap, sync::Arc};
+use sync_protocol::{
+    Dot, Path, Place, Record, RecordId, Sibling, Value,
+    problem::Code,
+    record::{Merge, Standing},
+};
+
+/// One record with all that is known of it.
+#[derive(Debug, Serialize)]
+pub struct Detail {
+    /// Its line in the lists.
+    #[serde(flatten)]
+    pub row: RecordRow,
+    /// `valid`, `void`, or `kept-despite-void`.
+    pub standing: &'static str,
+    /// Answers in the order of the questionnaire; those that it does not know stand last.
+    pub answers: Vec<AnswerDetail>,
+    /// Remarks.
+    pub notes: Vec<NoteDetail>,
+    /// Why the record was voided.
+    pub voids: Vec<NoteDetail>,
+    /// The questionnaire, for labels; none for a household.
+    #[serde(skip)]
+    pub questionnaire: Option<Arc<Questionnaire>>,
+}
+
+/// One answer.
+#[derive(Debug, Serialize)]
+pub struct AnswerDetail {
+    /// Where it stands.
+    pub path: String,
+    /// The value that is shown.
+    pub value: Value,
+    /// Siblings with distinct values wait for a person.
+    pub conflict: bool,
+    /// The row that the answer stands in was kept against a concurrent removal.
+    pub kept_row: bool,
+    /// The answer is personal data.
+    pub personal: bool,
+    /// The live values, the shown one first.
+    pub siblings: Vec<SiblingDetail>,
+}
+
+/// One live or replaced value.
+#[derive(Clone, Debug, Serialize)]
+pub struct SiblingDetail {
+    /// The change that set it.
+    pub dot: String,
+    /// The value.
+    pub value: Value,
+    /// Who.
+    pub author: String,
+    /// On which device.
+    pub device: String,
+    /// The author's clock, uncorrected, in milliseconds since 1970.
+    pub wall_ms: i64,
+    /// The author's clock corrected by the measured skew, not after the receipt.
+    pub effective_ms: i64,
+    /// When the server received it.
+    pub received_ms: i64,
+    /// What was unusual when it arrived.
+    pub flags: Vec<String>,
+    /// The changes that replaced it, in a history.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replaced_by: Vec<String>,
+}
+
+/// One remark.
+#[derive(Debug, Serialize)]
+pub struct NoteDetail {
+    /// The remark.
+    pub text: String,
+    /// Who.
+    pub author: String,
+    /// When, by the author's corrected clock.
+    pub effective_ms: i64,
+}
+
+/// Reads one record.
+///
+/// # Errors
+/// [`Code::NotFound`].
+pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail, Failure> {
+    let (row, record) = read(tx, id)?;
+    let questionnaire = form_of(&record)
+        .and_then(|form| catalogue.questionnaire(form))
+        .cloned();
+    let mut sources = Sources {
+        tx,
+        known: BTreeMap::new(),
+    };
+    let kept: Vec<&Place> = record
+        .all_rows()
+        .filter(|row| row.kept)
+        .map(|row| row.place)
+        .collect();
+    let mut answers = Vec::new();
+    for path in in_order(&record, questionnaire.as_deref()) {
+        let Some(answer) = record.answer(&path) else {
+            continue;
+        };
+        let register = questionnaire
+            .as_ref()
+            .and_then(|questionnaire| questionnaire.register_at(&path));
+        let merge = questionnaire
+            .as_ref()
+            .map_or(Merge::Register, |questionnaire| {
+                questionnaire.merge_of(&path)
+            });
+        let siblings = answer
+            .siblings
+            .iter()
+            .map(|sibling| sources.sibling(*sibling))
+            .collect::<Result<_, StoreError>>()?;
+        answers.push(AnswerDetail {
+            value: answer.value(merge).into_owned(),
+            conflict: answer.is_conflict(merge),
+            kept_row: kept.contains(&path.place()),
+            personal: register.is_some_and(is_personal),
+            siblings,
+            path: path.to_string(),
+        });
+    }
+    let note = |dot: Dot, text: &str| {
+        let origin = record.origin(dot);
+        NoteDetail {
+            text: text.to_owned(),
+            author: origin
+                .map(|origin| origin.author.clone())
+                .unwrap_or_default(),
+            effective_ms: origin.map_or(0, |origin| origin.effective_ms()),
+        }
+    };
+    Ok(Detail {
+        row,
+        standing: match record.standing() {
+            Standing::Valid => "valid",
+            Standing::Void => "void",
+            Standing::KeptDespiteVoid => "kept-despite-void",
+        },
+        answers,
+        notes: record.notes().map(|(dot, text)| note(dot, text)).collect(),
+        voids: record.voids().map(|(dot, text)| note(dot, text)).collect(),
+        questionnaire,
+    })
+}
+
+/// Every value that one answer ever had, the oldest first.
+///
+/// # Errors
+/// [`Code::NotFound`].
+pub fn history(tx: Tx<'_>, id: RecordId, path: &Path) -> Result<Vec<SiblingDetail>, Failure> {
+    let (_, record) = read(tx, id)?;
+    let mut sources = Sources {
+        tx,
+        known: BTreeMap::new(),
+    };
+    let mut history = Vec::new();
+    for (sibling, by) in record.history(path) {
+        let mut sibling = sources.sibling(sibling)?;
+        sibling.replaced_by = by.iter().map(ToString::to_string).collect();
+        history.push(sibling);
+    }
+    if history.is_empty() {
+        return Err(Failure::problem(
+            Code::NotFound,
+            format!("`{path}` was never answered"),
+        ));
+    }
+    Ok(history)
+}
+
+fn read(tx: Tx<'_>, id: RecordId) -> Result<(RecordRow, Record), Failure> {
+    let not_found = || Failure::problem(Code::NotFound, "no such record");
+    let row = tx.record_row(id)?.ok_or_else(not_found)?;
+    let key = tx.record_key(id)?.ok_or_else(not_found)?;
+    Ok((row, merge(tx.changes_of(key.id)?)?))
+}
+
+fn is_personal(register: Register<'_>) -> bool {
+    match register {
+        Register::One(question) => question.personal,
+        Register::Group { members, .. } => members.iter().any(|member| member.personal),
+    }
+}
+
+/// Devices of changes, each asked for once.
+struct Sources<'a> {
+    tx: Tx<'a>,
+    known: BTreeMap<Dot, (String, Vec<String>)>,
+}
+
+impl Sources<'_> {
+    fn sibling(&mut self, sibling: Sibling<'_>) -> Result<SiblingDetail, StoreError> {
+        let (device, flags) = match self.known.get(&sibling.dot) {
+            Some(known) => known.clone(),
+            None => {
+                let source = self.tx.change_source(sibling.dot)?;
+                let source = source
+                    .map(|source| (source.device, source.flags))
+                    .unwrap_or_default();
+                self.known.insert(sibling.dot, source.clone());
+                source
+            }
+        };
+        Ok(SiblingDetail {
+            dot: sibling.dot.to_string(),
+            value: sibling.value.clone(),
+            author: sibling.origin.author.clone(),
+            device,
+            wall_ms: sibling.origin.wall_ms,
+            effective_ms: sibling.origin.effective_ms(),
+            received_ms: sibling.origin.stamp.map_or(0, |stamp| stamp.received_ms),
+            flags,
+            replaced_by: Vec::new(),
+        })
+    }
+}
+
+/// The record's paths in the order of the questionnaire, rows in their order; unknown ones last.
+fn in_order(record: &Record, questionnaire: Option<&Questionnaire>) -> Vec<Path> {
+    let mut ordered = Vec::new();
+    if let Some(questionnaire) = questionnaire {
+        walk(
+            record,
+            questionnaire.items(),
+            &Place::record(),
+            &mut ordered,
+        );
+    }
+    let rest = record
+        .answers()
+        .map(|(path, _)| path)
+        .filter(|path| !path.is_reserved() && record.is_shown(path.place()));
+    let mut seen: std::collections::BTreeSet<Path> = ordered.iter().cloned().collect();
+    for path in rest {
+        if seen.insert(path.clone()) {
+            ordered.push(path.clone());
+        }
+    }
+    ordered
+}
+
+fn walk(record: &Record, items: &[Item], place: &Place, ordered: &mut Vec<Path>) {
+    for item in items {
+        match item {
+            Item::Question(question) => {
+                if let Ok(path) = Path::new(place.clone(), register_name(question))
+                    && ordered.last() != Some(&path)
+                    && !ordered.contains(&path)
+                {
+                    ordered.push(path);
+                }
+            }
+            Item::Group(group) => walk(record, &group.children, place, ordered),
+            Item::Repeat(repeat) => {
+                for row in record.rows(place, &repeat.key) {
+                    walk(record, &repeat.children, row.place, ordered);
+                }
+            }
+        }
+    }
+}
+
+/// The name under which a question's answer is stored: its own key, or its merge group's name.
+#[must_use]
+pub fn register_name(question: &Question) -> &str {
+    match &question.merge {
+        questionnaire::Merge::Group(name) => name,
+        questionnaire::Merge::Alone | questionnaire::Merge::Union => &question.key,
+    }
+}

@@ -1,0 +1,187 @@
+//! A request read, verified and checked against the catalogue, before the writer's turn.
+//!
+//! Everything that costs time and needs no write happens here, on as many threads as there are.
+
+use super::{Failure, catalogue::Catalogue};
+use crate::store::{Device, StoreError, Tx};
+use std::collections::BTreeMap;
+use sync_protocol::{
+    Change, Dot, Limits, ReplicaId,
+    chain::{Adoption, Batch, Carried, PublicKey},
+    engine::intake::Verified,
+    problem::{Code, Problem},
+    wire::{Outcome, Request, RequestHeader, Verdict},
+};
+
+/// A request that may be applied.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Who sent it.
+    pub device: Device,
+    /// What its first line said.
+    pub header: RequestHeader,
+    /// New identities, each vouched for by a replica of this device.
+    pub adoptions: Vec<Adoption>,
+    /// Batches whose signature is right, with their changes read and checked.
+    pub batches: Vec<Checked>,
+    /// Batches that nothing may be believed of.
+    pub refused: Vec<Outcome>,
+    /// The body ended before its end.
+    pub cut_off: bool,
+}
+
+/// A batch with its changes read and checked.
+#[derive(Debug)]
+pub struct Checked {
+    /// The batch.
+    pub verified: Verified,
+    /// Its changes, or why one can't be applied; each is taken once.
+    pub changes: Vec<Option<Result<Change, Problem>>>,
+}
+
+/// Reads and checks the changes of a batch.
+#[must_use]
+pub fn check(verified: Verified, catalogue: &Catalogue, limits: &Limits) -> Checked {
+    let changes = verified
+        .batch
+        .changes
+        .iter()
+        .enumerate()
+        .map(|(index, carried)| {
+            let dot = Dot {
+                replica: verified.batch.replica,
+                seq: verified.seq(index),
+            };
+            Some(read(dot, carried, catalogue, limits))
+        })
+        .collect();
+    Checked { verified, changes }
+}
+
+fn read(
+    dot: Dot,
+    carried: &Carried,
+    catalogue: &Catalogue,
+    limits: &Limits,
+) -> Result<Change, Problem> {
+    match carried {
+        Carried::Bytes(bytes) => {
+            let change = Change::from_bytes(dot, bytes, limits)?;
+            catalogue.check(&change, limits)?;
+            Ok(change)
+        }
+        Carried::Withheld(_) => Err(Problem::new(
+            Code::WrongType,
+            "a hash stands in place of the change",
+        )),
+    }
+}
+
+/// Reads a request and verifies what it holds.
+///
+/// # Errors
+/// If the request as a whole makes no sense, or its replica is not one of the device's.
+pub fn prepare(
+    tx: Tx<'_>,
+    device: Device,
+    body: &[u8],
+    catalogue: &Catalogue,
+    limits: &Limits,
+) -> Result<Prepared, Failure> {
+    let request = Request::from_bytes(body)?;
+    let mut keys = Keys {
+        tx,
+        device: &device,
+        known: BTreeMap::new(),
+    };
+    let mut adoptions = Vec::new();
+    for adoption in request.adoptions {
+        let vouched = keys
+            .of(adoption.from)?
+            .is_some_and(|old| adoption.is_valid(&old));
+        let free = tx
+            .replica(adoption.replica)?
+            .is_none_or(|row| row.device == Some(device.id) && row.key == adoption.key);
+        if !vouched || !free {
+            let detail = format!(
+                "`adopt`: nothing vouches for {} as a replica of this device",
+                adoption.replica
+            );
+            return Err(Failure::problem(Code::WrongReplica, detail));
+        }
+        keys.known.insert(adoption.replica, adoption.key);
+        adoptions.push(adoption);
+    }
+    if keys.of(request.header.replica)?.is_none() {
+        let detail = format!("{}: enrol the device again", request.header.replica);
+        return Err(Failure::problem(Code::WrongReplica, detail));
+    }
+    let (mut batches, mut refused) = (Vec::new(), Vec::new());
+    for batch in request.batches {
+        match verify(&mut keys, batch)? {
+            Ok(verified) => batches.push(check(verified, catalogue, limits)),
+            Err(outcome) => refused.push(outcome),
+        }
+    }
+    Ok(Prepared {
+        device,
+        header: request.header,
+        adoptions,
+        batches,
+        refused,
+        cut_off: request.cut_off,
+    })
+}
+
+fn verify(keys: &mut Keys<'_>, batch: Batch) -> Result<Result<Verified, Outcome>, StoreError> {
+    let refuse = |batch: &Batch, problem: Problem| Outcome {
+        replica: batch.replica,
+        seq: batch.first,
+        verdict: Verdict::Refused,
+        code: Some(problem.code),
+        detail: problem.detail,
+    };
+    let Some(key) = keys.of(batch.replica)? else {
+        let detail = format!("{} is not a replica of this device", batch.replica);
+        return Ok(Err(refuse(
+            &batch,
+            Problem::new(Code::WrongReplica, detail),
+        )));
+    };
+    if batch
+        .changes
+        .iter()
+        .any(|change| matches!(change, Carried::Withheld(_)))
+    {
+        let problem = Problem::new(Code::WrongType, "a device sends its own changes whole");
+        return Ok(Err(refuse(&batch, problem)));
+    }
+    Ok(match batch.verify(&key) {
+        Ok(hashes) => Ok(Verified { batch, hashes }),
+        Err(problem) => Err(refuse(&batch, problem)),
+    })
+}
+
+/// Keys of the device's replicas.
+struct Keys<'a> {
+    tx: Tx<'a>,
+    device: &'a Device,
+    known: BTreeMap<ReplicaId, PublicKey>,
+}
+
+impl Keys<'_> {
+    fn of(&mut self, replica: ReplicaId) -> Result<Option<PublicKey>, StoreError> {
+        if let Some(key) = self.known.get(&replica) {
+            return Ok(Some(*key));
+        }
+        let key = self
+            .tx
+            .replica(replica)?
+            .filter(|row| row.device == Some(self.device.id))
+            .map(|row| row.key);
+        if let Some(key) = key {
+            self.known.insert(replica, key);
+        }
+        Ok(key)
+    }
+}

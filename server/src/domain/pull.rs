@@ -1,0 +1,126 @@
+//! The reply to a sync: what became of the changes, the device's scope, and what others did in its buckets.
+
+use super::{identity::Identity, ingest::Applied};
+use crate::store::{Device, StoreError, Tx};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use sync_protocol::{
+    Limits,
+    wire::{
+        Area, Assignment, Cursor, Delivered, Reply, ReplyHeader, RequestHeader, Scope, VERSIONS,
+    },
+};
+
+/// Bytes of changes in one reply, before compression; a run of one bucket is a quarter of it.
+const BUDGET: usize = 1 << 20;
+
+/// Makes the reply; reads a snapshot that is not older than the commit.
+///
+/// # Errors
+/// If the store fails.
+pub fn reply(
+    tx: Tx<'_>,
+    device: &Device,
+    request: &RequestHeader,
+    applied: Applied,
+    identity: &Identity,
+    limits: &Limits,
+    now_ms: i64,
+) -> Result<Reply, StoreError> {
+    let mut reply = Reply::new(ReplyHeader {
+        tenun: *VERSIONS.end(),
+        epoch: identity.epoch.clone(),
+        acked_through: applied.acked_through,
+        safe_through: 0,
+        clock: now_ms,
+        more: false,
+    });
+    reply.outcomes = applied.outcomes;
+    reply.stamps = applied.stamps;
+    reply.fork = applied.fork;
+    if device.revoked {
+        return Ok(reply);
+    }
+    let (scope, areas) = scope(tx, device, identity, limits)?;
+    if scope.version != request.scope {
+        reply.scope = Some(scope);
+    }
+    let mut left = BUDGET;
+    for (code, area) in areas {
+        let known = if request.epoch == identity.epoch {
+            request.cursors.get(&code).copied()
+        } else {
+            None
+        };
+        let mut cursor = known.unwrap_or(0);
+        loop {
+            if left == 0 {
+                reply.header.more = reply.header.more || tx.bucket_head(area)? > cursor;
+                break;
+            }
+            let (changes, through, more) =
+                tx.pull(area, cursor, request.replica, left.min(BUDGET / 4))?;
+            let size = changes
+                .iter()
+                .map(|change| change.bytes.len())
+                .sum::<usize>();
+            left = left.saturating_sub(size);
+            if known != Some(through) && (through > cursor || known.is_none()) {
+                let delivered = changes.into_iter().map(|change| Delivered {
+                    replica: change.dot.replica,
+                    seq: change.dot.seq,
+                    stamp: change.stamp,
+                    bytes: change.bytes,
+                });
+                reply.pulled.push((
+                    delivered.collect(),
+                    Cursor {
+                        bucket: code.clone(),
+                        seq: through,
+                    },
+                ));
+            }
+            cursor = through;
+            if !more {
+                break;
+            }
+        }
+    }
+    Ok(reply)
+}
+
+/// What the device works with, and the numbers of its areas by code.
+fn scope(
+    tx: Tx<'_>,
+    device: &Device,
+    identity: &Identity,
+    limits: &Limits,
+) -> Result<(Scope, BTreeMap<String, i64>), StoreError> {
+    let mut areas = BTreeMap::new();
+    let mut assignments = Vec::new();
+    for (id, code, round) in tx.assignments(&device.enumerator)? {
+        areas.insert(code.clone(), id);
+        assignments.push(Assignment { area: code, round });
+    }
+    let mut named = Vec::new();
+    for code in areas.keys() {
+        named.push(Area {
+            code: code.clone(),
+            name: tx.area_name(code)?,
+        });
+    }
+    let questionnaires = tx.questionnaire_names()?;
+    let mut scope = Scope {
+        version: String::new(),
+        enumerator: device.enumerator.clone(),
+        name: device.enumerator_name.clone(),
+        areas: named,
+        assignments,
+        questionnaires,
+        limits: limits.clone(),
+        server: BTreeMap::from([(identity.replica, identity.key.public())]),
+    };
+    let content = serde_json::to_vec(&scope).unwrap_or_default();
+    scope.version = hex::encode(Sha256::digest(content).get(..6).unwrap_or_default());
+    Ok((scope, areas))
+}

@@ -1,0 +1,313 @@
+//! The read API under `/api/v1`, for programs; `openapi.json` describes it.
+
+use super::{auth, failure::Rejection};
+use crate::{
+    domain::{Failure, detail, people, review},
+    state::{Server, now_ms},
+    store::{ProgressBy, RecordFilter},
+};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::json;
+use sync_protocol::{
+    Path, RecordId,
+    problem::{Code, Problem},
+};
+
+/// Lines of a page, if nothing else is asked for.
+const PAGE: u32 = 100;
+/// Most lines of a page.
+const PAGE_MAX: u32 = 1000;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/openapi.json", web::get().to(openapi))
+        .route("/login", web::post().to(login))
+        .route("/records", web::get().to(records))
+        .route("/records/{id}", web::get().to(record))
+        .route("/records/{id}/history", web::get().to(history))
+        .route("/records/{id}/resolve", web::post().to(resolve))
+        .route("/records/{id}/remark", web::post().to(remark))
+        .route("/progress", web::get().to(progress))
+        .route("/devices", web::get().to(devices))
+        .route("/quarantine", web::get().to(quarantine))
+        .route("/quarantine/{number}/release", web::post().to(release));
+}
+
+async fn openapi() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(include_str!("api/openapi.json"))
+}
+
+/// What a list of records takes in its query.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RecordQuery {
+    pub(super) kind: Option<Kind>,
+    pub(super) area: Option<String>,
+    pub(super) enumerator: Option<String>,
+    pub(super) round: Option<String>,
+    pub(super) conflicts: Option<bool>,
+    pub(super) finished: Option<bool>,
+    pub(super) flag: Option<String>,
+    pub(super) q: Option<String>,
+    pub(super) household: Option<String>,
+    pub(super) after: Option<i64>,
+    pub(super) limit: Option<u32>,
+}
+
+/// The kinds of record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Kind {
+    Household,
+    Interview,
+}
+
+/// Reads a query string; an unknown parameter is an error that names it.
+pub(super) fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, Rejection> {
+    web::Query::<T>::from_query(request.query_string())
+        .map(web::Query::into_inner)
+        .map_err(|error| Rejection::new(Code::BadQuery, error.to_string()))
+}
+
+impl RecordQuery {
+    /// The filter, the number to start after, and the length of a page.
+    pub(super) fn filter(self) -> Result<(RecordFilter, i64, u32), Rejection> {
+        let some = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let household = some(self.household).map(|id| id.parse::<RecordId>());
+        let bad = |_| Rejection::new(Code::BadQuery, "`household` is not a record's id");
+        let filter = RecordFilter {
+            interviews: self.kind.map(|kind| kind == Kind::Interview),
+            area: some(self.area),
+            enumerator: some(self.enumerator),
+            round: some(self.round),
+            conflicts: self.conflicts.unwrap_or(false),
+            finished: self.finished,
+            flag: some(self.flag),
+            search: some(self.q),
+            household: household.transpose().map_err(bad)?.map(|id| id.0),
+        };
+        Ok((
+            filter,
+            self.after.unwrap_or(0),
+            self.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX),
+        ))
+    }
+}
+
+#[derive(Deserialize)]
+struct Login {
+    account: String,
+    password: String,
+}
+
+async fn login(server: web::Data<Server>, body: web::Bytes) -> Result<HttpResponse, Rejection> {
+    let Login { account, password } = read_json(&body, "`account` and `password`")?;
+    let token = begin_session(&server, account, password).await?;
+    Ok(HttpResponse::Ok().json(json!({ "token": token })))
+}
+
+/// Checks a password and begins a session; its token.
+pub(super) async fn begin_session(
+    server: &Server,
+    name: String,
+    password: String,
+) -> Result<String, Rejection> {
+    let account = server
+        .read(move |tx| {
+            let account = tx.account(&name)?;
+            Ok(people::is_password(account.as_ref(), &password)
+                .then_some(account)
+                .flatten())
+        })
+        .await?;
+    let account =
+        account.ok_or_else(|| Rejection::new(Code::Unauthorised, "wrong name or password"))?;
+    Ok(server
+        .write(move |tx| people::begin_session(tx, &account.name, now_ms()))
+        .await?)
+}
+
+async fn records(
+    server: web::Data<Server>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Rejection> {
+    auth::coordinator(&server, &request).await?;
+    let (filter, after, limit) = query::<RecordQuery>(&request)?.filter()?;
+    let rows = server
+        .read(move |tx| Ok(tx.records(&filter, after, limit)?))
+        .await?;
+    Ok(HttpResponse::Ok().json(page(&rows, limit, |row| row.number)))
+}
+
+/// A page of a list; `next` is what `after` takes for the page behind it.
+fn page<T: serde::Serialize>(
+    rows: &[T],
+    limit: u32,
+    number: impl Fn(&T) -> i64,
+) -> serde_json::Value {
+    let is_full = u32::try_from(rows.len()).is_ok_and(|count| count == limit);
+    let next = rows.last().filter(|_| is_full).map(number);
+    json!({ "items": rows, "next": next })
+}
+
+async fn record(
+    server: web::Data<Server>,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Rejection> {
+    auth::coordinator(&server, &request).await?;
+    let (id, shared) = (record_id(&id)?, server.clone());
+    let record = server
+        .read(move |tx| detail::detail(tx, id, &shared.world(tx)?.catalogue))
+        .await?;
+    Ok(HttpResponse::Ok().json(record))
+}
+
+pub(super) fn record_id(text: &str) -> Result<RecordId, Rejection> {
+    text.parse()
+        .map_err(|_ignored| Rejection::new(Code::NotFound, "no such record: its id is a UUID"))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HistoryQuery {
+    path: String,
+}
+
+async fn history(
+    server: web::Data<Server>,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Rejection> {
+    auth::coordinator(&server, &request).await?;
+    let HistoryQuery { path } = query(&request)?;
+    let path: Path = path
+        .parse()
+        .map_err(|_ignored| Rejection::new(Code::BadQuery, "`path` is not an answer's path"))?;
+    let id = record_id(&id)?;
+    let values = server
+        .read(move |tx| detail::history(tx, id, &path))
+        .await?;
+    Ok(HttpResponse::Ok().json(json!({ "values": values })))
+}
+
+async fn resolve(
+    server: web::Data<Server>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Rejection> {
+    let author = auth::coordinator(&server, &request).await?;
+    let resolution = read_json(&body, "`path`, `keep` and `shown`")?;
+    decide(&server, &id, author, move |tx, id, author, world| {
+        review::resolve(tx, id, &resolution, author, world, now_ms())
+    })
+    .await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(Deserialize)]
+struct Remark {
+    text: String,
+}
+
+async fn remark(
+    server: web::Data<Server>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Rejection> {
+    let author = auth::coordinator(&server, &request).await?;
+    let Remark { text } = read_json(&body, "`text`")?;
+    decide(&server, &id, author, move |tx, id, author, world| {
+        review::remark(tx, id, &text, author, world, now_ms())
+    })
+    .await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Carries out a coordinator's decision about one record.
+pub(super) async fn decide(
+    server: &web::Data<Server>,
+    id: &str,
+    author: String,
+    decision: impl FnOnce(
+        crate::store::Tx<'_>,
+        RecordId,
+        &str,
+        &crate::domain::ingest::World,
+    ) -> Result<(), Failure>
+    + Send
+    + 'static,
+) -> Result<(), Rejection> {
+    let (id, shared) = (record_id(id)?, server.clone());
+    Ok(server
+        .write(move |tx| decision(tx, id, &author, &shared.world(tx)?))
+        .await?)
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(body: &[u8], takes: &str) -> Result<T, Problem> {
+    serde_json::from_slice(body)
+        .map_err(|_ignored| Problem::new(Code::WrongType, format!("the body takes {takes}")))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProgressQuery {
+    by: ProgressBy,
+}
+
+async fn progress(
+    server: web::Data<Server>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Rejection> {
+    auth::coordinator(&server, &request).await?;
+    let ProgressQuery { by } = query(&request)?;
+    let rows = server.read(move |tx| Ok(tx.progress(by)?)).await?;
+    Ok(HttpResponse::Ok().json(json!({ "items": rows })))
+}
+
+async fn devices(
+    server: web::Data<Server>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Rejection> {
+    auth::coordinator(&server, &request).await?;
+    let rows = server.read(|tx| Ok(tx.devices()?)).await?;
+    Ok(HttpResponse::Ok().json(json!({ "items": rows })))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PageQuery {
+    after: Option<i64>,
+    limit: Option<u32>,
+}
+
+async fn quarantine(
+    server: web::Data<Server>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Rejection> {
+    auth::coordinator(&server, &request).await?;
+    let PageQuery { after, limit } = query(&request)?;
+    let limit = limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+    let rows = server
+        .read(move |tx| Ok(tx.quarantine(after.unwrap_or(0), limit)?))
+        .await?;
+    Ok(HttpResponse::Ok().json(page(&rows, limit, |row| row.number)))
+}
+
+async fn release(
+    server: web::Data<Server>,
+    request: HttpRequest,
+    number: web::Path<i64>,
+) -> Result<HttpResponse, Rejection> {
+    let author = auth::coordinator(&server, &request).await?;
+    let (number, shared) = (number.into_inner(), server.clone());
+    server
+        .write(move |tx| review::release(tx, number, &author, &shared.world(tx)?, now_ms()))
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,157 @@
+//! Bodies: read with a limit, decompressed by us with a cap on the output, compressed for who can take it.
+
+use super::failure::Rejection;
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY},
+    web::Payload,
+};
+use futures_util::StreamExt;
+use std::io::{ErrorKind, Read, Write};
+use sync_protocol::problem::Code;
+
+/// How hard replies are compressed.
+const LEVEL: i32 = 6;
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    Identity,
+    Gzip,
+    Zstd,
+}
+
+/// A body as it came.
+#[derive(Debug)]
+pub(super) struct Raw {
+    bytes: Vec<u8>,
+    coding: Coding,
+    limit: usize,
+}
+
+/// Reads a body; what arrived before the connection broke is kept.
+pub(super) async fn read(
+    request: &HttpRequest,
+    mut payload: Payload,
+    limit: usize,
+) -> Result<Raw, Rejection> {
+    let coding = match request
+        .headers()
+        .get(CONTENT_ENCODING)
+        .map(|coding| coding.as_bytes())
+    {
+        None | Some(b"identity") => Coding::Identity,
+        Some(b"gzip" | b"x-gzip") => Coding::Gzip,
+        Some(b"zstd") => Coding::Zstd,
+        Some(_) => {
+            return Err(Rejection::new(
+                Code::BadEncoding,
+                "send `zstd`, `gzip` or no content-encoding",
+            ));
+        }
+    };
+    let mut bytes = Vec::new();
+    while let Some(chunk) = payload.next().await {
+        let Ok(chunk) = chunk else { break };
+        if bytes.len() + chunk.len() > limit {
+            return Err(Rejection::new(
+                Code::RequestTooLarge,
+                format!("at most {limit} bytes: send less at once"),
+            ));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Raw {
+        bytes,
+        coding,
+        limit,
+    })
+}
+
+impl Raw {
+    /// Decompresses the body, at most to the limit; what came before a cut is kept.
+    ///
+    /// Works on the CPU: call it off the async threads.
+    pub(super) fn unpack(self) -> Result<Vec<u8>, sync_protocol::problem::Problem> {
+        let Self {
+            bytes,
+            coding,
+            limit,
+        } = self;
+        match coding {
+            Coding::Identity => Ok(bytes),
+            Coding::Gzip => inflate(flate2::read::MultiGzDecoder::new(bytes.as_slice()), limit),
+            Coding::Zstd => match zstd::stream::read::Decoder::new(bytes.as_slice()) {
+                Ok(mut decoder) => {
+                    // A window is memory: 8 MiB is what the format recommends every decoder to take.
+                    decoder.window_log_max(23).map_err(|_ignored| broken())?;
+                    inflate(decoder, limit)
+                }
+                Err(_) => Err(broken()),
+            },
+        }
+    }
+}
+
+fn broken() -> sync_protocol::problem::Problem {
+    sync_protocol::problem::Problem::new(
+        Code::BadEncoding,
+        "the compressed body is broken: send it again",
+    )
+}
+
+fn inflate(decoder: impl Read, limit: usize) -> Result<Vec<u8>, sync_protocol::problem::Problem> {
+    let mut out = Vec::new();
+    let cap = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    match decoder.take(cap).read_to_end(&mut out) {
+        Err(error) if error.kind() != ErrorKind::UnexpectedEof => return Err(broken()),
+        Ok(_) | Err(_) => {}
+    }
+    if out.len() > limit {
+        let detail = format!("more than {limit} bytes after decompression: send less at once");
+        return Err(sync_protocol::problem::Problem::new(
+            Code::RequestTooLarge,
+            detail,
+        ));
+    }
+    Ok(out)
+}
+
+/// Answers with a body compressed as the asker can take it.
+pub(super) fn respond(request: &HttpRequest, content_type: &str, body: Vec<u8>) -> HttpResponse {
+    let accepted = request
+        .headers()
+        .get(ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    let accepts = |coding: &str| {
+        accepted
+            .split(',')
+            .any(|part| part.split(';').next().map(str::trim) == Some(coding))
+    };
+    let packed = if accepts("zstd") {
+        zstd::bulk::compress(&body, LEVEL)
+            .ok()
+            .map(|packed| ("zstd", packed))
+    } else if accepts("gzip") {
+        gzip(&body).ok().map(|packed| ("gzip", packed))
+    } else {
+        None
+    };
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type(content_type)
+        .insert_header((VARY, "accept-encoding"));
+    match packed {
+        Some((coding, packed)) => response
+            .insert_header((CONTENT_ENCODING, coding))
+            .body(packed),
+        None => response.body(body),
+    }
+}
+
+fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(body)?;
+    encoder.finish()
+}

@@ -1,0 +1,123 @@
+//! What devices call: `POST /v1/enrol`, `POST /v1/sync`, `GET /v1/questionnaires/{id}/{version}`.
+
+use super::{auth, body, failure::Rejection};
+use crate::{
+    domain::{Failure, ingest, people, prepare, pull},
+    state::{Server, now_ms},
+};
+use actix_web::{HttpRequest, HttpResponse, web};
+use sync_protocol::{
+    problem::{Code, Problem},
+    wire::Enrol,
+};
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/enrol", web::post().to(enrol))
+        .route("/sync", web::post().to(sync))
+        .route(
+            "/questionnaires/{id}/{version}",
+            web::get().to(questionnaire),
+        );
+}
+
+async fn enrol(
+    server: web::Data<Server>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Rejection> {
+    let body = body::read(&request, payload, 16 << 10).await?.unpack()?;
+    let ask: Enrol = serde_json::from_slice(&body).map_err(|_ignored| {
+        Rejection::new(
+            Code::WrongType,
+            "the body takes `code`, `replica`, `key` and `name`",
+        )
+    })?;
+    let (identity, limits) = (server.identity.clone(), server.limits.clone());
+    let answer = server
+        .write(move |tx| people::enrol(tx, &ask, &identity, &limits, now_ms()))
+        .await?;
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+async fn sync(
+    server: web::Data<Server>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Rejection> {
+    let raw = body::read(&request, payload, server.limits.request).await?;
+    let token = auth::bearer(&request);
+    // In a task of its own: a device that hangs up does not stop what it sent from being kept.
+    let task = actix_web::rt::spawn(receive(server, raw, token));
+    let ended = |_| Rejection::new(Code::Internal, "the request ended inside the server");
+    let reply = task.await.map_err(ended)??;
+    Ok(body::respond(&request, "application/x-ndjson", reply))
+}
+
+async fn receive(
+    server: web::Data<Server>,
+    raw: body::Raw,
+    token: Option<String>,
+) -> Result<Vec<u8>, Rejection> {
+    let gate = server.gate.clone().acquire_owned().await;
+    let shared = server.clone();
+    let (prepared, world) = server
+        .read(move |tx| {
+            let device = auth::device(tx, token)?;
+            let world = shared.world(tx)?;
+            let body = raw.unpack()?;
+            let prepared = prepare::prepare(tx, device, &body, &world.catalogue, &world.limits)?;
+            Ok((prepared, world))
+        })
+        .await?;
+    let (device, header, cut_off) = (
+        prepared.device.clone(),
+        prepared.header.clone(),
+        prepared.cut_off,
+    );
+    let applied = server
+        .write(move |tx| ingest::apply(tx, prepared, &world, now_ms()))
+        .await?;
+    drop(gate);
+    if cut_off {
+        return Err(Problem::new(
+            Code::CutOff,
+            "whole batches before the cut were kept: send the rest",
+        )
+        .into());
+    }
+    let (identity, limits) = (server.identity.clone(), server.limits.clone());
+    let reply = server
+        .read(move |tx| {
+            let reply = pull::reply(tx, &device, &header, applied, &identity, &limits, now_ms())?;
+            Ok(reply.to_bytes())
+        })
+        .await?;
+    Ok(reply)
+}
+
+async fn questionnaire(
+    server: web::Data<Server>,
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Rejection> {
+    let token = auth::bearer(&request);
+    let (id, version) = path.into_inner();
+    let row = server
+        .read(move |tx| {
+            auth::device(tx, token)?;
+            let row = tx.questionnaire(&format!("{id}@{version}"))?;
+            row.ok_or_else(|| {
+                Failure::problem(
+                    Code::NotFound,
+                    format!("no questionnaire {id}@{version} here"),
+                )
+            })
+        })
+        .await?;
+    Ok(body::respond(
+        &request,
+        "application/json",
+        row.json.into_bytes(),
+    ))
+}

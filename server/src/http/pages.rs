@@ -1,0 +1,3 @@
+//! x
+use actix_web::web;
+pub(super) fn routes(_config: &mut web::ServiceConfig) {}

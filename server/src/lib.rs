@@ -1,0 +1,12 @@
+//! tenun-server: ingest, canonical store, exports and the coordinators' pages.
+//!
+//! `http` translates, `domain` decides, `store` alone knows SQL. One thread writes and commits in groups
+//! ([`writer`]); readers look at snapshots ([`readers`]). `docs/ARCHITECTURE.md` walks through an answer's
+//! way in.
+
+pub mod domain;
+pub mod http;
+pub mod readers;
+pub mod state;
+pub mod store;
+pub mod writer;

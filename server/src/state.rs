@@ -1,0 +1,127 @@
+//! What every request handler shares: the writer, the readers, the catalogue, who the server is.
+
+use crate::{
+    domain::{Failure, catalogue::Catalogue, identity::Identity, ingest::World},
+    readers::Readers,
+    store::{self, StoreError, Tx},
+    writer::{WriteError, Writer},
+};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+use sync_protocol::{Limits, problem::Code};
+use tokio::sync::Semaphore;
+
+/// Requests that may be read and verified at once: bounds memory whatever the number of devices.
+const AT_ONCE: usize = 6;
+
+/// The running server; clones share it.
+#[derive(Clone, Debug)]
+pub struct Server {
+    writer: Writer,
+    readers: Readers,
+    catalogue: Arc<Mutex<Arc<Catalogue>>>,
+    /// Who the server is.
+    pub identity: Arc<Identity>,
+    /// The sizes that bound requests.
+    pub limits: Limits,
+    /// Bounds the requests that are read and verified at once.
+    pub gate: Arc<Semaphore>,
+}
+
+/// The server's clock, in milliseconds since 1970.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the place where the server reads its clock"
+)]
+pub fn now_ms() -> i64 {
+    let elapsed = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Server {
+    /// Opens a data directory, makes it if it is not there, and starts the writer.
+    ///
+    /// # Errors
+    /// If the directory or its database can't be opened.
+    pub fn open(data: &Path, limits: Limits) -> Result<Self, Failure> {
+        let io = |error: std::io::Error| {
+            Failure::problem(Code::Internal, format!("{}: {error}", data.display()))
+        };
+        std::fs::create_dir_all(data).map_err(io)?;
+        let mut conn = store::open_writer(data)?;
+        let identity = store::in_transaction(&mut conn, Identity::load_or_make)?;
+        let (writer, _ends_with_the_last_way_to_it) = Writer::start(conn).map_err(io)?;
+        Ok(Self {
+            writer,
+            readers: Readers::new(data.to_owned()),
+            catalogue: Arc::default(),
+            identity: Arc::new(identity),
+            limits,
+            gate: Arc::new(Semaphore::new(AT_ONCE)),
+        })
+    }
+
+    /// Areas and questionnaires as they are now, with who the server is.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn world(&self, tx: Tx<'_>) -> Result<World, StoreError> {
+        let known = self
+            .catalogue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let catalogue = Catalogue::refresh(&known, tx)?;
+        if !Arc::ptr_eq(&known, &catalogue) {
+            *self
+                .catalogue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = catalogue.clone();
+        }
+        Ok(World {
+            catalogue,
+            identity: self.identity.clone(),
+            limits: self.limits.clone(),
+        })
+    }
+
+    /// Looks at a snapshot, off the async threads.
+    ///
+    /// # Errors
+    /// What `look` fails with.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(Tx<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let readers = self.readers.clone();
+        let looked = tokio::task::spawn_blocking(move || readers.read(look)).await;
+        looked.unwrap_or_else(|_ended| {
+            Err(Failure::problem(
+                Code::Internal,
+                "the request ended inside the server",
+            ))
+        })
+    }
+
+    /// Writes; returns once it is durable.
+    ///
+    /// # Errors
+    /// What `work` fails with, or [`Code::Busy`].
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Tx<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.writer.write(work).await.map_err(|error| match error {
+            WriteError::Task(failure) => failure,
+            WriteError::Store(error) => error.into(),
+            WriteError::Busy | WriteError::Ended => {
+                Failure::problem(Code::Busy, "try again in a minute")
+            }
+        })
+    }
+}

@@ -1,0 +1,140 @@
+//! The SQL of the server: nothing outside this module knows any.
+//!
+//! [`Tx`] is one transaction, for reading or writing; its methods are grouped by what they are about:
+//! `log` (changes, replicas, stamps), `records` (what is derived, buckets), `people` (enumerators, devices,
+//! accounts), `catalogue` (areas, questionnaires), `lists` (what pages and exports read).
+
+mod catalogue;
+mod lists;
+mod log;
+mod migrations;
+mod people;
+mod records;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
+use std::path::Path;
+
+pub use catalogue::{AreaRow, QuestionnaireRow};
+pub use lists::{
+    ChangeSource, DeviceRow, ProgressBy, ProgressRow, QuarantineRow, RecordFilter, RecordRow,
+};
+pub use log::{ChangeRow, ChangeState, ReplicaRow, StampRow};
+pub use people::{Account, Device};
+pub use records::{Derived, RecordKey};
+
+/// A failure of the store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// SQLite failed. Its text may hold data: log the code alone.
+    #[error("the database failed ({})", code(.0))]
+    Sqlite(#[from] rusqlite::Error),
+    /// A newer program wrote the database.
+    #[error(
+        "the database has schema {found}, this program knows {known}: install the newer program"
+    )]
+    NewerSchema {
+        /// The schema found.
+        found: u32,
+        /// The newest one known.
+        known: u32,
+    },
+    /// The SQLite that is linked could lose commits.
+    #[error("SQLite {0} is too old to be safe: build with the bundled one")]
+    OldSqlite(String),
+    /// Something stored is not what was written.
+    #[error("the database holds something unreadable: {0}")]
+    Corrupt(&'static str),
+}
+
+fn code(error: &rusqlite::Error) -> String {
+    match error.sqlite_error() {
+        Some(error) => format!("{:?}, extended code {}", error.code, error.extended_code),
+        None => "not SQLite's own error".to_owned(),
+    }
+}
+
+/// The name of the database in the data directory.
+pub const FILE: &str = "tenun.sqlite";
+
+/// Opens the database for writing; makes it if it is not there, and brings its schema up to date.
+///
+/// # Errors
+/// If the file can't be opened or a newer program wrote it.
+pub fn open_writer(data: &Path) -> Result<Connection, StoreError> {
+    let mut conn = Connection::open(data.join(FILE))?;
+    conn.busy_timeout(std::time::Duration::from_secs(30))?;
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    conn.pragma_update(None, "cache_size", -32_768)?;
+    conn.set_prepared_statement_cache_capacity(128);
+    migrations::run(&mut conn)?;
+    Ok(conn)
+}
+
+/// Opens the database for reading alone.
+///
+/// # Errors
+/// If the file can't be opened.
+pub fn open_reader(data: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(data.join(FILE), flags)?;
+    conn.busy_timeout(std::time::Duration::from_secs(30))?;
+    conn.pragma_update(None, "cache_size", -4096)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(conn)
+}
+
+/// Runs `work` in one transaction of its own: for commands that run beside a server or without one.
+///
+/// # Errors
+/// What `work` fails with; nothing is stored then.
+pub fn in_transaction<T, E: From<StoreError>>(
+    conn: &mut Connection,
+    work: impl FnOnce(Tx<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let transaction = conn
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(StoreError::from)?;
+    let result = work(Tx::new(&transaction))?;
+    transaction.commit().map_err(StoreError::from)?;
+    Ok(result)
+}
+
+/// One transaction, whoever began it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tx<'a> {
+    conn: &'a Connection,
+}
+
+impl<'a> Tx<'a> {
+    /// Speaks for a connection that is in a transaction.
+    #[must_use]
+    pub fn new(conn: &'a Connection) -> Self {
+        Self { conn }
+    }
+
+    /// A setting of the server.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
+        let mut query = self
+            .conn
+            .prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+        Ok(query.query_row([key], |row| row.get(0)).optional()?)
+    }
+
+    /// Sets a setting of the server.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        let mut put = self
+            .conn
+            .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?;
+        put.execute([key, value])?;
+        Ok(())
+    }
+}

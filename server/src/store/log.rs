@@ -1,0 +1,462 @@
+//! The log: replicas, changes as authored, batches, stamps, branches, parked batches, quarantine.
+
+use super::{StoreError, Tx};
+use rusqlite::{OptionalExtension, Row, params};
+use sync_protocol::{
+    Dot, Hash, ReplicaId, Stamp,
+    chain::{Batch, PublicKey, Signature},
+};
+
+/// A replica that the server knows.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplicaRow {
+    /// Its number in the store.
+    pub id: i64,
+    /// Its name.
+    pub replica: ReplicaId,
+    /// The device it lives on; none for the server's own.
+    pub device: Option<i64>,
+    /// The key that signs its batches.
+    pub key: PublicKey,
+    /// The last contiguous seq.
+    pub head: u64,
+    /// `h(head)`.
+    pub head_hash: Hash,
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeState {
+    /// It counts.
+    Applied,
+    /// Kept until a coordinator releases it.
+    Quarantined,
+    /// Pushed by a revoked device: kept apart.
+    Escrow,
+    /// A second re-authoring of a branch: kept, never applied.
+    Superseded,
+}
+
+impl ChangeState {
+    fn number(self) -> i64 {
+        match self {
+            Self::Applied => 0,
+            Self::Quarantined => 1,
+            Self::Escrow => 2,
+            Self::Superseded => 3,
+        }
+    }
+}
+
+/// A stored change.
+#[derive(Clone, Debug)]
+pub struct ChangeRow {
+    /// Its number in the store.
+    pub id: i64,
+    /// Its name.
+    pub dot: Dot,
+    /// When the server received it.
+    pub stamp: Stamp,
+    /// The bytes as authored.
+    pub bytes: Vec<u8>,
+}
+
+/// A stamp that the server issued.
+#[derive(Clone, Copy, Debug)]
+pub struct StampRow {
+    /// The first change.
+    pub first: u64,
+    /// The last one.
+    pub last: u64,
+    /// The times.
+    pub stamp: Stamp,
+    /// The server's signature.
+    pub signature: Signature,
+}
+
+fn hash(bytes: Vec<u8>) -> rusqlite::Result<Hash> {
+    bytes
+        .try_into()
+        .map(Hash)
+        .map_err(|_ignored| rusqlite::Error::InvalidQuery)
+}
+
+fn replica_row(row: &Row<'_>) -> rusqlite::Result<ReplicaRow> {
+    Ok(ReplicaRow {
+        id: row.get(0)?,
+        replica: ReplicaId(row.get(1)?),
+        device: row.get(2)?,
+        key: PublicKey(row.get(3)?),
+        head: row.get(4)?,
+        head_hash: hash(row.get(5)?)?,
+    })
+}
+
+pub(super) fn change_row(row: &Row<'_>) -> rusqlite::Result<ChangeRow> {
+    Ok(ChangeRow {
+        id: row.get(0)?,
+        dot: Dot {
+            replica: ReplicaId(row.get(1)?),
+            seq: row.get(2)?,
+        },
+        stamp: Stamp {
+            received_ms: row.get(3)?,
+            skew_ms: row.get(4)?,
+        },
+        bytes: row.get(5)?,
+    })
+}
+
+impl Tx<'_> {
+    /// A replica by its name.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn replica(&self, replica: ReplicaId) -> Result<Option<ReplicaRow>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT id, uuid, device, key, head, head_hash FROM replica WHERE uuid = ?1",
+        )?;
+        Ok(query.query_row([replica.0], replica_row).optional()?)
+    }
+
+    /// Makes a replica known; its number.
+    ///
+    /// # Errors
+    /// If the store fails, or the replica is known already.
+    pub fn insert_replica(
+        &self,
+        replica: ReplicaId,
+        device: Option<i64>,
+        key: PublicKey,
+        adopted_from: Option<i64>,
+    ) -> Result<i64, StoreError> {
+        let mut put = self.conn.prepare_cached(
+            "INSERT INTO replica (uuid, device, key, adopted_from, head_hash) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        Ok(put.insert(params![
+            replica.0,
+            device,
+            key.0,
+            adopted_from,
+            Hash::default().0
+        ])?)
+    }
+
+    /// Moves the end of a replica's chain.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn set_head(&self, replica: i64, head: u64, hash: Hash) -> Result<(), StoreError> {
+        let mut put = self
+            .conn
+            .prepare_cached("UPDATE replica SET head = ?2, head_hash = ?3 WHERE id = ?1")?;
+        put.execute(params![replica, head, hash.0])?;
+        Ok(())
+    }
+
+    /// `h(seq)` of a change that is held.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn hash_at(&self, replica: i64, seq: u64) -> Result<Option<Hash>, StoreError> {
+        let mut query = self
+            .conn
+            .prepare_cached("SELECT hash FROM change WHERE replica = ?1 AND seq = ?2")?;
+        Ok(query
+            .query_row(params![replica, seq], |row| hash(row.get(0)?))
+            .optional()?)
+    }
+
+    /// Appends a change as authored; its number.
+    ///
+    /// # Errors
+    /// If the store fails.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one argument a column, named at the one place that calls it"
+    )]
+    pub fn insert_change(
+        &self,
+        replica: i64,
+        seq: u64,
+        record: Option<i64>,
+        state: ChangeState,
+        stamp: Stamp,
+        hash: Hash,
+        bytes: &[u8],
+    ) -> Result<i64, StoreError> {
+        let mut put = self.conn.prepare_cached(
+            "INSERT INTO change (replica, seq, record, state, received_ms, skew_ms, hash, bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        let state = state.number();
+        Ok(put.insert(params![
+            replica,
+            seq,
+            record,
+            state,
+            stamp.received_ms,
+            stamp.skew_ms,
+            hash.0,
+            bytes
+        ])?)
+    }
+
+    /// Changes what became of a change, and of which record it is a part.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn set_change_state(
+        &self,
+        change: i64,
+        state: ChangeState,
+        record: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let mut put = self
+            .conn
+            .prepare_cached("UPDATE change SET state = ?2, record = ?3 WHERE id = ?1")?;
+        put.execute(params![change, state.number(), record])?;
+        Ok(())
+    }
+
+    /// Every applied change of a record, in the order of arrival.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn changes_of(&self, record: i64) -> Result<Vec<ChangeRow>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT change.id, replica.uuid, seq, received_ms, skew_ms, bytes
+             FROM change JOIN replica ON replica.id = change.replica WHERE record = ?1 ORDER BY change.id",
+        )?;
+        let rows = query.query_map([record], change_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether a hash names a change in its place in the history that a replica continues.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn is_held_before_adoption(
+        &self,
+        replica: ReplicaId,
+        hash: Hash,
+    ) -> Result<bool, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT 1 FROM replica JOIN change ON change.replica = replica.adopted_from
+             WHERE replica.uuid = ?1 AND change.hash = ?2",
+        )?;
+        Ok(query.exists(params![replica.0, hash.0])?)
+    }
+
+    /// Keeps the signature and hashes of a batch.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn insert_batch(&self, replica: i64, batch: &Batch) -> Result<(), StoreError> {
+        let mut put = self.conn.prepare_cached(
+            "INSERT INTO batch (replica, first, last, before, after, signature) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO NOTHING",
+        )?;
+        put.execute(params![
+            replica,
+            batch.first,
+            batch.last(),
+            batch.before.0,
+            batch.after.0,
+            batch.signature.0.as_slice()
+        ])?;
+        Ok(())
+    }
+
+    /// Keeps a stamp that was issued.
+    ///
+    /// # Errors
+    /// If the store fails, or changes are stamped twice.
+    pub fn insert_stamp(&self, replica: i64, row: &StampRow) -> Result<(), StoreError> {
+        let mut put = self.conn.prepare_cached(
+            "INSERT INTO stamp (replica, first, last, received_ms, skew_ms, signature) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        let StampRow {
+            first,
+            last,
+            stamp,
+            signature,
+        } = row;
+        put.execute(params![
+            replica,
+            first,
+            last,
+            stamp.received_ms,
+            stamp.skew_ms,
+            signature.0.as_slice()
+        ])?;
+        Ok(())
+    }
+
+    /// The stamps of a span of changes.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn stamps(&self, replica: i64, first: u64, last: u64) -> Result<Vec<StampRow>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT first, last, received_ms, skew_ms, signature FROM stamp
+             WHERE replica = ?1 AND first <= ?3 AND last >= ?2 ORDER BY first",
+        )?;
+        let rows = query.query_map(params![replica, first, last], |row| {
+            let signature: Vec<u8> = row.get(4)?;
+            Ok(StampRow {
+                first: row.get(0)?,
+                last: row.get(1)?,
+                stamp: Stamp {
+                    received_ms: row.get(2)?,
+                    skew_ms: row.get(3)?,
+                },
+                signature: Signature(
+                    signature
+                        .try_into()
+                        .map_err(|_ignored| rusqlite::Error::InvalidQuery)?,
+                ),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Keeps a change in quarantine.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn insert_quarantine(
+        &self,
+        change: i64,
+        code: &str,
+        detail: &str,
+    ) -> Result<(), StoreError> {
+        let mut put = self
+            .conn
+            .prepare_cached("INSERT INTO quarantine (change, code, detail) VALUES (?1, ?2, ?3)")?;
+        put.execute(params![change, code, detail])?;
+        Ok(())
+    }
+
+    /// A change that is in quarantine and was not released.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn quarantined_change(&self, change: i64) -> Result<Option<ChangeRow>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT change.id, replica.uuid, seq, received_ms, skew_ms, bytes
+             FROM change JOIN replica ON replica.id = change.replica
+             JOIN quarantine ON quarantine.change = change.id
+             WHERE change.id = ?1 AND state = 1 AND released_ms IS NULL",
+        )?;
+        Ok(query.query_row([change], change_row).optional()?)
+    }
+
+    /// Notes who released a change from quarantine.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn release(&self, change: i64, by: &str, now_ms: i64) -> Result<(), StoreError> {
+        let mut put = self.conn.prepare_cached(
+            "UPDATE quarantine SET released_by = ?2, released_ms = ?3 WHERE change = ?1",
+        )?;
+        put.execute(params![change, by, now_ms])?;
+        Ok(())
+    }
+
+    /// Keeps a batch that starts past a gap, once.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn park(
+        &self,
+        replica: i64,
+        first: u64,
+        last: u64,
+        body: &[u8],
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let mut put = self.conn.prepare_cached(
+            "INSERT INTO parked (replica, first, last, body, received_ms) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO NOTHING",
+        )?;
+        put.execute(params![replica, first, last, body, now_ms])?;
+        Ok(())
+    }
+
+    /// Takes out a parked batch that holds change `next`.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn unpark(&self, replica: i64, next: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut take = self.conn.prepare_cached(
+            "DELETE FROM parked WHERE rowid = (SELECT rowid FROM parked
+             WHERE replica = ?1 AND first <= ?2 AND last >= ?2 LIMIT 1) RETURNING body",
+        )?;
+        Ok(take
+            .query_row(params![replica, next], |row| row.get(0))
+            .optional()?)
+    }
+
+    /// Keeps a change of another branch, once.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn hold_branch(
+        &self,
+        replica: i64,
+        seq: u64,
+        hash: Hash,
+        stamp: Stamp,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let mut put = self.conn.prepare_cached(
+            "INSERT INTO branch (replica, seq, hash, received_ms, skew_ms, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO NOTHING",
+        )?;
+        put.execute(params![
+            replica,
+            seq,
+            hash.0,
+            stamp.received_ms,
+            stamp.skew_ms,
+            bytes
+        ])?;
+        Ok(())
+    }
+
+    /// Whether a hash names a held branch change, and if so whether it was re-authored already.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn branch_state(&self, hash: Hash) -> Result<Option<bool>, StoreError> {
+        let mut query = self
+            .conn
+            .prepare_cached("SELECT reauthored IS NOT NULL FROM branch WHERE hash = ?1")?;
+        Ok(query.query_row([hash.0], |row| row.get(0)).optional()?)
+    }
+
+    /// Notes which change replaces a branch change.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn set_reauthored(&self, hash: Hash, change: i64) -> Result<(), StoreError> {
+        let mut put = self
+            .conn
+            .prepare_cached("UPDATE branch SET reauthored = ?2 WHERE hash = ?1")?;
+        put.execute(params![hash.0, change])?;
+        Ok(())
+    }
+
+    /// Marks a change as unusual, for coordinators.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn flag(&self, change: i64, kind: &str, detail: &str) -> Result<(), StoreError> {
+        let mut put = self.conn.prepare_cached(
+            "INSERT INTO flag (change, kind, detail) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        )?;
+        put.execute(params![change, kind, detail])?;
+        Ok(())
+    }
+}

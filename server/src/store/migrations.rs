@@ -1,0 +1,32 @@
+//! The server's schema, by numbered steps; steps are only ever added.
+
+use super::StoreError;
+use rusqlite::{Connection, TransactionBehavior};
+
+/// The least SQLite: before it, a race in resetting the WAL could lose commits.
+const LEAST_SQLITE: i32 = 3_051_003;
+
+/// Step `n` (from 0) brings the schema from version `n` to `n + 1`.
+const STEPS: &[&str] = &[include_str!("schema/0001_first.sql")];
+
+/// Brings a database to this program's schema, each step in a transaction of its own.
+pub(super) fn run(conn: &mut Connection) -> Result<(), StoreError> {
+    if rusqlite::version_number() < LEAST_SQLITE {
+        return Err(StoreError::OldSqlite(rusqlite::version().to_owned()));
+    }
+    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    let found: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    for (version, step) in (1_u32..)
+        .zip(STEPS)
+        .skip(usize::try_from(found).unwrap_or(0))
+    {
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute_batch(step)?;
+        tx.pragma_update(None, "user_version", version)?;
+        tx.commit()?;
+    }
+    Ok(())
+}

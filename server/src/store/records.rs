@@ -1,0 +1,314 @@
+//! Records: which there are, what is derived of each, where it is placed, and the buckets that devices pull.
+
+use super::{ChangeRow, StoreError, Tx, log::change_row};
+use rusqlite::{OptionalExtension, params};
+use std::collections::BTreeSet;
+use sync_protocol::{RecordId, ReplicaId, Subject};
+
+/// A record's number in the store, and its household's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordKey {
+    /// The record.
+    pub id: i64,
+    /// The household's record; a household names itself.
+    pub household: i64,
+}
+
+impl RecordKey {
+    /// Whether this is the household's own record.
+    #[must_use]
+    pub fn is_household(self) -> bool {
+        self.id == self.household
+    }
+}
+
+/// What is derived of a record's changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Derived {
+    /// The questionnaire that it was last filled with.
+    pub form: String,
+    /// The head of a household.
+    pub title: String,
+    /// The shown area of a household.
+    pub area: Option<i64>,
+    /// Every area among a household's siblings.
+    pub placement: BTreeSet<i64>,
+    /// Who saved first.
+    pub enumerator: String,
+    /// The interview is finished.
+    pub finished: bool,
+    /// Answers with a live value.
+    pub answers: u32,
+    /// The paths in conflict.
+    pub conflicts: Vec<String>,
+    /// Rows, or the record itself, kept against a concurrent removal.
+    pub attention: u32,
+    /// The record is void.
+    pub void: bool,
+    /// Changes applied.
+    pub changes: u32,
+    /// Receipt of the last change.
+    pub changed_ms: i64,
+}
+
+impl Tx<'_> {
+    /// Finds a record, or makes its row; a household that no change has named yet gets an empty one.
+    ///
+    /// True if the row was not there before.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn find_or_make_record(
+        &self,
+        id: RecordId,
+        subject: &Subject,
+    ) -> Result<(RecordKey, bool), StoreError> {
+        if let Some(key) = self.record_key(id)? {
+            return Ok((key, false));
+        }
+        match subject {
+            Subject::Household(_) => {
+                let mut put = self.conn.prepare_cached(
+                    "INSERT INTO record (uuid, household) VALUES (?1, 0) RETURNING id",
+                )?;
+                let row: i64 = put.query_row([id.0], |row| row.get(0))?;
+                self.conn
+                    .prepare_cached("UPDATE record SET household = id WHERE id = ?1")?
+                    .execute([row])?;
+                Ok((
+                    RecordKey {
+                        id: row,
+                        household: row,
+                    },
+                    true,
+                ))
+            }
+            Subject::Interview {
+                household,
+                round,
+                purpose,
+            } => {
+                let (household, _) =
+                    self.find_or_make_record((*household).into(), &Subject::Household(*household))?;
+                let mut put = self.conn.prepare_cached(
+                    "INSERT INTO record (uuid, household, round, purpose) VALUES (?1, ?2, ?3, ?4)",
+                )?;
+                let row = put.insert(params![id.0, household.id, round, purpose])?;
+                Ok((
+                    RecordKey {
+                        id: row,
+                        household: household.id,
+                    },
+                    true,
+                ))
+            }
+        }
+    }
+
+    /// A record's number.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn record_key(&self, id: RecordId) -> Result<Option<RecordKey>, StoreError> {
+        let mut query = self
+            .conn
+            .prepare_cached("SELECT id, household FROM record WHERE uuid = ?1")?;
+        let row = query.query_row([id.0], |row| {
+            Ok(RecordKey {
+                id: row.get(0)?,
+                household: row.get(1)?,
+            })
+        });
+        Ok(row.optional()?)
+    }
+
+    /// Every record's number, in order, for a rebuild: those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn record_keys(&self, after: i64, limit: usize) -> Result<Vec<RecordKey>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT id, household FROM record WHERE id > ?1 ORDER BY id LIMIT ?2",
+        )?;
+        let rows = query.query_map(params![after, limit], |row| {
+            Ok(RecordKey {
+                id: row.get(0)?,
+                household: row.get(1)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Stores what is derived of a record.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn set_derived(
+        &self,
+        key: RecordKey,
+        derived: &Derived,
+        is_new: bool,
+    ) -> Result<(), StoreError> {
+        let mut put = self.conn.prepare_cached(
+            "UPDATE record SET form = ?2, title = ?3, area = ?4, enumerator = ?5, finished = ?6, answers = ?7,
+             conflicts = ?8, attention = ?9, void = ?10, changes = ?11, changed_ms = ?12 WHERE id = ?1",
+        )?;
+        put.execute(params![
+            key.id,
+            derived.form,
+            derived.title,
+            derived.area,
+            derived.enumerator,
+            derived.finished,
+            derived.answers,
+            derived.conflicts.len(),
+            derived.attention,
+            derived.void,
+            derived.changes,
+            derived.changed_ms
+        ])?;
+        if !is_new {
+            self.conn
+                .prepare_cached("DELETE FROM conflict WHERE record = ?1")?
+                .execute([key.id])?;
+            if key.is_household() {
+                self.conn
+                    .prepare_cached("DELETE FROM placement WHERE record = ?1")?
+                    .execute([key.id])?;
+            }
+        }
+        for path in &derived.conflicts {
+            let mut put = self
+                .conn
+                .prepare_cached("INSERT INTO conflict (record, path) VALUES (?1, ?2)")?;
+            put.execute(params![key.id, path])?;
+        }
+        for area in &derived.placement {
+            let mut put = self
+                .conn
+                .prepare_cached("INSERT INTO placement (record, area) VALUES (?1, ?2)")?;
+            put.execute([key.id, *area])?;
+        }
+        Ok(())
+    }
+
+    /// Everything derived, as one text a record, in order: what a rebuild must reproduce byte for byte.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn derived_text(&self, record: i64) -> Result<String, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT json_array(hex(uuid), form, title, area, enumerator, finished, answers, conflicts, attention, void,
+             changes, changed_ms, (SELECT json_group_array(path) FROM conflict WHERE record = record.id),
+             (SELECT json_group_array(area) FROM placement WHERE record = record.id))
+             FROM record WHERE id = ?1",
+        )?;
+        Ok(query.query_row([record], |row| row.get(0))?)
+    }
+
+    /// Forgets everything derived.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn clear_derived(&self) -> Result<(), StoreError> {
+        self.conn.execute_batch(
+            "DELETE FROM conflict; DELETE FROM placement;
+             UPDATE record SET form = '', title = '', area = NULL, enumerator = '', finished = 0, answers = 0,
+             conflicts = 0, attention = 0, void = 0, changes = 0, changed_ms = 0;",
+        )?;
+        Ok(())
+    }
+
+    /// The areas in which a household is placed.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn placement(&self, household: i64) -> Result<BTreeSet<i64>, StoreError> {
+        let mut query = self
+            .conn
+            .prepare_cached("SELECT area FROM placement WHERE record = ?1")?;
+        let rows = query.query_map([household], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Every applied change of a household and its interviews, in the order of arrival.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn changes_of_household(&self, household: i64) -> Result<Vec<i64>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT change.id FROM record JOIN change ON change.record = record.id
+             WHERE record.household = ?1 AND state = 0 ORDER BY change.id",
+        )?;
+        let rows = query.query_map([household], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The last seq given out in a bucket.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn bucket_head(&self, area: i64) -> Result<u64, StoreError> {
+        let mut query = self
+            .conn
+            .prepare_cached("SELECT head FROM area WHERE id = ?1")?;
+        Ok(query.query_row([area], |row| row.get(0))?)
+    }
+
+    /// Raises a bucket's head, in the transaction that appended to it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn set_bucket_head(&self, area: i64, head: u64) -> Result<(), StoreError> {
+        self.conn
+            .prepare_cached("UPDATE area SET head = ?2 WHERE id = ?1")?
+            .execute(params![area, head])?;
+        Ok(())
+    }
+
+    /// Appends a change to a bucket.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn append_to_bucket(&self, area: i64, seq: u64, change: i64) -> Result<(), StoreError> {
+        let mut put = self
+            .conn
+            .prepare_cached("INSERT INTO bucket (area, seq, change) VALUES (?1, ?2, ?3)")?;
+        put.execute(params![area, seq, change])?;
+        Ok(())
+    }
+
+    /// What stands in a bucket after a cursor, by others than one replica: at most `budget` bytes but at
+    /// least one change; with the cursor behind it, and whether there is more.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn pull(
+        &self,
+        area: i64,
+        after: u64,
+        not_by: ReplicaId,
+        budget: usize,
+    ) -> Result<(Vec<ChangeRow>, u64, bool), StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT change.id, replica.uuid, change.seq, received_ms, skew_ms, bytes, bucket.seq
+             FROM bucket JOIN change ON change.id = bucket.change JOIN replica ON replica.id = change.replica
+             WHERE area = ?1 AND bucket.seq > ?2 ORDER BY bucket.seq",
+        )?;
+        let mut rows = query.query(params![area, after])?;
+        let (mut changes, mut cursor, mut size) = (Vec::new(), after, 0_usize);
+        while let Some(row) = rows.next()? {
+            let author: uuid::Uuid = row.get(1)?;
+            if author != not_by.0 {
+                let change = change_row(row)?;
+                size = size.saturating_add(change.bytes.len());
+                if size > budget && !changes.is_empty() {
+                    return Ok((changes, cursor, true));
+                }
+                changes.push(change);
+            }
+            cursor = row.get(6)?;
+        }
+        Ok((changes, cursor, false))
+    }
+}

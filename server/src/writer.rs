@@ -1,0 +1,160 @@
+//! The one thread that writes: it runs what waits, commits it all at once and then answers each.
+//!
+//! The commit is what costs (`synchronous=FULL`); many devices share one (DESIGN §5, rule 1). Each task runs
+//! in a savepoint, so that one that fails takes nothing else with it. Nobody hears of success before the
+//! commit is durable.
+
+use crate::store::{StoreError, Tx};
+use rusqlite::{Connection, TransactionBehavior};
+use std::{
+    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
+
+/// Tasks that may wait; whoever comes then is asked to come back later.
+const QUEUE: usize = 1024;
+/// Most tasks in one commit.
+const GROUP: usize = 256;
+/// No task waits longer for others to share its commit.
+const GROUP_TIME: Duration = Duration::from_millis(100);
+
+/// Why a write did not happen; nothing of it is stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError<E> {
+    /// The task itself failed.
+    #[error(transparent)]
+    Task(E),
+    /// The store failed.
+    #[error(transparent)]
+    Store(StoreError),
+    /// Too many wait.
+    #[error("too many writes wait")]
+    Busy,
+    /// The writer has ended.
+    #[error("the writer has ended")]
+    Ended,
+}
+
+trait Task: Send {
+    fn run(&mut self, tx: Tx<'_>) -> bool;
+    fn answer(self: Box<Self>, committed: bool);
+}
+
+struct Write<T, E, F> {
+    work: Option<F>,
+    result: Option<Result<T, E>>,
+    answer: oneshot::Sender<Result<T, WriteError<E>>>,
+}
+
+impl<T: Send, E: Send, F: FnOnce(Tx<'_>) -> Result<T, E> + Send> Task for Write<T, E, F> {
+    fn run(&mut self, tx: Tx<'_>) -> bool {
+        self.result = self.work.take().map(|work| work(tx));
+        matches!(self.result, Some(Ok(_)))
+    }
+
+    fn answer(self: Box<Self>, committed: bool) {
+        let answer = match self.result {
+            Some(Ok(done)) if committed => Ok(done),
+            Some(Err(error)) => Err(WriteError::Task(error)),
+            Some(Ok(_)) | None => Err(WriteError::Ended),
+        };
+        // Whoever asked may have hung up: what was committed stays committed.
+        let _ = self.answer.send(answer);
+    }
+}
+
+/// The way to the writing thread; clones share it.
+#[derive(Clone)]
+pub struct Writer {
+    queue: SyncSender<Box<dyn Task>>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl Writer {
+    /// Starts the thread; it ends when the last way to it is gone.
+    ///
+    /// # Errors
+    /// If the operating system gives no thread.
+    pub fn start(conn: Connection) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+        let (queue, waiting) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || run(conn, &waiting))?;
+        Ok((Self { queue }, thread))
+    }
+
+    /// Runs `work` in a transaction that other tasks may share; returns once it is durable.
+    ///
+    /// # Errors
+    /// If the task, the store or the queue fails: nothing is stored then.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, WriteError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: FnOnce(Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, done) = oneshot::channel();
+        let task = Box::new(Write {
+            work: Some(work),
+            result: None,
+            answer,
+        });
+        match self.queue.try_send(task) {
+            Ok(()) => done.await.unwrap_or(Err(WriteError::Ended)),
+            Err(TrySendError::Full(_)) => Err(WriteError::Busy),
+            Err(TrySendError::Disconnected(_)) => Err(WriteError::Ended),
+        }
+    }
+}
+
+fn run(mut conn: Connection, waiting: &Receiver<Box<dyn Task>>) {
+    while let Ok(first) = waiting.recv() {
+        let mut group = vec![first];
+        let committed = match run_group(&mut conn, waiting, &mut group) {
+            Ok(()) => true,
+            Err(error) => {
+                log_failure(&error);
+                false
+            }
+        };
+        for task in group {
+            task.answer(committed);
+        }
+    }
+}
+
+/// Runs the group and whatever joins it meanwhile, then commits.
+fn run_group(
+    conn: &mut Connection,
+    waiting: &Receiver<Box<dyn Task>>,
+    group: &mut Vec<Box<dyn Task>>,
+) -> Result<(), StoreError> {
+    let begun = Instant::now();
+    let mut transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut next = 0;
+    while let Some(task) = group.get_mut(next) {
+        let savepoint = transaction.savepoint()?;
+        if task.run(Tx::new(&savepoint)) {
+            savepoint.commit()?;
+        } else {
+            savepoint.finish()?;
+        }
+        next += 1;
+        if group.len() < GROUP && begun.elapsed() < GROUP_TIME {
+            group.extend(waiting.try_recv());
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+/// Reports a failed commit without anything of what was to be stored.
+fn log_failure(error: &StoreError) {
+    eprintln!("tenun-server: a commit failed, its senders were told to try again: {error}");
+}

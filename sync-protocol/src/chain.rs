@@ -1,0 +1,332 @@
+//! The hash chain of a replica and the signed batches that carry it.
+//!
+//! `h(0)` is 32 zero bytes and `h(n) = SHA-256(h(n−1) ‖ replica ‖ n ‖ SHA-256(bytes))`. Both sides compute
+//! it and nobody sends it: a batch names the hash before and after it, signed by the author's key, so
+//! anyone may carry a batch and nobody can forge one (DESIGN §4).
+
+use crate::{
+    ids::{Hash, ReplicaId},
+    problem::{Code, Problem},
+    record::Stamp,
+};
+use ed25519_dalek::{Signer, SigningKey, Verifier, VerifyingKey};
+use sha2::{Digest, Sha256};
+
+/// Hashes the bytes of one change.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> Hash {
+    Hash(Sha256::digest(bytes).into())
+}
+
+/// Extends a replica's chain by change `seq`, whose bytes have this digest.
+#[must_use]
+pub fn link(previous: Hash, replica: ReplicaId, seq: u64, digest: Hash) -> Hash {
+    let mut hasher = Sha256::new();
+    hasher.update(previous.0);
+    hasher.update(replica.0.as_bytes());
+    hasher.update(seq.to_be_bytes());
+    hasher.update(digest.0);
+    Hash(hasher.finalize().into())
+}
+
+/// A change as a batch carries it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Carried {
+    /// The bytes as authored.
+    Bytes(Vec<u8>),
+    /// The digest alone, where the carrier may not see the change or it was purged.
+    Withheld(Hash),
+}
+
+impl Carried {
+    fn digest(&self) -> Hash {
+        match self {
+            Self::Bytes(bytes) => digest(bytes),
+            Self::Withheld(digest) => *digest,
+        }
+    }
+}
+
+/// A signature of 64 bytes, written as hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Signature(pub [u8; 64]);
+
+impl std::fmt::Debug for Signature {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Signature({})", hex::encode(self.0))
+    }
+}
+
+impl serde::Serialize for Signature {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode(self.0))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Signature {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let mut bytes = [0; 64];
+        hex::decode_to_slice(text.as_ref(), &mut bytes).map_err(|_ignored| {
+            serde::de::Error::custom("a signature is 128 hexadecimal digits")
+        })?;
+        Ok(Self(bytes))
+    }
+}
+
+/// The secret key of a replica; made on the device at enrolment, never sent.
+#[derive(Clone)]
+pub struct SecretKey(SigningKey);
+
+impl SecretKey {
+    /// Makes the key from 32 random bytes of the host.
+    #[must_use]
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(&seed))
+    }
+
+    /// The seed, to be stored.
+    #[must_use]
+    pub fn seed(&self) -> [u8; 32] {
+        self.0.to_bytes()
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key().to_bytes())
+    }
+
+    fn sign(&self, message: &[u8]) -> Signature {
+        Signature(self.0.sign(message).to_bytes())
+    }
+}
+
+impl std::fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretKey(…)")
+    }
+}
+
+/// The public key of a replica; 32 bytes, written as hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublicKey(pub [u8; 32]);
+
+impl serde::Serialize for PublicKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Hash(self.0).serialize(serializer)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for PublicKey {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Hash::deserialize(deserializer).map(|hash| Self(hash.0))
+    }
+}
+
+impl PublicKey {
+    fn verify(&self, message: &[u8], signature: &Signature) -> bool {
+        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| {
+            key.verify(message, &ed25519_dalek::Signature::from_bytes(&signature.0))
+                .is_ok()
+        })
+    }
+}
+
+/// Consecutive changes of one replica, as they travel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Whose changes they are.
+    pub replica: ReplicaId,
+    /// The seq of the first change, from 1.
+    pub first: u64,
+    /// `h(first − 1)`.
+    pub before: Hash,
+    /// The changes, at least one.
+    pub changes: Vec<Carried>,
+    /// `h(last)`.
+    pub after: Hash,
+    /// The author's signature over all of that.
+    pub signature: Signature,
+}
+
+impl Batch {
+    /// Makes and signs a batch.
+    #[must_use]
+    pub fn sign(
+        replica: ReplicaId,
+        first: u64,
+        before: Hash,
+        changes: Vec<Carried>,
+        key: &SecretKey,
+    ) -> Self {
+        let after = hashes(replica, first, before, &changes)
+            .last()
+            .copied()
+            .unwrap_or(before);
+        let last = last_of(first, changes.len());
+        let signature = key.sign(&batch_message(replica, first, last, before, after));
+        Self {
+            replica,
+            first,
+            before,
+            changes,
+            after,
+            signature,
+        }
+    }
+
+    /// The seq of the last change.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        last_of(self.first, self.changes.len())
+    }
+
+    /// Checks hashes and signature; gives `h(n)` of each change.
+    ///
+    /// # Errors
+    /// [`Code::BadHash`] or [`Code::BadSignature`]: nothing of the batch may be believed.
+    pub fn verify(&self, key: &PublicKey) -> Result<Vec<Hash>, Problem> {
+        let hashes = hashes(self.replica, self.first, self.before, &self.changes);
+        if self.first == 0 || hashes.last() != Some(&self.after) {
+            return Err(Problem::new(
+                Code::BadHash,
+                format!(
+                    "changes {} to {} do not lead to the hash that the batch names",
+                    self.first,
+                    self.last()
+                ),
+            ));
+        }
+        let message = batch_message(
+            self.replica,
+            self.first,
+            self.last(),
+            self.before,
+            self.after,
+        );
+        if !key.verify(&message, &self.signature) {
+            let detail = format!(
+                "changes {} to {} of {}",
+                self.first,
+                self.last(),
+                self.replica
+            );
+            return Err(Problem::new(Code::BadSignature, detail));
+        }
+        Ok(hashes)
+    }
+}
+
+fn last_of(first: u64, count: usize) -> u64 {
+    first
+        .saturating_add(u64::try_from(count).unwrap_or(u64::MAX))
+        .saturating_sub(1)
+}
+
+fn hashes(replica: ReplicaId, first: u64, before: Hash, changes: &[Carried]) -> Vec<Hash> {
+    let mut hash = before;
+    let seqs = first..=u64::MAX;
+    changes
+        .iter()
+        .zip(seqs)
+        .map(|(change, seq)| {
+            hash = link(hash, replica, seq, change.digest());
+            hash
+        })
+        .collect()
+}
+
+fn batch_message(replica: ReplicaId, first: u64, last: u64, before: Hash, after: Hash) -> Vec<u8> {
+    let mut message = b"tenun batch 1\0".to_vec();
+    message.extend(replica.0.as_bytes());
+    message.extend(first.to_be_bytes());
+    message.extend(last.to_be_bytes());
+    message.extend(before.0);
+    message.extend(after.0);
+    message
+}
+
+/// What the server says of a batch that it received: when, and how far the device's clock was off.
+///
+/// Issued once per received batch, kept and given back on a re-send (DESIGN §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedStamp {
+    /// The times.
+    pub stamp: Stamp,
+    /// The server's signature over the times, the replica and the span of seqs.
+    pub signature: Signature,
+}
+
+impl SignedStamp {
+    /// Stamps changes `first` to `last` of a replica.
+    #[must_use]
+    pub fn sign(stamp: Stamp, replica: ReplicaId, first: u64, last: u64, key: &SecretKey) -> Self {
+        Self {
+            stamp,
+            signature: key.sign(&stamp_message(stamp, replica, first, last)),
+        }
+    }
+
+    /// Whether the server with this key issued the stamp for these changes.
+    #[must_use]
+    pub fn is_valid(&self, replica: ReplicaId, first: u64, last: u64, key: &PublicKey) -> bool {
+        key.verify(
+            &stamp_message(self.stamp, replica, first, last),
+            &self.signature,
+        )
+    }
+}
+
+fn stamp_message(stamp: Stamp, replica: ReplicaId, first: u64, last: u64) -> Vec<u8> {
+    let mut message = b"tenun stamp 1\0".to_vec();
+    message.extend(replica.0.as_bytes());
+    message.extend(first.to_be_bytes());
+    message.extend(last.to_be_bytes());
+    message.extend(stamp.received_ms.to_be_bytes());
+    message.extend(stamp.skew_ms.to_be_bytes());
+    message
+}
+
+/// A forked device's new identity, vouched for by its old key (DESIGN §5, rule 2).
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Adoption {
+    /// The new replica.
+    pub replica: ReplicaId,
+    /// Its key.
+    pub key: PublicKey,
+    /// The replica whose history it continues.
+    pub from: ReplicaId,
+    /// The old key's signature over both ids and the new key.
+    pub signature: Signature,
+}
+
+impl Adoption {
+    /// Vouches for a new replica with the old one's key.
+    #[must_use]
+    pub fn sign(replica: ReplicaId, key: PublicKey, from: ReplicaId, old: &SecretKey) -> Self {
+        Self {
+            replica,
+            key,
+            from,
+            signature: old.sign(&adoption_message(replica, key, from)),
+        }
+    }
+
+    /// Whether the owner of the old replica's key made this.
+    #[must_use]
+    pub fn is_valid(&self, old: &PublicKey) -> bool {
+        old.verify(
+            &adoption_message(self.replica, self.key, self.from),
+            &self.signature,
+        )
+    }
+}
+
+fn adoption_message(replica: ReplicaId, key: PublicKey, from: ReplicaId) -> Vec<u8> {
+    let mut message = b"tenun adoption 1\0".to_vec();
+    message.extend(replica.0.as_bytes());
+    message.extend(key.0);
+    message.extend(from.0.as_bytes());
+    message
+}

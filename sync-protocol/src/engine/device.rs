@@ -1,0 +1,249 @@
+//! The sending half: one night's sync of one device, as a state machine.
+//!
+//! The host sends what [`Action::Send`] holds and feeds back what came of it; nothing else is asked of a
+//! network, so that production, tests and the simulator drive the same code. Everything that a reply says
+//! is stored by the device in one transaction before the next step.
+
+use crate::{
+    chain::{Adoption, Batch, Carried, SecretKey},
+    ids::{Hash, ReplicaId},
+    problem::Problem,
+    wire::{Reply, Request, RequestHeader, VERSIONS},
+};
+use std::collections::BTreeMap;
+
+/// What the device's database tells the engine before it sends.
+#[derive(Clone, Debug)]
+pub struct Position {
+    /// The device's replica.
+    pub replica: ReplicaId,
+    /// Its key.
+    pub key: SecretKey,
+    /// The server holds every own change up to this seq.
+    pub acked_through: u64,
+    /// `h(acked_through)`.
+    pub acked_hash: Hash,
+    /// The last own change.
+    pub last: u64,
+    /// The scope's version, empty before the first sync.
+    pub scope: String,
+    /// The server's epoch, empty before the first sync.
+    pub epoch: String,
+    /// How far each bucket was pulled.
+    pub cursors: BTreeMap<String, u64>,
+    /// A new identity that the server may not know yet.
+    pub adoption: Option<Adoption>,
+}
+
+/// The device's database, as the engine needs it.
+pub trait DeviceStore {
+    /// What the store's own failures are.
+    type Error;
+
+    /// Where the device stands.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn position(&mut self) -> Result<Position, Self::Error>;
+
+    /// Own changes after a seq, in order, as many as fit into `budget` bytes but at least one.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn own_changes(&mut self, after: u64, budget: usize) -> Result<Vec<Vec<u8>>, Self::Error>;
+
+    /// Stores everything that a reply says, in one transaction; an answered fork gives the device a new
+    /// replica and key there and re-authors what was not shared (see [`super::reauthor`]).
+    ///
+    /// # Errors
+    /// If the store fails: nothing was stored then.
+    fn absorb(&mut self, reply: &Reply) -> Result<Absorbed, Self::Error>;
+}
+
+/// What a reply changed on the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Absorbed {
+    /// Changes of others that were new.
+    pub pulled: u64,
+    /// The device took a new replica.
+    pub forked: bool,
+}
+
+/// What came of the last [`Action::Send`].
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The turn begins.
+    Begin,
+    /// The server answered with this body, decompressed; possibly cut off.
+    Answered(Vec<u8>),
+    /// No answer in time, or the connection broke.
+    TimedOut,
+    /// The server, or whatever stands before it, said no.
+    Rejected(Problem),
+}
+
+/// What the host does next.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Send this body to `POST /v1/sync` and report what came of it.
+    Send(Vec<u8>),
+    /// The night is done.
+    Done(Report),
+    /// Nothing is lost: try later.
+    GiveUp(Report, GaveUp),
+}
+
+/// Why a turn ended early.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GaveUp {
+    /// Smaller and smaller requests found no way through.
+    #[error("the server could not be reached; nothing is lost, try later")]
+    NoAnswer,
+    /// The server refused.
+    #[error("the server refused the sync: {0}")]
+    Rejected(Problem),
+    /// The answer makes no sense.
+    #[error("the server's answer cannot be understood: {0}")]
+    BadReply(Problem),
+    /// Round trip after round trip brought nothing new.
+    #[error("the sync made no progress; nothing is lost, try later")]
+    NoProgress,
+}
+
+/// What one turn did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Requests that were answered.
+    pub round_trips: u32,
+    /// Own changes that the server acked in this turn.
+    pub acked: u64,
+    /// Changes of others that were new.
+    pub pulled: u64,
+    /// Times the device took a new replica.
+    pub forks: u32,
+}
+
+/// Largest body before compression, at first; halved after each timeout.
+const FIRST_BUDGET: usize = 2 << 20;
+/// A batch aims at this size before compression: about 64 KiB on the wire.
+const BATCH: usize = 384 << 10;
+/// A request is never made smaller than this.
+const LEAST_BUDGET: usize = 64 << 10;
+/// Answered round trips in a row that may bring nothing.
+const PATIENCE: u32 = 4;
+
+/// One sync of one device.
+#[derive(Debug)]
+pub struct Turn {
+    app: String,
+    budget: usize,
+    idle: u32,
+    report: Report,
+}
+
+impl Turn {
+    /// Begins a turn; `app` names the program and its version.
+    #[must_use]
+    pub fn new(app: impl Into<String>) -> Self {
+        Self {
+            app: app.into(),
+            budget: FIRST_BUDGET,
+            idle: 0,
+            report: Report::default(),
+        }
+    }
+
+    /// Takes the next step.
+    ///
+    /// # Errors
+    /// If the store fails; the turn may be begun again later.
+    pub fn step<S: DeviceStore>(
+        &mut self,
+        store: &mut S,
+        event: Event,
+        now_ms: i64,
+    ) -> Result<Action, S::Error> {
+        match event {
+            Event::Begin => self.send(store, now_ms),
+            Event::Answered(body) => self.answered(store, &body, now_ms),
+            Event::TimedOut if self.budget <= LEAST_BUDGET => {
+                Ok(Action::GiveUp(self.report, GaveUp::NoAnswer))
+            }
+            Event::TimedOut => {
+                self.budget = (self.budget / 2).max(LEAST_BUDGET);
+                self.send(store, now_ms)
+            }
+            Event::Rejected(problem) => Ok(Action::GiveUp(self.report, GaveUp::Rejected(problem))),
+        }
+    }
+
+    fn answered<S: DeviceStore>(
+        &mut self,
+        store: &mut S,
+        body: &[u8],
+        now_ms: i64,
+    ) -> Result<Action, S::Error> {
+        let reply = match Reply::from_bytes(body) {
+            Ok(reply) => reply,
+            Err(problem) => return Ok(Action::GiveUp(self.report, GaveUp::BadReply(problem))),
+        };
+        let before = store.position()?;
+        let absorbed = store.absorb(&reply)?;
+        let after = store.position()?;
+        let acked = if absorbed.forked {
+            0
+        } else {
+            after.acked_through.saturating_sub(before.acked_through)
+        };
+        self.report.round_trips += 1;
+        self.report.acked += acked;
+        self.report.pulled += absorbed.pulled;
+        self.report.forks += u32::from(absorbed.forked);
+        let progress = acked > 0
+            || absorbed.forked
+            || after.cursors != before.cursors
+            || after.scope != before.scope;
+        self.idle = if progress { 0 } else { self.idle + 1 };
+        let is_done = !reply.header.more && !reply.cut_off && after.acked_through >= after.last;
+        if is_done {
+            Ok(Action::Done(self.report))
+        } else if self.idle >= PATIENCE {
+            Ok(Action::GiveUp(self.report, GaveUp::NoProgress))
+        } else {
+            self.send(store, now_ms)
+        }
+    }
+
+    fn send<S: DeviceStore>(&self, store: &mut S, now_ms: i64) -> Result<Action, S::Error> {
+        let at = store.position()?;
+        let mut batches = Vec::new();
+        let (mut sent, mut after, mut before) = (0, at.acked_through, at.acked_hash);
+        while after < at.last && sent < self.budget {
+            let changes = store.own_changes(after, BATCH.min(self.budget))?;
+            if changes.is_empty() {
+                break;
+            }
+            sent += changes.iter().map(Vec::len).sum::<usize>();
+            let changes = changes.into_iter().map(Carried::Bytes).collect();
+            let batch = Batch::sign(at.replica, after + 1, before, changes, &at.key);
+            (after, before) = (batch.last(), batch.after);
+            batches.push(batch);
+        }
+        let request = Request {
+            header: RequestHeader {
+                tenun: *VERSIONS.end(),
+                replica: at.replica,
+                clock: now_ms,
+                app: self.app.clone(),
+                unsent: at.last.saturating_sub(at.acked_through),
+                scope: at.scope,
+                epoch: at.epoch,
+                cursors: at.cursors,
+            },
+            adoptions: at.adoption.into_iter().collect(),
+            batches,
+            cut_off: false,
+        };
+        Ok(Action::Send(request.to_bytes()))
+    }
+}

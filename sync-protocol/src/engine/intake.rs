@@ -1,0 +1,172 @@
+//! The receiving half: what becomes of a batch.
+//!
+//! A batch extends the replica's chain, repeats what is held, starts past a gap, or belongs to another
+//! branch; nothing of it is ever dropped (DESIGN §4 and §5, rules 2 and 3).
+
+use crate::{
+    chain::Batch,
+    ids::{Hash, ReplicaId},
+};
+
+/// The receiver's durable log of one database; every call runs in the caller's write transaction.
+pub trait Log {
+    /// What the store's own failures are.
+    type Error;
+
+    /// The last contiguous seq of a replica and `h` there; `(0, h(0))` for a new one.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn head(&mut self, replica: ReplicaId) -> Result<(u64, Hash), Self::Error>;
+
+    /// `h(seq)` of a change that is held.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn hash_at(&mut self, replica: ReplicaId, seq: u64) -> Result<Option<Hash>, Self::Error>;
+
+    /// Appends the change at `index` of the batch to the replica's chain.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn append(&mut self, batch: &Verified, index: usize) -> Result<(), Self::Error>;
+
+    /// Keeps a batch that starts past a gap until the gap closes; keeping it twice is keeping it once.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn park(&mut self, batch: &Verified) -> Result<(), Self::Error>;
+
+    /// Takes a parked batch out whose first seq is at most `next` and whose last is at least that.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn unpark(&mut self, replica: ReplicaId, next: u64) -> Result<Option<Verified>, Self::Error>;
+
+    /// Keeps the change at `index` of the batch apart, as part of another branch, named by its hash.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn hold_branch(&mut self, batch: &Verified, index: usize) -> Result<(), Self::Error>;
+}
+
+/// A batch whose signature and hashes are right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The batch.
+    pub batch: Batch,
+    /// `h(n)` of each of its changes.
+    pub hashes: Vec<Hash>,
+}
+
+impl Verified {
+    /// The seq of the change at an index.
+    #[must_use]
+    pub fn seq(&self, index: usize) -> u64 {
+        self.batch
+            .first
+            .saturating_add(u64::try_from(index).unwrap_or(u64::MAX))
+    }
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intake {
+    /// The replica's chain is held through here now; so many changes of the batch were held before.
+    Held {
+        /// Changes that were there already, byte for byte.
+        duplicates: u64,
+        /// The last contiguous seq now.
+        through: u64,
+    },
+    /// Changes before the batch are missing: it is kept until they come.
+    Parked {
+        /// The seq that is missing.
+        missing: u64,
+    },
+    /// The batch leaves the replica's chain: what differs is kept as a branch.
+    Fork {
+        /// The last seq that both share.
+        common: u64,
+    },
+}
+
+/// Receives one batch, idempotently.
+///
+/// # Errors
+/// If the store fails; the caller rolls the transaction back and nothing is half applied.
+pub fn receive<L: Log>(log: &mut L, verified: &Verified) -> Result<Intake, L::Error> {
+    let batch = &verified.batch;
+    let (mut through, mut head) = log.head(batch.replica)?;
+    let previous = batch.first.saturating_sub(1);
+    if previous > through {
+        log.park(verified)?;
+        return Ok(Intake::Parked {
+            missing: through.saturating_add(1),
+        });
+    }
+    let known = if previous == through {
+        Some(head)
+    } else {
+        hash_before(log, batch)?
+    };
+    if known != Some(batch.before) {
+        // The histories parted before this batch; where, the device finds by sending from its start.
+        for index in 0..verified.hashes.len() {
+            log.hold_branch(verified, index)?;
+        }
+        return Ok(Intake::Fork { common: 0 });
+    }
+    let mut duplicates = 0;
+    for (index, hash) in verified.hashes.iter().enumerate() {
+        let seq = verified.seq(index);
+        if seq > through {
+            log.append(verified, index)?;
+            (through, head) = (seq, *hash);
+        } else if log.hash_at(batch.replica, seq)? == Some(*hash) {
+            duplicates += 1;
+        } else {
+            for index in index..verified.hashes.len() {
+                log.hold_branch(verified, index)?;
+            }
+            return Ok(Intake::Fork {
+                common: seq.saturating_sub(1),
+            });
+        }
+    }
+    while let Some(parked) = log.unpark(batch.replica, through.saturating_add(1))? {
+        through = join(log, &parked, through, head)?;
+        head = log.hash_at(batch.replica, through)?.unwrap_or(head);
+    }
+    Ok(Intake::Held {
+        duplicates,
+        through,
+    })
+}
+
+fn hash_before<L: Log>(log: &mut L, batch: &Batch) -> Result<Option<Hash>, L::Error> {
+    if batch.first == 1 {
+        Ok(Some(Hash::default()))
+    } else {
+        log.hash_at(batch.replica, batch.first.saturating_sub(1))
+    }
+}
+
+/// Appends what a parked batch adds, or holds it as a branch where it does not fit.
+fn join<L: Log>(log: &mut L, parked: &Verified, through: u64, head: Hash) -> Result<u64, L::Error> {
+    let mut previous = parked.batch.before;
+    let mut fits = parked.batch.first == through.saturating_add(1) && previous == head;
+    let mut last = through;
+    for (index, hash) in parked.hashes.iter().enumerate() {
+        let seq = parked.seq(index);
+        fits = fits || (seq == through.saturating_add(1) && previous == head);
+        if fits {
+            log.append(parked, index)?;
+            last = seq;
+        } else if log.hash_at(parked.batch.replica, seq)? != Some(*hash) {
+            log.hold_branch(parked, index)?;
+        }
+        previous = *hash;
+    }
+    Ok(last)
+}

@@ -1,0 +1,37 @@
+//! The sizes that bound everything that comes from outside (DESIGN §5).
+
+use serde::{Deserialize, Serialize};
+
+/// Limits of one server, told to its devices, which check them when the enumerator saves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Largest change, in bytes.
+    pub change: usize,
+    /// Largest request, in bytes after decompression.
+    pub request: usize,
+    /// Longest text answer, in bytes.
+    pub text: usize,
+    /// Deepest nesting of JSON.
+    pub depth: usize,
+    /// Most rows in a repeat.
+    pub rows: usize,
+    /// Most siblings of one answer that are shown; the rest is kept and flagged.
+    pub siblings: usize,
+    /// Largest attachment, in bytes.
+    pub attachment: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            change: 256 << 10,
+            request: 4 << 20,
+            text: 8 << 10,
+            depth: 16,
+            rows: 500,
+            siblings: 32,
+            attachment: 20 << 20,
+        }
+    }
+}

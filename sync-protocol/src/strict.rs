@@ -1,0 +1,125 @@
+//! JSON read strictly: a key that stands twice in one object is an error, not a silent loss.
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, SeqAccess, Visitor},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    marker::PhantomData,
+};
+
+/// Reads an object's members; two of one name are an error.
+pub(crate) fn map<'de, A, K, V>(mut access: A) -> Result<BTreeMap<K, V>, A::Error>
+where
+    A: MapAccess<'de>,
+    K: Deserialize<'de> + Ord + fmt::Display,
+    V: Deserialize<'de>,
+{
+    let mut members = BTreeMap::new();
+    while let Some(key) = access.next_key::<K>()? {
+        if members.contains_key(&key) {
+            return Err(A::Error::custom(format_args!("duplicate key `{key}`")));
+        }
+        let value = access.next_value()?;
+        members.insert(key, value);
+    }
+    Ok(members)
+}
+
+/// An object whose keys are all different.
+pub(crate) struct Map<K, V>(pub(crate) BTreeMap<K, V>);
+
+impl<'de, K, V> Deserialize<'de> for Map<K, V>
+where
+    K: Deserialize<'de> + Ord + fmt::Display,
+    V: Deserialize<'de>,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<K, V>(PhantomData<(K, V)>);
+        impl<'de, K, V> Visitor<'de> for Members<K, V>
+        where
+            K: Deserialize<'de> + Ord + fmt::Display,
+            V: Deserialize<'de>,
+        {
+            type Value = Map<K, V>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
+                map(access).map(Map)
+            }
+        }
+        deserializer.deserialize_map(Members(PhantomData))
+    }
+}
+
+/// Any JSON that is well formed by these rules; what a later version of the protocol may have added.
+pub(crate) struct Anything;
+
+impl<'de> Deserialize<'de> for Anything {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnythingVisitor)
+    }
+}
+
+struct AnythingVisitor;
+
+impl<'de> Visitor<'de> for AnythingVisitor {
+    type Value = Anything;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Anything, E> {
+        Ok(Anything)
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Anything, E> {
+        Ok(Anything)
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Anything, E> {
+        Ok(Anything)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Anything, E> {
+        Ok(Anything)
+    }
+    fn visit_str<E>(self, _: &str) -> Result<Anything, E> {
+        Ok(Anything)
+    }
+    fn visit_unit<E>(self) -> Result<Anything, E> {
+        Ok(Anything)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Anything, A::Error> {
+        while seq.next_element::<Anything>()?.is_some() {}
+        Ok(Anything)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Anything, A::Error> {
+        let mut seen = BTreeSet::new();
+        while let Some(key) = access.next_key::<String>()? {
+            access.next_value::<Anything>()?;
+            if let Some(twice) = seen.replace(key) {
+                return Err(A::Error::custom(format_args!("duplicate key `{twice}`")));
+            }
+        }
+        Ok(Anything)
+    }
+}
+
+/// The deepest nesting of arrays and objects in a JSON text, counted without parsing it.
+pub(crate) fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json {
+        match (in_string, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_string = !in_string,
+            (false, b'{' | b'[') => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (false, b'}' | b']') => depth = depth.saturating_sub(1),
+            (true | false, _) => {}
+        }
+    }
+    deepest
+}

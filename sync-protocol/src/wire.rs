@@ -1,0 +1,76 @@
+//! The messages of `POST /v1/sync`: JSON lines, so that whatever arrived before a cut can be used.
+//!
+//! The first line is a header; every further line is one frame, an object with one member. The bytes of
+//! changes stand as lines of their own behind the frame that announces them, exactly as authored.
+//! `docs/PROTOCOL.md` is the specification.
+
+mod enrol;
+mod reply;
+mod request;
+
+use crate::problem::{Code, Problem};
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use enrol::{Enrol, Enrolled};
+pub use reply::{
+    Area, Assignment, Cursor, Delivered, Epoch, Fork, Outcome, Reply, ReplyHeader, Scope, Stamped,
+    Verdict,
+};
+pub use request::{Request, RequestHeader};
+
+/// The protocol versions that this program speaks, oldest first.
+///
+/// | version | since | what changed |
+/// |---|---|---|
+/// | 1 | 2026-11 | the first one |
+pub const VERSIONS: std::ops::RangeInclusive<u32> = 1..=1;
+
+/// Splits a message into its whole lines; a last line without its end was cut off.
+struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Lines<'a> {
+    fn new(message: &'a [u8]) -> Self {
+        Self { rest: message }
+    }
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let end = self.rest.iter().position(|byte| *byte == b'\n')?;
+        let (line, rest) = self.rest.split_at_checked(end)?;
+        self.rest = rest.split_first().map_or(&[], |(_, rest)| rest);
+        Some(line)
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+}
+
+fn read_line<T: DeserializeOwned>(line: &[u8], what: &str) -> Result<T, Problem> {
+    if crate::strict::depth(line) > 16 {
+        return Err(Problem::new(
+            Code::TooDeep,
+            format!("{what}: at most 16 levels"),
+        ));
+    }
+    let text = std::str::from_utf8(line)
+        .map_err(|_ignored| Problem::new(Code::NotUtf8, what.to_owned()))?;
+    serde_json::from_str(text).map_err(|error| {
+        let problem = Problem::json(&error);
+        Problem::new(problem.code, format!("{what}: {}", problem.detail))
+    })
+}
+
+fn write_line<T: Serialize>(out: &mut Vec<u8>, line: &T) {
+    // Writing to memory fails only where a map key is no string, and no message has such a map.
+    out.extend(serde_json::to_vec(line).unwrap_or_default());
+    out.push(b'\n');
+}
+
+/// The name of a frame: its single member.
+fn frame_name(line: &[u8]) -> Option<&str> {
+    let rest = line.strip_prefix(b"{\"")?;
+    let end = rest.iter().position(|byte| *byte == b'"')?;
+    std::str::from_utf8(rest.get(..end)?).ok()
+}

@@ -1,0 +1,322 @@
+//! What the server answers: how far it holds the device's changes, what it made of them, and what others did.
+
+use super::{Lines, frame_name, read_line, write_line};
+use crate::{
+    chain::{PublicKey, Signature, SignedStamp},
+    ids::ReplicaId,
+    limits::Limits,
+    problem::{Code, Problem},
+    record::Stamp,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One life of the server's log between restores.
+pub type Epoch = String;
+
+/// The first line of a reply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyHeader {
+    /// The protocol version.
+    pub tenun: u32,
+    /// The epoch of the cursors in this reply.
+    pub epoch: Epoch,
+    /// Every change of the device up to this seq is durable on the server.
+    pub acked_through: u64,
+    /// Every change of the device up to this seq is in a verified backup, too.
+    pub safe_through: u64,
+    /// The server's clock, in milliseconds since 1970.
+    pub clock: i64,
+    /// There is more to pull: ask again.
+    #[serde(default)]
+    pub more: bool,
+}
+
+/// What became of a change that was not plainly accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The change, by its replica …
+    pub replica: ReplicaId,
+    /// … and seq.
+    pub seq: u64,
+    /// What happened.
+    pub verdict: Verdict,
+    /// Why, where there is a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// For people: names fields, never holds answers.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// What happened to a change or batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Held already, byte for byte: acked.
+    Duplicate,
+    /// Kept and acked, but not applied until a coordinator releases it.
+    Quarantined,
+    /// Kept and acked, apart from the survey's data.
+    Escrow,
+    /// Belongs to an erased record: acked, not kept.
+    Purged,
+    /// Kept until the changes before it arrive: not acked yet.
+    Parked,
+    /// Not kept: `seq` is the first of the batch.
+    Refused,
+}
+
+/// The device's history has another branch on the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fork {
+    /// The replica whose history forked.
+    pub replica: ReplicaId,
+    /// The last seq that both branches share.
+    pub common: u64,
+}
+
+/// When the server received some of the device's own changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// Whose changes.
+    pub replica: ReplicaId,
+    /// The first change that the stamp is for.
+    pub first: u64,
+    /// The last one.
+    pub last: u64,
+    /// The times.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+    /// The server's signature over all of that.
+    pub signature: Signature,
+}
+
+impl Stamped {
+    /// The stamp with its signature.
+    #[must_use]
+    pub fn signed(&self) -> SignedStamp {
+        SignedStamp {
+            stamp: self.stamp,
+            signature: self.signature,
+        }
+    }
+}
+
+/// A change of another replica, pulled from a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The author's replica.
+    pub replica: ReplicaId,
+    /// The change's seq there.
+    pub seq: u64,
+    /// When the server received it.
+    pub stamp: Stamp,
+    /// The bytes as authored.
+    pub bytes: Vec<u8>,
+}
+
+/// How far a bucket is pulled, once everything before this frame is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The bucket.
+    pub bucket: String,
+    /// The cursor in it.
+    pub seq: u64,
+}
+
+/// One enumeration area as the device shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Area {
+    /// The code, which also names the bucket.
+    pub code: String,
+    /// Its name and those of the areas around it.
+    pub name: String,
+}
+
+/// What an enumerator is to work through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The area.
+    pub area: String,
+    /// The round.
+    pub round: String,
+}
+
+/// What a device works with; sent when it differs from what the device has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    /// Names this content.
+    pub version: String,
+    /// The enumerator's code.
+    pub enumerator: String,
+    /// The enumerator's name.
+    pub name: String,
+    /// The areas whose records the device sees.
+    pub areas: Vec<Area>,
+    /// What is to be done there.
+    pub assignments: Vec<Assignment>,
+    /// The questionnaires in use, as `id@version`; each is fetched once.
+    pub questionnaires: Vec<String>,
+    /// The server's limits.
+    pub limits: Limits,
+    /// The server's own replica and key, by epoch: coordinators' decisions are its changes.
+    pub server: BTreeMap<ReplicaId, PublicKey>,
+}
+
+/// One reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// How far the server is.
+    pub header: ReplyHeader,
+    /// Changes that were not plainly accepted.
+    pub outcomes: Vec<Outcome>,
+    /// Stamps of the device's own changes.
+    pub stamps: Vec<Stamped>,
+    /// The device's history forked.
+    pub fork: Option<Fork>,
+    /// What the device works with, if it changed.
+    pub scope: Option<Scope>,
+    /// What others did, in the order of delivery, each run closed by its cursor.
+    pub pulled: Vec<(Vec<Delivered>, Cursor)>,
+    /// The reply ended before its end: what is here is whole and may be used; ask again.
+    pub cut_off: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ChangeFrame {
+    change: ChangeHeader,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ChangeHeader {
+    replica: ReplicaId,
+    seq: u64,
+    #[serde(flatten)]
+    stamp: Stamp,
+}
+
+/// The frames that are one object each.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Frame {
+    Outcome(Outcome),
+    Stamp(Stamped),
+    Fork(Fork),
+    Scope(Scope),
+    Cursor(Cursor),
+    End(()),
+}
+
+impl Reply {
+    /// Makes a reply that holds nothing but its header.
+    #[must_use]
+    pub fn new(header: ReplyHeader) -> Self {
+        Self {
+            header,
+            outcomes: Vec::new(),
+            stamps: Vec::new(),
+            fork: None,
+            scope: None,
+            pulled: Vec::new(),
+            cut_off: false,
+        }
+    }
+
+    /// Writes the reply, not compressed.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_line(&mut out, &self.header);
+        for outcome in &self.outcomes {
+            write_line(&mut out, &Frame::Outcome(outcome.clone()));
+        }
+        for stamp in &self.stamps {
+            write_line(&mut out, &Frame::Stamp(stamp.clone()));
+        }
+        if let Some(fork) = &self.fork {
+            write_line(&mut out, &Frame::Fork(fork.clone()));
+        }
+        if let Some(scope) = &self.scope {
+            write_line(&mut out, &Frame::Scope(scope.clone()));
+        }
+        for (changes, cursor) in &self.pulled {
+            for change in changes {
+                let Delivered {
+                    replica,
+                    seq,
+                    stamp,
+                    bytes,
+                } = change;
+                let header = ChangeHeader {
+                    replica: *replica,
+                    seq: *seq,
+                    stamp: *stamp,
+                };
+                write_line(&mut out, &ChangeFrame { change: header });
+                out.extend(bytes);
+                out.push(b'\n');
+            }
+            write_line(&mut out, &Frame::Cursor(cursor.clone()));
+        }
+        write_line(&mut out, &Frame::End(()));
+        out
+    }
+
+    /// Reads a reply, as far as it goes.
+    ///
+    /// # Errors
+    /// If the header or a whole frame is not what it should be: nothing of the reply may be used then.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Problem> {
+        let mut lines = Lines::new(bytes);
+        let Some(first) = lines.next() else {
+            return Err(Problem::new(
+                Code::CutOff,
+                "the reply has no whole first line",
+            ));
+        };
+        let mut reply = Self {
+            cut_off: true,
+            ..Self::new(read_line(first, "the first line")?)
+        };
+        let mut run = Vec::new();
+        while let Some(line) = lines.next() {
+            match frame_name(line) {
+                Some("change") => {
+                    let ChangeHeader {
+                        replica,
+                        seq,
+                        stamp,
+                    } = read_line::<ChangeFrame>(line, "`change`")?.change;
+                    let Some(bytes) = lines.next() else {
+                        return Ok(reply);
+                    };
+                    run.push(Delivered {
+                        replica,
+                        seq,
+                        stamp,
+                        bytes: bytes.to_vec(),
+                    });
+                }
+                Some("outcome" | "stamp" | "fork" | "scope" | "cursor" | "end") => {
+                    match read_line::<Frame>(line, "a frame")? {
+                        Frame::Outcome(outcome) => reply.outcomes.push(outcome),
+                        Frame::Stamp(stamp) => reply.stamps.push(stamp),
+                        Frame::Fork(fork) => reply.fork = Some(fork),
+                        Frame::Scope(scope) => reply.scope = Some(scope),
+                        Frame::Cursor(cursor) => {
+                            reply.pulled.push((std::mem::take(&mut run), cursor))
+                        }
+                        Frame::End(()) => {
+                            reply.cut_off = false;
+                            return Ok(reply);
+                        }
+                    }
+                }
+                Some(_) => {}
+                None => return Err(Problem::new(Code::MalformedJson, "a line that is no frame")),
+            }
+        }
+        Ok(reply)
+    }
+}

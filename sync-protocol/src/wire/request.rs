@@ -1,0 +1,202 @@
+//! What a device sends: who it is, how far it has pulled, and its batches.
+
+use super::{Lines, VERSIONS, frame_name, read_line, write_line};
+use crate::{
+    chain::{Adoption, Batch, Carried, Signature},
+    ids::{Hash, ReplicaId},
+    problem::{Code, Problem},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The first line of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestHeader {
+    /// The protocol version.
+    pub tenun: u32,
+    /// The replica that syncs.
+    pub replica: ReplicaId,
+    /// The device's clock now, in milliseconds since 1970.
+    pub clock: i64,
+    /// The program and its version.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub app: String,
+    /// How many changes the device had not sent when it made this request, those in it included.
+    #[serde(default)]
+    pub unsent: u64,
+    /// The version of the scope that the device has; empty before the first sync.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub scope: String,
+    /// The epoch in which the cursors were given; empty before the first sync.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub epoch: String,
+    /// How far each bucket was pulled.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cursors: BTreeMap<String, u64>,
+}
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Who syncs, and how far it is.
+    pub header: RequestHeader,
+    /// New identities of forked devices, to be known before their batches.
+    pub adoptions: Vec<Adoption>,
+    /// The changes.
+    pub batches: Vec<Batch>,
+    /// The body ended before its end: batches before the cut are whole.
+    pub cut_off: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BatchFrame {
+    batch: BatchHeader,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BatchHeader {
+    replica: ReplicaId,
+    first: u64,
+    count: usize,
+    before: Hash,
+    after: Hash,
+    signature: Signature,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AdoptFrame {
+    adopt: Adoption,
+}
+
+#[derive(Serialize)]
+struct EndFrame {
+    end: (),
+}
+
+impl Request {
+    /// Writes the request, not compressed.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_line(&mut out, &self.header);
+        for adopt in &self.adoptions {
+            write_line(
+                &mut out,
+                &AdoptFrame {
+                    adopt: adopt.clone(),
+                },
+            );
+        }
+        for batch in &self.batches {
+            let header = BatchHeader {
+                replica: batch.replica,
+                first: batch.first,
+                count: batch.changes.len(),
+                before: batch.before,
+                after: batch.after,
+                signature: batch.signature,
+            };
+            write_line(&mut out, &BatchFrame { batch: header });
+            for change in &batch.changes {
+                match change {
+                    Carried::Bytes(bytes) => {
+                        out.extend(bytes);
+                        out.push(b'\n');
+                    }
+                    Carried::Withheld(digest) => write_line(&mut out, digest),
+                }
+            }
+        }
+        write_line(&mut out, &EndFrame { end: () });
+        out
+    }
+
+    /// Reads a request, as far as it goes.
+    ///
+    /// # Errors
+    /// If the header is not one, or a line between whole frames is no frame. A body that ends too early is
+    /// no error: see [`Request::cut_off`]. Frames that this version does not know are passed over.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Problem> {
+        let mut lines = Lines::new(bytes);
+        let Some(first) = lines.next() else {
+            return Err(Problem::new(
+                Code::CutOff,
+                "the request has no whole first line",
+            ));
+        };
+        let header: RequestHeader = read_line(first, "the first line")?;
+        if !VERSIONS.contains(&header.tenun) {
+            return Err(Problem::new(
+                Code::UnsupportedProtocol,
+                format!(
+                    "`tenun` is {}; this server speaks {} to {}",
+                    header.tenun,
+                    VERSIONS.start(),
+                    VERSIONS.end()
+                ),
+            ));
+        }
+        let mut request = Self {
+            header,
+            adoptions: Vec::new(),
+            batches: Vec::new(),
+            cut_off: true,
+        };
+        while let Some(line) = lines.next() {
+            match frame_name(line) {
+                Some("batch") => match read_batch(line, &mut lines)? {
+                    Some(batch) => request.batches.push(batch),
+                    None => return Ok(request),
+                },
+                Some("adopt") => request
+                    .adoptions
+                    .push(read_line::<AdoptFrame>(line, "`adopt`")?.adopt),
+                Some("end") => {
+                    request.cut_off = !lines.is_at_end();
+                    return Ok(request);
+                }
+                Some(_) => {}
+                None => return Err(Problem::new(Code::MalformedJson, "a line that is no frame")),
+            }
+        }
+        Ok(request)
+    }
+}
+
+/// Reads one batch; none if the body ends in it.
+fn read_batch(line: &[u8], lines: &mut Lines<'_>) -> Result<Option<Batch>, Problem> {
+    let header = read_line::<BatchFrame>(line, "`batch`")?.batch;
+    if header.first == 0 || header.count == 0 {
+        return Err(Problem::new(
+            Code::WrongType,
+            "`batch`: `first` and `count` start at 1",
+        ));
+    }
+    let mut changes = Vec::new();
+    for _ in 0..header.count {
+        let Some(line) = lines.next() else {
+            return Ok(None);
+        };
+        let withheld = line
+            .starts_with(b"\"")
+            .then(|| serde_json::from_slice::<Hash>(line).ok())
+            .flatten();
+        changes.push(withheld.map_or_else(|| Carried::Bytes(line.to_vec()), Carried::Withheld));
+    }
+    let BatchHeader {
+        replica,
+        first,
+        before,
+        after,
+        signature,
+        ..
+    } = header;
+    Ok(Some(Batch {
+        replica,
+        first,
+        before,
+        changes,
+        after,
+        signature,
+    }))
+}

@@ -1,0 +1,1 @@
+//! End-to-end tests: real server process, real devices, faults between them.
