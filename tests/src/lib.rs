@@ -1,1 +1,7 @@
-//! End-to-end tests: real server process, real devices, faults between them.
+//! What end-to-end tests and the demonstration share: a real server process, real devices, and households
+//! from the fixtures typed into them, with an account of every answer.
+
+pub mod account;
+pub mod field;
+pub mod night;
+pub mod server;
