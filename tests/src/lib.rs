@@ -4,4 +4,6 @@
 pub mod account;
 pub mod field;
 pub mod night;
+pub mod raw;
 pub mod server;
+pub mod survey;

@@ -38,7 +38,9 @@ pub fn reply(
     reply.outcomes = applied.outcomes;
     reply.stamps = applied.stamps;
     reply.fork = applied.fork;
-    if device.revoked {
+    // A forked device comes back under its new name: what the old name authored is no longer all its own,
+    // and a cursor given now would pass over the other branch.
+    if device.revoked || reply.fork.is_some() {
         return Ok(reply);
     }
     let (scope, areas) = scope(tx, device, identity, limits)?;
