@@ -147,6 +147,7 @@ fn verdict(verdict: Verdict, code: Option<&str>) -> String {
         Verdict::Escrow => "escrow",
         Verdict::Purged => "purged",
         Verdict::Parked => "parked",
+        Verdict::Superseded => SUPERSEDED,
         Verdict::Refused => "refused",
     };
     code.map_or_else(|| word.to_owned(), |code| format!("{word}: {code}"))

@@ -411,7 +411,7 @@ impl Log for Turn<'_> {
             && self.is_superseded(replica, replaced)?
         {
             insert(None, ChangeState::Superseded)?;
-            self.outcome(replica, seq, Verdict::Duplicate, None);
+            self.outcome(replica, seq, Verdict::Superseded, None);
             return Ok(());
         }
         let (key, is_new) = tx.find_or_make_record(change.record(), &change.subject)?;

@@ -63,6 +63,9 @@ pub enum Verdict {
     Purged,
     /// Kept until the changes before it arrive: not acked yet.
     Parked,
+    /// Kept and acked, but never applied: what it replaces was authored again by another life of the device.
+    /// The device leaves it out of its own view, too.
+    Superseded,
     /// Not kept: `seq` is the first of the batch.
     Refused,
 }
