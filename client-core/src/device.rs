@@ -123,11 +123,7 @@ impl<H: Host> Device<H> {
             }
             Ok(())
         })?;
-        Ok(Self {
-            store,
-            host,
-            questionnaires: BTreeMap::new(),
-        })
+        Ok(Self { store, host, questionnaires: BTreeMap::new() })
     }
 
     /// The host, to set its clock in tests.
@@ -142,12 +138,7 @@ impl<H: Host> Device<H> {
     pub fn enrolment(&mut self, code: &str, name: &str) -> Result<Enrol, Error> {
         self.store.read(|tx| {
             let (replica, key) = identity(tx)?;
-            Ok(Enrol {
-                code: code.into(),
-                replica,
-                key: key.public(),
-                name: name.into(),
-            })
+            Ok(Enrol { code: code.into(), replica, key: key.public(), name: name.into() })
         })
     }
 
@@ -191,15 +182,10 @@ impl<H: Host> Device<H> {
             let (last, _) = tx.head(replica)?;
             let acked_through = number(tx, meta::ACKED)?;
             let safe_through = number(tx, meta::SAFE)?;
-            let (interviews, on_server, backed_up) =
-                tx.interview_receipts(replica, acked_through, safe_through)?;
+            let (interviews, on_server, backed_up) = tx.interview_receipts(replica, acked_through, safe_through)?;
             Ok(Status {
                 replica,
-                enumerator: tx
-                    .meta(meta::ENROLLED)?
-                    .map(|_| enrolled(tx))
-                    .transpose()?
-                    .map(|e| e.enumerator),
+                enumerator: tx.meta(meta::ENROLLED)?.map(|_| enrolled(tx)).transpose()?.map(|e| e.enumerator),
                 saved: tx.saved()?,
                 unsent: last.saturating_sub(acked_through),
                 acked_through,
@@ -218,8 +204,7 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// If the database fails.
     pub fn households(&mut self) -> Result<Vec<RecordSummary>, Error> {
-        self.store
-            .read(|tx| Ok(tx.records(false)?.into_iter().map(Into::into).collect()))
+        self.store.read(|tx| Ok(tx.records(false)?.into_iter().map(Into::into).collect()))
     }
 
     /// The interviews on this device, by area and household.
@@ -227,8 +212,7 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// If the database fails.
     pub fn interviews(&mut self) -> Result<Vec<RecordSummary>, Error> {
-        self.store
-            .read(|tx| Ok(tx.records(true)?.into_iter().map(Into::into).collect()))
+        self.store.read(|tx| Ok(tx.records(true)?.into_iter().map(Into::into).collect()))
     }
 
     /// The records with conflicts.
@@ -236,8 +220,7 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// If the database fails.
     pub fn conflicts(&mut self) -> Result<Vec<RecordSummary>, Error> {
-        self.store
-            .read(|tx| Ok(tx.conflicted()?.into_iter().map(Into::into).collect()))
+        self.store.read(|tx| Ok(tx.conflicted()?.into_iter().map(Into::into).collect()))
     }
 
     /// One line about a record.
@@ -245,12 +228,7 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// [`Error::UnknownRecord`] if it is not on this device.
     pub fn summary(&mut self, id: RecordId) -> Result<RecordSummary, Error> {
-        self.store.read(|tx| {
-            Ok(tx
-                .record(id)?
-                .ok_or_else(|| Error::UnknownRecord(id.to_string()))?
-                .into())
-        })
+        self.store.read(|tx| Ok(tx.record(id)?.ok_or_else(|| Error::UnknownRecord(id.to_string()))?.into()))
     }
 
     /// One record, merged from all its changes on this device.
@@ -287,8 +265,7 @@ impl<H: Host> Device<H> {
     pub fn store_questionnaire(&mut self, json: &str) -> Result<(), Error> {
         let read: Questionnaire = from_json(json)?;
         let reference = format!("{}@{}", read.id, read.version);
-        self.store
-            .write(|tx| tx.put_questionnaire(&reference, json))?;
+        self.store.write(|tx| tx.put_questionnaire(&reference, json))?;
         self.questionnaires.insert(reference, Arc::new(read));
         Ok(())
     }
@@ -300,10 +277,7 @@ impl<H: Host> Device<H> {
     pub fn missing_questionnaires(&mut self) -> Result<Vec<String>, Error> {
         self.store.read(|tx| {
             let mut missing = Vec::new();
-            for reference in scope(tx)?
-                .map(|scope| scope.questionnaires)
-                .unwrap_or_default()
-            {
+            for reference in scope(tx)?.map(|scope| scope.questionnaires).unwrap_or_default() {
                 if tx.questionnaire(&reference)?.is_none() {
                     missing.push(reference);
                 }
@@ -326,12 +300,7 @@ fn merged(tx: &Tx<'_>, id: RecordId) -> Result<Record, Error> {
 
 /// What was accepted once is read back whatever the limits are today.
 fn unlimited() -> Limits {
-    Limits {
-        change: usize::MAX,
-        text: usize::MAX,
-        depth: 128,
-        ..Limits::default()
-    }
+    Limits { change: usize::MAX, text: usize::MAX, depth: 128, ..Limits::default() }
 }
 
 fn identity(tx: &Tx<'_>) -> Result<(ReplicaId, SecretKey), Error> {
@@ -363,16 +332,11 @@ fn enrolled(tx: &Tx<'_>) -> Result<Enrolled, Error> {
 }
 
 fn scope(tx: &Tx<'_>) -> Result<Option<Scope>, Error> {
-    tx.meta(meta::SCOPE)?
-        .map(|json| from_json(&json))
-        .transpose()
+    tx.meta(meta::SCOPE)?.map(|json| from_json(&json)).transpose()
 }
 
 fn number(tx: &Tx<'_>, key: &str) -> Result<u64, Error> {
-    Ok(tx
-        .meta(key)?
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0))
+    Ok(tx.meta(key)?.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 fn to_json<T: serde::Serialize>(value: &T) -> Result<String, Error> {

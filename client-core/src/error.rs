@@ -11,9 +11,7 @@ pub enum Error {
     #[error("the device's database failed: {0}; free some space or restart, then try again")]
     Database(#[from] rusqlite::Error),
     /// The database is newer than this program.
-    #[error(
-        "the device's database has schema {found}, this program knows {known}: install the newer program"
-    )]
+    #[error("the device's database has schema {found}, this program knows {known}: install the newer program")]
     NewerSchema {
         /// The schema found.
         found: u32,
@@ -21,9 +19,7 @@ pub enum Error {
         known: u32,
     },
     /// The database could not be read; it was moved aside, not deleted.
-    #[error(
-        "the device's database could not be opened ({reason}); it was kept as {kept}: give it to your coordinator"
-    )]
+    #[error("the device's database could not be opened ({reason}); it was kept as {kept}: give it to your coordinator")]
     SetAside {
         /// Why.
         reason: String,
@@ -31,9 +27,7 @@ pub enum Error {
         kept: String,
     },
     /// Something stored is not what was written.
-    #[error(
-        "the device's database holds something unreadable ({0}): give the file to your coordinator"
-    )]
+    #[error("the device's database holds something unreadable ({0}): give the file to your coordinator")]
     Corrupt(String),
     /// The device has no server yet.
     #[error("this device is not enrolled; enrol it with the code that your coordinator gives you")]
@@ -69,9 +63,6 @@ impl Error {
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         use sync_protocol::engine::device::GaveUp;
-        matches!(
-            self,
-            Self::Unreachable(_) | Self::GaveUp(GaveUp::NoAnswer | GaveUp::NoProgress)
-        )
+        matches!(self, Self::Unreachable(_) | Self::GaveUp(GaveUp::NoAnswer | GaveUp::NoProgress))
     }
 }

@@ -16,21 +16,13 @@ pub struct System;
 
 #[cfg(feature = "native")]
 impl Host for System {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place where a native device reads its clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the place where a native device reads its clock")]
     fn now_ms(&mut self) -> i64 {
-        let elapsed = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
     }
 
-    #[expect(
-        clippy::expect_used,
-        reason = "without randomness ids would collide and answers be lost: stop instead"
-    )]
+    #[expect(clippy::expect_used, reason = "without randomness ids would collide and answers be lost: stop instead")]
     fn random(&mut self, buffer: &mut [u8]) {
         getrandom::fill(buffer).expect("the operating system has no randomness");
     }
@@ -49,10 +41,7 @@ impl Fixed {
     /// Makes a host whose clock starts on 2026-01-01.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self {
-            now_ms: 1_767_225_600_000,
-            state: seed,
-        }
+        Self { now_ms: 1_767_225_600_000, state: seed }
     }
 
     /// Sets the clock.

@@ -11,6 +11,9 @@ use std::{collections::BTreeMap, path::Path};
 use sync_protocol::{Dot, Hash, RecordId, ReplicaId, Stamp};
 use uuid::Uuid;
 
+/// The verdict of a change that another life of this device authored again: it is left out of every view.
+pub(crate) const SUPERSEDED: &str = "superseded";
+
 /// A stored change.
 #[derive(Debug)]
 pub(crate) struct StoredChange {
@@ -45,9 +48,7 @@ impl Store {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         match Self::try_open(path) {
             Ok(store) => Ok(store),
-            Err(Error::Database(error)) if is_not_a_database(&error) => {
-                Err(set_aside(path, &error))
-            }
+            Err(Error::Database(error)) if is_not_a_database(&error) => Err(set_aside(path, &error)),
             Err(other) => Err(other),
         }
     }
@@ -64,30 +65,16 @@ impl Store {
     }
 
     /// Runs `work` in one durable transaction.
-    pub(crate) fn write<T>(
-        &mut self,
-        work: impl FnOnce(&Tx<'_>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let tx = Tx {
-            tx: self
-                .conn
-                .transaction_with_behavior(TransactionBehavior::Immediate)?,
-        };
+    pub(crate) fn write<T>(&mut self, work: impl FnOnce(&Tx<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let tx = Tx { tx: self.conn.transaction_with_behavior(TransactionBehavior::Immediate)? };
         let result = work(&tx)?;
         tx.tx.commit()?;
         Ok(result)
     }
 
     /// Runs `look` on one snapshot.
-    pub(crate) fn read<T>(
-        &mut self,
-        look: impl FnOnce(&Tx<'_>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let tx = Tx {
-            tx: self
-                .conn
-                .transaction_with_behavior(TransactionBehavior::Deferred)?,
-        };
+    pub(crate) fn read<T>(&mut self, look: impl FnOnce(&Tx<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let tx = Tx { tx: self.conn.transaction_with_behavior(TransactionBehavior::Deferred)? };
         look(&tx)
     }
 }
@@ -100,24 +87,18 @@ pub(crate) struct Tx<'a> {
 
 impl Tx<'_> {
     pub(crate) fn meta(&self, key: &str) -> Result<Option<String>, Error> {
-        let mut query = self
-            .tx
-            .prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+        let mut query = self.tx.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
         Ok(query.query_row([key], |row| row.get(0)).optional()?)
     }
 
     pub(crate) fn set_meta(&self, key: &str, value: &str) -> Result<(), Error> {
-        let mut put = self
-            .tx
-            .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?;
+        let mut put = self.tx.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?;
         put.execute([key, value])?;
         Ok(())
     }
 
     pub(crate) fn delete_meta(&self, key: &str) -> Result<(), Error> {
-        self.tx
-            .prepare_cached("DELETE FROM meta WHERE key = ?1")?
-            .execute([key])?;
+        self.tx.prepare_cached("DELETE FROM meta WHERE key = ?1")?.execute([key])?;
         Ok(())
     }
 
@@ -147,32 +128,18 @@ impl Tx<'_> {
     }
 
     /// Takes over the server's stamp for changes that have none.
-    pub(crate) fn stamp(
-        &self,
-        replica: ReplicaId,
-        first: u64,
-        last: u64,
-        stamp: Stamp,
-    ) -> Result<(), Error> {
+    pub(crate) fn stamp(&self, replica: ReplicaId, first: u64, last: u64, stamp: Stamp) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(
             "UPDATE change SET received_ms = ?4, skew_ms = ?5
              WHERE replica = ?1 AND seq BETWEEN ?2 AND ?3 AND received_ms IS NULL",
         )?;
-        put.execute(params![
-            replica.0,
-            first,
-            last,
-            stamp.received_ms,
-            stamp.skew_ms
-        ])?;
+        put.execute(params![replica.0, first, last, stamp.received_ms, stamp.skew_ms])?;
         Ok(())
     }
 
     /// Notes what the server said of a change that it did not plainly accept.
     pub(crate) fn set_verdict(&self, dot: Dot, verdict: &str) -> Result<(), Error> {
-        let mut put = self
-            .tx
-            .prepare_cached("UPDATE change SET verdict = ?3 WHERE replica = ?1 AND seq = ?2")?;
+        let mut put = self.tx.prepare_cached("UPDATE change SET verdict = ?3 WHERE replica = ?1 AND seq = ?2")?;
         put.execute(params![dot.replica.0, dot.seq, verdict])?;
         Ok(())
     }
@@ -182,9 +149,7 @@ impl Tx<'_> {
         let mut query = self.tx.prepare_cached(
             "SELECT seq, hash FROM change WHERE replica = ?1 AND hash IS NOT NULL ORDER BY seq DESC LIMIT 1",
         )?;
-        let head = query.query_row([replica.0], |row| {
-            Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?))
-        });
+        let head = query.query_row([replica.0], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?)));
         match head.optional()? {
             Some((seq, hash)) => Ok((seq, to_hash(&hash)?)),
             None => Ok((0, Hash::default())),
@@ -195,16 +160,9 @@ impl Tx<'_> {
         if seq == 0 {
             return Ok(Some(Hash::default()));
         }
-        let mut query = self
-            .tx
-            .prepare_cached("SELECT hash FROM change WHERE replica = ?1 AND seq = ?2")?;
-        let hash = query.query_row(params![replica.0, seq], |row| {
-            row.get::<_, Option<Vec<u8>>>(0)
-        });
-        hash.optional()?
-            .flatten()
-            .map(|hash| to_hash(&hash))
-            .transpose()
+        let mut query = self.tx.prepare_cached("SELECT hash FROM change WHERE replica = ?1 AND seq = ?2")?;
+        let hash = query.query_row(params![replica.0, seq], |row| row.get::<_, Option<Vec<u8>>>(0));
+        hash.optional()?.flatten().map(|hash| to_hash(&hash)).transpose()
     }
 
     /// Own changes after a seq: as many as fit into the budget, at least one.
@@ -214,9 +172,9 @@ impl Tx<'_> {
         after: u64,
         budget: usize,
     ) -> Result<Vec<(u64, Hash, Vec<u8>)>, Error> {
-        let mut query = self.tx.prepare_cached(
-            "SELECT seq, hash, bytes FROM change WHERE replica = ?1 AND seq > ?2 ORDER BY seq",
-        )?;
+        let mut query = self
+            .tx
+            .prepare_cached("SELECT seq, hash, bytes FROM change WHERE replica = ?1 AND seq > ?2 ORDER BY seq")?;
         let mut rows = query.query(params![replica.0, after])?;
         let (mut changes, mut size) = (Vec::new(), 0_usize);
         while let Some(row) = rows.next()? {
@@ -230,55 +188,44 @@ impl Tx<'_> {
         Ok(changes)
     }
 
-    /// Every change of a record, in the order of arrival.
+    /// The line of the record that a change is part of.
+    pub(crate) fn record_of(&self, dot: Dot) -> Result<Option<RecordRow>, Error> {
+        let mut query = self.tx.prepare_cached("SELECT record FROM change WHERE replica = ?1 AND seq = ?2")?;
+        let id: Option<Uuid> = query.query_row(params![dot.replica.0, dot.seq], |row| row.get(0)).optional()?;
+        id.map_or(Ok(None), |id| self.record(RecordId(id)))
+    }
+
+    /// Every change of a record that counts, in the order of arrival.
     pub(crate) fn changes_of(&self, record: RecordId) -> Result<Vec<StoredChange>, Error> {
         let mut query = self.tx.prepare_cached(
-            "SELECT replica, seq, received_ms, skew_ms, bytes FROM change WHERE record = ?1 ORDER BY id",
+            "SELECT replica, seq, received_ms, skew_ms, bytes FROM change
+             WHERE record = ?1 AND verdict IS NOT 'superseded' ORDER BY id",
         )?;
         let rows = query.query_map([record.0], stored_change)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Gives a forked change its place under the new replica.
-    pub(crate) fn replace_change(
-        &self,
-        old: Dot,
-        new: Dot,
-        hash: Hash,
-        bytes: &[u8],
-    ) -> Result<(), Error> {
+    pub(crate) fn replace_change(&self, old: Dot, new: Dot, hash: Hash, bytes: &[u8]) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(
             "UPDATE change SET replica = ?3, seq = ?4, hash = ?5, bytes = ?6, verdict = NULL,
              received_ms = NULL, skew_ms = NULL WHERE replica = ?1 AND seq = ?2",
         )?;
-        put.execute(params![
-            old.replica.0,
-            old.seq,
-            new.replica.0,
-            new.seq,
-            hash.0.to_vec(),
-            bytes
-        ])?;
+        put.execute(params![old.replica.0, old.seq, new.replica.0, new.seq, hash.0.to_vec(), bytes])?;
         Ok(())
     }
 
     /// How many changes were authored on this device.
     pub(crate) fn saved(&self) -> Result<u64, Error> {
-        let count: u64 = self.tx.query_row(
-            "SELECT count(*) FROM change WHERE hash IS NOT NULL",
-            [],
-            |row| row.get(0),
-        )?;
+        let count: u64 =
+            self.tx.query_row("SELECT count(*) FROM change WHERE hash IS NOT NULL", [], |row| row.get(0))?;
         Ok(count)
     }
 
     /// How many changes the server kept without applying them.
     pub(crate) fn quarantined(&self) -> Result<u64, Error> {
-        let count: u64 = self.tx.query_row(
-            "SELECT count(*) FROM change WHERE verdict LIKE 'quarantined%'",
-            [],
-            |row| row.get(0),
-        )?;
+        let count: u64 =
+            self.tx.query_row("SELECT count(*) FROM change WHERE verdict LIKE 'quarantined%'", [], |row| row.get(0))?;
         Ok(count)
     }
 
@@ -310,27 +257,23 @@ impl Tx<'_> {
 
     /// Records of one kind (households, or interviews), in the order of area and title.
     pub(crate) fn records(&self, interviews: bool) -> Result<Vec<RecordRow>, Error> {
-        let mut query = self.tx.prepare_cached(&format!(
-            "{RECORD} WHERE (round IS NOT NULL) = ?1 ORDER BY area, title, id"
-        ))?;
+        let mut query =
+            self.tx.prepare_cached(&format!("{RECORD} WHERE (round IS NOT NULL) = ?1 ORDER BY area, title, id"))?;
         let rows = query.query_map([interviews], record_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The interviews of a household.
     pub(crate) fn interviews_of(&self, household: Uuid) -> Result<Vec<RecordRow>, Error> {
-        let mut query = self.tx.prepare_cached(&format!(
-            "{RECORD} WHERE household = ?1 AND round IS NOT NULL ORDER BY id"
-        ))?;
+        let mut query =
+            self.tx.prepare_cached(&format!("{RECORD} WHERE household = ?1 AND round IS NOT NULL ORDER BY id"))?;
         let rows = query.query_map([household], record_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Records with at least one conflict.
     pub(crate) fn conflicted(&self) -> Result<Vec<RecordRow>, Error> {
-        let mut query = self.tx.prepare_cached(&format!(
-            "{RECORD} WHERE conflicts > 0 ORDER BY area, title, id"
-        ))?;
+        let mut query = self.tx.prepare_cached(&format!("{RECORD} WHERE conflicts > 0 ORDER BY area, title, id"))?;
         let rows = query.query_map([], record_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -349,11 +292,7 @@ impl Tx<'_> {
               WHERE change.hash IS NOT NULL AND record.round IS NOT NULL GROUP BY change.record)",
         )?;
         let counts = query.query_row(params![replica.0, acked, safe], |row| {
-            Ok((
-                row.get::<_, u64>(0)?,
-                row.get::<_, u64>(1)?,
-                row.get::<_, u64>(2)?,
-            ))
+            Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?, row.get::<_, u64>(2)?))
         })?;
         Ok((counts.0, counts.1, counts.2))
     }
@@ -365,9 +304,7 @@ impl Tx<'_> {
     }
 
     pub(crate) fn set_cursor(&self, bucket: &str, seq: u64) -> Result<(), Error> {
-        let mut put = self
-            .tx
-            .prepare_cached("INSERT OR REPLACE INTO cursor (bucket, seq) VALUES (?1, ?2)")?;
+        let mut put = self.tx.prepare_cached("INSERT OR REPLACE INTO cursor (bucket, seq) VALUES (?1, ?2)")?;
         put.execute(params![bucket, seq])?;
         Ok(())
     }
@@ -378,22 +315,20 @@ impl Tx<'_> {
     }
 
     pub(crate) fn questionnaire(&self, reference: &str) -> Result<Option<String>, Error> {
-        let mut query = self
-            .tx
-            .prepare_cached("SELECT json FROM questionnaire WHERE reference = ?1")?;
+        let mut query = self.tx.prepare_cached("SELECT json FROM questionnaire WHERE reference = ?1")?;
         Ok(query.query_row([reference], |row| row.get(0)).optional()?)
     }
 
     pub(crate) fn put_questionnaire(&self, reference: &str, json: &str) -> Result<(), Error> {
-        let mut put = self.tx.prepare_cached(
-            "INSERT OR REPLACE INTO questionnaire (reference, json) VALUES (?1, ?2)",
-        )?;
+        let mut put =
+            self.tx.prepare_cached("INSERT OR REPLACE INTO questionnaire (reference, json) VALUES (?1, ?2)")?;
         put.execute([reference, json])?;
         Ok(())
     }
 }
 
-const RECORD: &str = "SELECT id, household, round, purpose, form, area, title, finished, conflicts, answers FROM record";
+const RECORD: &str =
+    "SELECT id, household, round, purpose, form, area, title, finished, conflicts, answers FROM record";
 
 fn record_row(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
     Ok(RecordRow {
@@ -414,30 +349,18 @@ fn stored_change(row: &Row<'_>) -> rusqlite::Result<StoredChange> {
     let received: Option<i64> = row.get(2)?;
     let skew: Option<i64> = row.get(3)?;
     Ok(StoredChange {
-        dot: Dot {
-            replica: ReplicaId(row.get(0)?),
-            seq: row.get(1)?,
-        },
-        stamp: received.zip(skew).map(|(received_ms, skew_ms)| Stamp {
-            received_ms,
-            skew_ms,
-        }),
+        dot: Dot { replica: ReplicaId(row.get(0)?), seq: row.get(1)? },
+        stamp: received.zip(skew).map(|(received_ms, skew_ms)| Stamp { received_ms, skew_ms }),
         bytes: row.get(4)?,
     })
 }
 
 fn to_hash(bytes: &[u8]) -> Result<Hash, Error> {
-    bytes
-        .try_into()
-        .map(Hash)
-        .map_err(|_ignored| Error::Corrupt("a hash".into()))
+    bytes.try_into().map(Hash).map_err(|_ignored| Error::Corrupt("a hash".into()))
 }
 
 fn is_not_a_database(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt)
-    )
+    matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt))
 }
 
 /// Moves an unreadable database and its journal out of the way, under the first free name.
@@ -447,9 +370,7 @@ fn set_aside(path: &Path, error: &rusqlite::Error) -> Error {
         name.push(suffix);
         std::path::PathBuf::from(name)
     };
-    let kept = (1..1000)
-        .map(|n| with(&format!(".unreadable-{n}")))
-        .find(|name| !name.exists());
+    let kept = (1..1000).map(|n| with(&format!(".unreadable-{n}"))).find(|name| !name.exists());
     let Some(kept) = kept else {
         return Error::Corrupt(error.to_string());
     };
@@ -458,17 +379,12 @@ fn set_aside(path: &Path, error: &rusqlite::Error) -> Error {
             let mut aside = kept.as_os_str().to_owned();
             aside.push(suffix);
             if let Err(failed) = std::fs::rename(with(suffix), aside) {
-                return Error::Corrupt(format!(
-                    "{error}; and its journal could not be moved: {failed}"
-                ));
+                return Error::Corrupt(format!("{error}; and its journal could not be moved: {failed}"));
             }
         }
     }
     match std::fs::rename(path, &kept) {
-        Ok(()) => Error::SetAside {
-            reason: error.to_string(),
-            kept: kept.display().to_string(),
-        },
+        Ok(()) => Error::SetAside { reason: error.to_string(), kept: kept.display().to_string() },
         Err(failed) => Error::Corrupt(format!("{error}; and it could not be moved: {failed}")),
     }
 }

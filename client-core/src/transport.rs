@@ -59,17 +59,12 @@ impl Http {
         let ask = device.enrolment(code, name)?;
         let body = serde_json::to_vec(&ask).map_err(|error| Error::Corrupt(error.to_string()))?;
         let request = self.client.post(format!("{server}/v1/enrol"));
-        let response = request
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(body)
-            .send()
-            .await;
+        let response = request.header(header::CONTENT_TYPE, "application/json").body(body).send().await;
         let (status, body) = read(response).await?;
         if status != StatusCode::OK {
             return Err(Error::Refused(problem(status, &body)));
         }
-        let answer: Enrolled =
-            serde_json::from_slice(&body).map_err(|_ignored| not_a_server(server))?;
+        let answer: Enrolled = serde_json::from_slice(&body).map_err(|_ignored| not_a_server(server))?;
         device.enrolled(server, &answer)?;
         Ok(answer)
     }
@@ -100,21 +95,13 @@ impl Http {
             }
         };
         for reference in device.missing_questionnaires()? {
-            self.fetch_questionnaire(device, &server, &token, &reference, &mut traffic)
-                .await?;
+            self.fetch_questionnaire(device, &server, &token, &reference, &mut traffic).await?;
         }
         Ok((report, traffic))
     }
 
-    async fn exchange(
-        &self,
-        server: &str,
-        token: &str,
-        body: Vec<u8>,
-        traffic: &mut Traffic,
-    ) -> Result<Event, Error> {
-        let packed = zstd::bulk::compress(&body, LEVEL)
-            .map_err(|error| Error::Corrupt(error.to_string()))?;
+    async fn exchange(&self, server: &str, token: &str, body: Vec<u8>, traffic: &mut Traffic) -> Result<Event, Error> {
+        let packed = zstd::bulk::compress(&body, LEVEL).map_err(|error| Error::Corrupt(error.to_string()))?;
         traffic.up += u64::try_from(packed.len()).unwrap_or(0);
         let request = self
             .client
@@ -127,33 +114,24 @@ impl Http {
         match request.send().await {
             Ok(response) => {
                 let status = response.status();
-                let packed = response
-                    .headers()
-                    .get(header::CONTENT_ENCODING)
-                    .is_some_and(|coding| coding == "zstd");
+                let packed = response.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "zstd");
                 let Ok(body) = response.bytes().await else {
                     return Ok(Event::TimedOut);
                 };
                 traffic.down += u64::try_from(body.len()).unwrap_or(0);
-                let body = if packed {
-                    unpack(&body)?
-                } else {
-                    body.to_vec()
-                };
+                let body = if packed { unpack(&body)? } else { body.to_vec() };
                 match status {
                     StatusCode::OK => Ok(Event::Answered(body)),
-                    StatusCode::SERVICE_UNAVAILABLE
-                    | StatusCode::GATEWAY_TIMEOUT
-                    | StatusCode::BAD_GATEWAY => Ok(Event::TimedOut),
+                    StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT | StatusCode::BAD_GATEWAY => {
+                        Ok(Event::TimedOut)
+                    }
                     _ => match problem(status, &body) {
                         problem if problem.code.class() == Class::Retry => Ok(Event::TimedOut),
                         problem => Ok(Event::Rejected(problem)),
                     },
                 }
             }
-            Err(error) if error.is_connect() => {
-                Err(Error::Unreachable(error.without_url().to_string()))
-            }
+            Err(error) if error.is_connect() => Err(Error::Unreachable(error.without_url().to_string())),
             Err(_) => Ok(Event::TimedOut),
         }
     }
@@ -173,12 +151,9 @@ impl Http {
             .bearer_auth(token)
             .header(header::ACCEPT_ENCODING, "zstd");
         let response = request.send().await;
-        let packed = response.as_ref().is_ok_and(|response| {
-            response
-                .headers()
-                .get(header::CONTENT_ENCODING)
-                .is_some_and(|c| c == "zstd")
-        });
+        let packed = response
+            .as_ref()
+            .is_ok_and(|response| response.headers().get(header::CONTENT_ENCODING).is_some_and(|c| c == "zstd"));
         let (status, body) = read(response).await?;
         traffic.down += u64::try_from(body.len()).unwrap_or(0);
         let body = if packed { unpack(&body)? } else { body };
@@ -190,21 +165,15 @@ impl Http {
     }
 }
 
-async fn read(
-    response: Result<reqwest::Response, reqwest::Error>,
-) -> Result<(StatusCode, Vec<u8>), Error> {
+async fn read(response: Result<reqwest::Response, reqwest::Error>) -> Result<(StatusCode, Vec<u8>), Error> {
     let unreachable = |error: reqwest::Error| Error::Unreachable(error.without_url().to_string());
     let response = response.map_err(unreachable)?;
     let status = response.status();
-    Ok((
-        status,
-        response.bytes().await.map_err(unreachable)?.to_vec(),
-    ))
+    Ok((status, response.bytes().await.map_err(unreachable)?.to_vec()))
 }
 
 fn unpack(body: &[u8]) -> Result<Vec<u8>, Error> {
-    let failed =
-        |error: std::io::Error| Error::Unreachable(format!("the answer arrived broken: {error}"));
+    let failed = |error: std::io::Error| Error::Unreachable(format!("the answer arrived broken: {error}"));
     let decoder = zstd::stream::read::Decoder::new(body).map_err(failed)?;
     let mut out = Vec::new();
     // A reply that was cut off is used as far as it goes.
@@ -229,7 +198,5 @@ fn problem(status: StatusCode, body: &[u8]) -> Problem {
 }
 
 fn not_a_server(server: &str) -> Error {
-    Error::Unreachable(format!(
-        "{server} does not answer like a Tenun server: check the address"
-    ))
+    Error::Unreachable(format!("{server} does not answer like a Tenun server: check the address"))
 }

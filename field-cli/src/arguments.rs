@@ -128,10 +128,7 @@ impl FromStr for Assignment {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
-            Some((path, text)) if !path.is_empty() => Ok(Self {
-                path: path.into(),
-                text: text.into(),
-            }),
+            Some((path, text)) if !path.is_empty() => Ok(Self { path: path.into(), text: text.into() }),
             Some(_) | None => Err("expected path=value, such as floor=4".into()),
         }
     }

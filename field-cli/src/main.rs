@@ -16,10 +16,7 @@ use sync_protocol::{HouseholdId, Path, Place, QuestionnaireRef, RecordId, Value}
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("tenun-field: {error}");
@@ -38,10 +35,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let (code, word) = exit(&error);
             if arguments.json {
-                println!(
-                    "{}",
-                    json!({ "error": { "kind": word, "message": error.to_string() } })
-                );
+                println!("{}", json!({ "error": { "kind": word, "message": error.to_string() } }));
             }
             eprintln!("tenun-field: {error}");
             ExitCode::from(code)
@@ -71,10 +65,7 @@ struct Answer {
 
 impl Answer {
     fn new(text: impl Into<String>, json: Json) -> Self {
-        Self {
-            text: text.into(),
-            json,
-        }
+        Self { text: text.into(), json }
     }
 }
 
@@ -91,58 +82,35 @@ async fn run(arguments: &Arguments) -> Result<Answer, Error> {
         Command::Interviews => Ok(show::list(&device.interviews()?)),
         Command::Conflicts => conflicts(&mut device),
         Command::Register { area, answers } => register(&mut device, area, answers),
-        Command::Start {
-            household,
-            round,
-            questionnaire,
-        } => start(
-            &mut device,
-            household,
-            round.as_deref(),
-            questionnaire.as_deref(),
-        ),
-        Command::Set { record, answers } => save(&mut device, record, |device, record| {
-            edits(device, record, answers, Edit::Set)
-        }),
-        Command::Resolve { record, answers } => save(&mut device, record, |device, record| {
-            edits(device, record, answers, Edit::Resolve)
-        }),
-        Command::AddRow {
-            record,
-            repeat,
-            answers,
-        } => add_row(&mut device, record, repeat, answers),
+        Command::Start { household, round, questionnaire } => {
+            start(&mut device, household, round.as_deref(), questionnaire.as_deref())
+        }
+        Command::Set { record, answers } => {
+            save(&mut device, record, |device, record| edits(device, record, answers, Edit::Set))
+        }
+        Command::Resolve { record, answers } => {
+            save(&mut device, record, |device, record| edits(device, record, answers, Edit::Resolve))
+        }
+        Command::AddRow { record, repeat, answers } => add_row(&mut device, record, repeat, answers),
         Command::RemoveRow { record, row } => {
             let row: Place = row.parse()?;
             save(&mut device, record, |_, _| Ok(vec![Edit::RemoveRow(row)]))
         }
-        Command::Note { record, text } => save(&mut device, record, |_, _| {
-            Ok(vec![Edit::Note(text.clone())])
-        }),
+        Command::Note { record, text } => save(&mut device, record, |_, _| Ok(vec![Edit::Note(text.clone())])),
         Command::Finish { record } => save(&mut device, record, |_, _| Ok(vec![Edit::Finish])),
         Command::Show { record } => {
             let id = record_id(record)?;
             let summary = device.summary(id)?;
             let questionnaire = device.questionnaire(&summary.questionnaire).ok();
-            Ok(show::record(
-                &summary,
-                &device.record(id)?,
-                questionnaire.as_deref(),
-            ))
+            Ok(show::record(&summary, &device.record(id)?, questionnaire.as_deref()))
         }
     }
 }
 
 async fn enroll(device: &mut Field, server: &str, code: &str, name: &str) -> Result<Answer, Error> {
     let answer = Http::new()?.enrol(device, server, code, name).await?;
-    let text = format!(
-        "This is the device of {} now. Sync to get areas and questionnaires.",
-        answer.enumerator
-    );
-    Ok(Answer::new(
-        text,
-        json!({ "enumerator": answer.enumerator }),
-    ))
+    let text = format!("This is the device of {} now. Sync to get areas and questionnaires.", answer.enumerator);
+    Ok(Answer::new(text, json!({ "enumerator": answer.enumerator })))
 }
 
 async fn sync(device: &mut Field, quiet: bool) -> Result<Answer, Error> {
@@ -178,35 +146,17 @@ fn status(device: &mut Field) -> Result<Answer, Error> {
 
 fn areas(device: &mut Field) -> Result<Answer, Error> {
     let scope = device.scope()?;
-    let areas = scope
-        .as_ref()
-        .map(|scope| scope.areas.as_slice())
-        .unwrap_or_default();
-    let assignments = scope
-        .as_ref()
-        .map(|scope| scope.assignments.as_slice())
-        .unwrap_or_default();
+    let areas = scope.as_ref().map(|scope| scope.areas.as_slice()).unwrap_or_default();
+    let assignments = scope.as_ref().map(|scope| scope.assignments.as_slice()).unwrap_or_default();
     let mut text = String::new();
     for area in areas {
-        let rounds: Vec<&str> = assignments
-            .iter()
-            .filter(|a| a.area == area.code)
-            .map(|a| a.round.as_str())
-            .collect();
-        text.push_str(&format!(
-            "{}  {}  round {}\n",
-            area.code,
-            area.name,
-            rounds.join(", ")
-        ));
+        let rounds: Vec<&str> = assignments.iter().filter(|a| a.area == area.code).map(|a| a.round.as_str()).collect();
+        text.push_str(&format!("{}  {}  round {}\n", area.code, area.name, rounds.join(", ")));
     }
     if text.is_empty() {
         text.push_str("No areas yet: sync first.");
     }
-    Ok(Answer::new(
-        text.trim_end(),
-        json!({ "areas": areas, "assignments": assignments }),
-    ))
+    Ok(Answer::new(text.trim_end(), json!({ "areas": areas, "assignments": assignments })))
 }
 
 fn conflicts(device: &mut Field) -> Result<Answer, Error> {
@@ -229,16 +179,9 @@ fn conflicts(device: &mut Field) -> Result<Answer, Error> {
 fn register(device: &mut Field, area: &str, answers: &[Assignment]) -> Result<Answer, Error> {
     let author = device.enumerator()?;
     let mut fields = vec![("area", Value::text(area))];
-    fields.extend(
-        answers
-            .iter()
-            .map(|answer| (answer.path.as_str(), Value::text(&answer.text))),
-    );
+    fields.extend(answers.iter().map(|answer| (answer.path.as_str(), Value::text(&answer.text))));
     let household = device.register_household(&author, &fields)?;
-    Ok(Answer::new(
-        household.to_string(),
-        json!({ "household": household }),
-    ))
+    Ok(Answer::new(household.to_string(), json!({ "household": household })))
 }
 
 fn start(
@@ -250,24 +193,17 @@ fn start(
     let household: HouseholdId = household.parse()?;
     device.summary(household.into())?;
     let scope = device.scope()?;
-    let newest = scope
-        .as_ref()
-        .and_then(|scope| scope.questionnaires.last().map(String::as_str));
+    let newest = scope.as_ref().and_then(|scope| scope.questionnaires.last().map(String::as_str));
     let Some(questionnaire) = questionnaire.or(newest) else {
         return Err(Error::UnknownQuestionnaire("any".into()));
     };
-    let assigned = scope
-        .as_ref()
-        .and_then(|scope| scope.assignments.iter().map(|a| a.round.as_str()).max());
+    let assigned = scope.as_ref().and_then(|scope| scope.assignments.iter().map(|a| a.round.as_str()).max());
     let round = round.or(assigned).unwrap_or("1");
     let reference: QuestionnaireRef = questionnaire.parse()?;
     device.questionnaire(questionnaire)?;
     let author = device.enumerator()?;
     let record = device.start_interview(household, round, &reference, &author)?;
-    Ok(Answer::new(
-        record.to_string(),
-        json!({ "record": record, "round": round, "questionnaire": questionnaire }),
-    ))
+    Ok(Answer::new(record.to_string(), json!({ "record": record, "round": round, "questionnaire": questionnaire })))
 }
 
 fn record_id(text: &str) -> Result<RecordId, Error> {
@@ -284,19 +220,11 @@ fn save(
     let edits = edits(device, id)?;
     let author = device.enumerator()?;
     let seq = device.save(id, &author, &edits)?;
-    let text = seq.map_or_else(
-        || "nothing changed".to_owned(),
-        |seq| format!("saved as change {seq}"),
-    );
+    let text = seq.map_or_else(|| "nothing changed".to_owned(), |seq| format!("saved as change {seq}"));
     Ok(Answer::new(text, json!({ "saved": seq })))
 }
 
-fn add_row(
-    device: &mut Field,
-    record: &str,
-    repeat: &str,
-    answers: &[Assignment],
-) -> Result<Answer, Error> {
+fn add_row(device: &mut Field, record: &str, repeat: &str, answers: &[Assignment]) -> Result<Answer, Error> {
     let id = record_id(record)?;
     let (outer, repeat) = match repeat.rsplit_once('/') {
         Some((outer, repeat)) => (outer.parse()?, repeat),
@@ -306,18 +234,12 @@ fn add_row(
     let mut all = vec![Edit::AddRow(row.clone())];
     let inside: Vec<Assignment> = answers
         .iter()
-        .map(|answer| Assignment {
-            path: format!("{row}/{}", answer.path),
-            text: answer.text.clone(),
-        })
+        .map(|answer| Assignment { path: format!("{row}/{}", answer.path), text: answer.text.clone() })
         .collect();
     all.extend(edits(device, id, &inside, Edit::Set)?);
     let author = device.enumerator()?;
     let seq = device.save(id, &author, &all)?;
-    Ok(Answer::new(
-        row.to_string(),
-        json!({ "row": row.as_str(), "saved": seq }),
-    ))
+    Ok(Answer::new(row.to_string(), json!({ "row": row.as_str(), "saved": seq })))
 }
 
 /// Reads `path=text` by the types of the record's questionnaire.
@@ -336,9 +258,9 @@ fn edits(
     for answer in answers {
         let path: Path = answer.path.parse()?;
         let value = match &questionnaire {
-            Some(questionnaire) => questionnaire
-                .parse_value(&path, &answer.text)
-                .map_err(|problem| Error::BadAnswer(problem.detail))?,
+            Some(questionnaire) => {
+                questionnaire.parse_value(&path, &answer.text).map_err(|problem| Error::BadAnswer(problem.detail))?
+            }
             None => Value::text(&answer.text),
         };
         edits.push(edit(path, value));

@@ -10,23 +10,13 @@ use sync_protocol::{Path, Record, record::Merge};
 pub(crate) fn receipt(status: &Status) -> String {
     let mut text = format!(
         "{} of {} interviews are safe on the server, {} of them in a backup.\n{} changes saved, {} not sent yet.",
-        status.interviews_on_server,
-        status.interviews,
-        status.interviews_backed_up,
-        status.saved,
-        status.unsent
+        status.interviews_on_server, status.interviews, status.interviews_backed_up, status.saved, status.unsent
     );
     if status.conflicts > 0 {
-        text.push_str(&format!(
-            "\n{} records have conflicts: see `conflicts`.",
-            status.conflicts
-        ));
+        text.push_str(&format!("\n{} records have conflicts: see `conflicts`.", status.conflicts));
     }
     if status.quarantined > 0 {
-        text.push_str(&format!(
-            "\n{} changes wait for a coordinator's look.",
-            status.quarantined
-        ));
+        text.push_str(&format!("\n{} changes wait for a coordinator's look.", status.quarantined));
     }
     text
 }
@@ -35,25 +25,11 @@ pub(crate) fn receipt(status: &Status) -> String {
 pub(crate) fn list(rows: &[RecordSummary]) -> Answer {
     let mut text = String::new();
     for row in rows {
-        let marks = [
-            (row.finished, " finished"),
-            (row.conflicts > 0, " CONFLICT"),
-        ];
-        let marks: String = marks
-            .iter()
-            .filter(|(is, _)| *is)
-            .map(|(_, mark)| *mark)
-            .collect();
-        let round = row
-            .round
-            .as_ref()
-            .map(|round| format!(" round {round}"))
-            .unwrap_or_default();
+        let marks = [(row.finished, " finished"), (row.conflicts > 0, " CONFLICT")];
+        let marks: String = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
+        let round = row.round.as_ref().map(|round| format!(" round {round}")).unwrap_or_default();
         let area = row.area.as_deref().unwrap_or("no area");
-        text.push_str(&format!(
-            "{}  {area}  {}{round}  {} answers{marks}\n",
-            row.id, row.title, row.answers
-        ));
+        text.push_str(&format!("{}  {area}  {}{round}  {} answers{marks}\n", row.id, row.title, row.answers));
     }
     if text.is_empty() {
         text.push_str("None yet.");
@@ -62,11 +38,7 @@ pub(crate) fn list(rows: &[RecordSummary]) -> Answer {
 }
 
 /// One record.
-pub(crate) fn record(
-    summary: &RecordSummary,
-    record: &Record,
-    questionnaire: Option<&Questionnaire>,
-) -> Answer {
+pub(crate) fn record(summary: &RecordSummary, record: &Record, questionnaire: Option<&Questionnaire>) -> Answer {
     let mut text = format!("{}  {}\n", summary.id, summary.title);
     let mut answers = Vec::new();
     for (path, answer) in record.answers() {
@@ -75,11 +47,7 @@ pub(crate) fn record(
         }
         let merge = merge_of(questionnaire, path);
         let value = answer.value(merge);
-        let mark = if answer.is_conflict(merge) {
-            "   CONFLICT"
-        } else {
-            ""
-        };
+        let mark = if answer.is_conflict(merge) { "   CONFLICT" } else { "" };
         text.push_str(&format!("  {path} = {value}{mark}\n"));
         answers.push(json!({
             "path": path.to_string(), "value": value, "text": value.to_string(), "conflict": answer.is_conflict(merge),
@@ -95,16 +63,10 @@ pub(crate) fn record(
         .map(|(dot, note)| json!({ "text": note, "by": record.origin(dot).map(|origin| &origin.author) }))
         .collect();
     for (dot, note) in record.notes() {
-        let by = record
-            .origin(dot)
-            .map(|origin| origin.author.as_str())
-            .unwrap_or("?");
+        let by = record.origin(dot).map(|origin| origin.author.as_str()).unwrap_or("?");
         text.push_str(&format!("  remark by {by}: {note}\n"));
     }
-    Answer::new(
-        text.trim_end(),
-        json!({ "record": summary, "answers": answers, "rows": rows, "notes": notes }),
-    )
+    Answer::new(text.trim_end(), json!({ "record": summary, "answers": answers, "rows": rows, "notes": notes }))
 }
 
 /// The conflicts of one record.
@@ -120,10 +82,7 @@ pub(crate) fn conflicts(
         }
         let mut text = format!("{}  {}  {path}", summary.id, summary.title);
         for sibling in &answer.siblings {
-            text.push_str(&format!(
-                "\n    {}  by {}",
-                sibling.value, sibling.origin.author
-            ));
+            text.push_str(&format!("\n    {}  by {}", sibling.value, sibling.origin.author));
         }
         let siblings: Vec<Json> = answer.siblings.iter().map(sibling).collect();
         let json = json!({ "record": summary.id, "path": path.to_string(), "siblings": siblings });
@@ -140,7 +99,5 @@ fn sibling(sibling: &sync_protocol::Sibling<'_>) -> Json {
 }
 
 fn merge_of(questionnaire: Option<&Questionnaire>, path: &Path) -> Merge {
-    questionnaire.map_or(Merge::Register, |questionnaire| {
-        questionnaire.merge_of(path)
-    })
+    questionnaire.map_or(Merge::Register, |questionnaire| questionnaire.merge_of(path))
 }

@@ -138,26 +138,13 @@ pub(crate) fn run() -> ExitCode {
         Command::Areas { data, file } => areas(&data, &file),
         Command::Questionnaire { data, file } => questionnaire(&data, &file),
         Command::Enumerator { data, code, name } => enumerator(&data, &code, &name),
-        Command::Assign {
-            data,
-            enumerator,
-            round,
-            areas,
-        } => assign(&data, &enumerator, &round, &areas),
-        Command::DeviceCode {
-            data,
-            enumerator,
-            days,
-        } => device_code(&data, &enumerator, days),
+        Command::Assign { data, enumerator, round, areas } => assign(&data, &enumerator, &round, &areas),
+        Command::DeviceCode { data, enumerator, days } => device_code(&data, &enumerator, days),
         Command::Revoke { data, device } => revoke(&data, device),
         Command::Coordinator { data, name } => coordinator(&data, &name),
-        Command::Export {
-            data,
-            questionnaire,
-            to,
-            labels,
-            personal,
-        } => export(&data, &questionnaire, &to, labels, personal),
+        Command::Export { data, questionnaire, to, labels, personal } => {
+            export(&data, &questionnaire, &to, labels, personal)
+        }
         Command::Rebuild { data } => rebuild(&data),
     };
     match result {
@@ -171,8 +158,7 @@ pub(crate) fn run() -> ExitCode {
 
 fn open(data: &Path) -> Result<rusqlite::Connection> {
     std::fs::create_dir_all(data).with_context(|| format!("{} can't be made", data.display()))?;
-    let mut conn =
-        store::open_writer(data).with_context(|| format!("{} can't be opened", data.display()))?;
+    let mut conn = store::open_writer(data).with_context(|| format!("{} can't be opened", data.display()))?;
     store::in_transaction(&mut conn, identity::Identity::load_or_make)?;
     Ok(conn)
 }
@@ -183,9 +169,7 @@ fn serve(data: &Path, listen: SocketAddr) -> Result<()> {
     })?;
     let address = listener.local_addr()?;
     let server = Server::open(data, Limits::default())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (_handle, running) = server::http::serve(server, listener)?;
     // Scripts read the address from here: it is the first line, and flushed.
     println!("listening on http://{address}");
@@ -202,15 +186,9 @@ fn areas(data: &Path, file: &Path) -> Result<()> {
         level: String,
         parent: Option<String>,
     }
-    let mut reader = csv::Reader::from_path(file)
-        .with_context(|| format!("{} can't be read", file.display()))?;
+    let mut reader = csv::Reader::from_path(file).with_context(|| format!("{} can't be read", file.display()))?;
     let lines = reader.deserialize::<Line>().collect::<Result<Vec<_>, _>>();
-    let lines = lines.with_context(|| {
-        format!(
-            "{}: the columns are code, name, level, parent",
-            file.display()
-        )
-    })?;
+    let lines = lines.with_context(|| format!("{}: the columns are code, name, level, parent", file.display()))?;
     let mut conn = open(data)?;
     let new = store::in_transaction(&mut conn, |tx| {
         let mut new = 0;
@@ -233,31 +211,22 @@ fn questionnaire(data: &Path, file: &Path) -> Result<()> {
             for problem in &problems.0 {
                 eprintln!("{problem}");
             }
-            bail!(
-                "{} is not loaded: mend what is listed above",
-                file.display()
-            );
+            bail!("{} is not loaded: mend what is listed above", file.display());
         }
     };
     for warning in &loaded.warnings {
         eprintln!("{warning}");
     }
     let mut conn = open(data)?;
-    let reference = store::in_transaction(&mut conn, |tx| {
-        load_questionnaire(tx, &loaded.questionnaire, &bytes, now_ms())
-    })?;
-    println!(
-        "{reference}: {} questions",
-        loaded.questionnaire.questions().count()
-    );
+    let reference =
+        store::in_transaction(&mut conn, |tx| load_questionnaire(tx, &loaded.questionnaire, &bytes, now_ms()))?;
+    println!("{reference}: {} questions", loaded.questionnaire.questions().count());
     Ok(())
 }
 
 fn enumerator(data: &Path, code: &str, name: &str) -> Result<()> {
     let mut conn = open(data)?;
-    store::in_transaction(&mut conn, |tx| {
-        Ok::<_, server::domain::Failure>(tx.put_enumerator(code, name)?)
-    })?;
+    store::in_transaction(&mut conn, |tx| Ok::<_, server::domain::Failure>(tx.put_enumerator(code, name)?))?;
     println!("{code} is {name}");
     Ok(())
 }
@@ -268,17 +237,11 @@ fn assign(data: &Path, enumerator: &str, round: &str, areas: &[String]) -> Resul
         use server::domain::Failure;
         use sync_protocol::Code;
         if !tx.has_enumerator(enumerator)? {
-            return Err(Failure::problem(
-                Code::NotFound,
-                format!("no enumerator `{enumerator}`"),
-            ));
+            return Err(Failure::problem(Code::NotFound, format!("no enumerator `{enumerator}`")));
         }
         for area in areas {
             if !tx.assign(enumerator, area, round)? {
-                return Err(Failure::problem(
-                    Code::UnknownArea,
-                    format!("no area `{area}`: load it first"),
-                ));
+                return Err(Failure::problem(Code::UnknownArea, format!("no area `{area}`: load it first")));
             }
         }
         Ok(())
@@ -289,18 +252,15 @@ fn assign(data: &Path, enumerator: &str, round: &str, areas: &[String]) -> Resul
 
 fn device_code(data: &Path, enumerator: &str, days: u32) -> Result<()> {
     let mut conn = open(data)?;
-    let code = store::in_transaction(&mut conn, |tx| {
-        people::make_device_code(tx, enumerator, days, now_ms())
-    })?;
+    let code = store::in_transaction(&mut conn, |tx| people::make_device_code(tx, enumerator, days, now_ms()))?;
     println!("{code}");
     Ok(())
 }
 
 fn revoke(data: &Path, device: i64) -> Result<()> {
     let mut conn = open(data)?;
-    let known = store::in_transaction(&mut conn, |tx| {
-        Ok::<_, server::domain::Failure>(tx.revoke_device(device, now_ms())?)
-    })?;
+    let known =
+        store::in_transaction(&mut conn, |tx| Ok::<_, server::domain::Failure>(tx.revoke_device(device, now_ms())?))?;
     if !known {
         bail!("there is no device {device}");
     }
@@ -311,29 +271,16 @@ fn revoke(data: &Path, device: i64) -> Result<()> {
 fn coordinator(data: &Path, name: &str) -> Result<()> {
     eprint!("password for {name}: ");
     let mut password = String::new();
-    std::io::stdin()
-        .read_line(&mut password)
-        .context("the password can't be read")?;
+    std::io::stdin().read_line(&mut password).context("the password can't be read")?;
     let password = people::hash_password(password.trim_end_matches(['\r', '\n']))?;
-    let account = Account {
-        name: name.to_owned(),
-        password,
-    };
+    let account = Account { name: name.to_owned(), password };
     let mut conn = open(data)?;
-    store::in_transaction(&mut conn, |tx| {
-        Ok::<_, server::domain::Failure>(tx.put_account(&account, now_ms())?)
-    })?;
+    store::in_transaction(&mut conn, |tx| Ok::<_, server::domain::Failure>(tx.put_account(&account, now_ms())?))?;
     println!("{name} may log in");
     Ok(())
 }
 
-fn export(
-    data: &Path,
-    questionnaire: &str,
-    to: &Path,
-    labels: Option<String>,
-    personal: bool,
-) -> Result<()> {
+fn export(data: &Path, questionnaire: &str, to: &Path, labels: Option<String>, personal: bool) -> Result<()> {
     let _ = (data, questionnaire, to, labels, personal);
     bail!("not yet")
 }

@@ -32,15 +32,11 @@ pub fn serve(
     server: Server,
     listener: TcpListener,
 ) -> std::io::Result<(ServerHandle, impl Future<Output = std::io::Result<()>>)> {
-    let running = HttpServer::new(move || {
-        App::new()
-            .app_data(web::Data::new(server.clone()))
-            .configure(routes)
-    })
-    .workers(2)
-    .shutdown_timeout(10)
-    .client_request_timeout(std::time::Duration::from_secs(60))
-    .listen(listener)?
-    .run();
+    let running = HttpServer::new(move || App::new().app_data(web::Data::new(server.clone())).configure(routes))
+        .workers(2)
+        .shutdown_timeout(10)
+        .client_request_timeout(std::time::Duration::from_secs(60))
+        .listen(listener)?
+        .run();
     Ok((running.handle(), running))
 }

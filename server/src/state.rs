@@ -32,14 +32,9 @@ pub struct Server {
 
 /// The server's clock, in milliseconds since 1970.
 #[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the place where the server reads its clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the place where the server reads its clock")]
 pub fn now_ms() -> i64 {
-    let elapsed = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
+    let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -49,9 +44,7 @@ impl Server {
     /// # Errors
     /// If the directory or its database can't be opened.
     pub fn open(data: &Path, limits: Limits) -> Result<Self, Failure> {
-        let io = |error: std::io::Error| {
-            Failure::problem(Code::Internal, format!("{}: {error}", data.display()))
-        };
+        let io = |error: std::io::Error| Failure::problem(Code::Internal, format!("{}: {error}", data.display()));
         std::fs::create_dir_all(data).map_err(io)?;
         let mut conn = store::open_writer(data)?;
         let identity = store::in_transaction(&mut conn, Identity::load_or_make)?;
@@ -71,23 +64,12 @@ impl Server {
     /// # Errors
     /// If the store fails.
     pub fn world(&self, tx: Tx<'_>) -> Result<World, StoreError> {
-        let known = self
-            .catalogue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let known = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let catalogue = Catalogue::refresh(&known, tx)?;
         if !Arc::ptr_eq(&known, &catalogue) {
-            *self
-                .catalogue
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = catalogue.clone();
+            *self.catalogue.lock().unwrap_or_else(PoisonError::into_inner) = catalogue.clone();
         }
-        Ok(World {
-            catalogue,
-            identity: self.identity.clone(),
-            limits: self.limits.clone(),
-        })
+        Ok(World { catalogue, identity: self.identity.clone(), limits: self.limits.clone() })
     }
 
     /// Looks at a snapshot, off the async threads.
@@ -100,12 +82,7 @@ impl Server {
     ) -> Result<T, Failure> {
         let readers = self.readers.clone();
         let looked = tokio::task::spawn_blocking(move || readers.read(look)).await;
-        looked.unwrap_or_else(|_ended| {
-            Err(Failure::problem(
-                Code::Internal,
-                "the request ended inside the server",
-            ))
-        })
+        looked.unwrap_or_else(|_ended| Err(Failure::problem(Code::Internal, "the request ended inside the server")))
     }
 
     /// Writes; returns once it is durable.
@@ -119,9 +96,7 @@ impl Server {
         self.writer.write(work).await.map_err(|error| match error {
             WriteError::Task(failure) => failure,
             WriteError::Store(error) => error.into(),
-            WriteError::Busy | WriteError::Ended => {
-                Failure::problem(Code::Busy, "try again in a minute")
-            }
+            WriteError::Busy | WriteError::Ended => Failure::problem(Code::Busy, "try again in a minute"),
         })
     }
 }

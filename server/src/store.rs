@@ -15,9 +15,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use std::path::Path;
 
 pub use catalogue::{AreaRow, QuestionnaireRow};
-pub use lists::{
-    ChangeSource, DeviceRow, ProgressBy, ProgressRow, QuarantineRow, RecordFilter, RecordRow,
-};
+pub use lists::{ChangeSource, DeviceRow, ProgressBy, ProgressRow, QuarantineRow, RecordFilter, RecordRow};
 pub use log::{ChangeRow, ChangeState, ReplicaRow, StampRow};
 pub use people::{Account, Device};
 pub use records::{Derived, RecordKey};
@@ -30,9 +28,7 @@ pub enum StoreError {
     #[error("the database failed ({})", code(.0))]
     Sqlite(#[from] rusqlite::Error),
     /// A newer program wrote the database.
-    #[error(
-        "the database has schema {found}, this program knows {known}: install the newer program"
-    )]
+    #[error("the database has schema {found}, this program knows {known}: install the newer program")]
     NewerSchema {
         /// The schema found.
         found: u32,
@@ -94,9 +90,7 @@ pub fn in_transaction<T, E: From<StoreError>>(
     conn: &mut Connection,
     work: impl FnOnce(Tx<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
-    let transaction = conn
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(StoreError::from)?;
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
     let result = work(Tx::new(&transaction))?;
     transaction.commit().map_err(StoreError::from)?;
     Ok(result)
@@ -120,9 +114,7 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// If the store fails.
     pub fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
-        let mut query = self
-            .conn
-            .prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+        let mut query = self.conn.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
         Ok(query.query_row([key], |row| row.get(0)).optional()?)
     }
 
@@ -131,9 +123,7 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// If the store fails.
     pub fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError> {
-        let mut put = self
-            .conn
-            .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?;
+        let mut put = self.conn.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?;
         put.execute([key, value])?;
         Ok(())
     }

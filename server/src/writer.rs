@@ -84,9 +84,7 @@ impl Writer {
     /// If the operating system gives no thread.
     pub fn start(conn: Connection) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (queue, waiting) = sync_channel(QUEUE);
-        let thread = std::thread::Builder::new()
-            .name("writer".into())
-            .spawn(move || run(conn, &waiting))?;
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || run(conn, &waiting))?;
         Ok((Self { queue }, thread))
     }
 
@@ -101,11 +99,7 @@ impl Writer {
         F: FnOnce(Tx<'_>) -> Result<T, E> + Send + 'static,
     {
         let (answer, done) = oneshot::channel();
-        let task = Box::new(Write {
-            work: Some(work),
-            result: None,
-            answer,
-        });
+        let task = Box::new(Write { work: Some(work), result: None, answer });
         match self.queue.try_send(task) {
             Ok(()) => done.await.unwrap_or(Err(WriteError::Ended)),
             Err(TrySendError::Full(_)) => Err(WriteError::Busy),

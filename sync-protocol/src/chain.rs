@@ -67,9 +67,8 @@ impl<'de> serde::Deserialize<'de> for Signature {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
         let mut bytes = [0; 64];
-        hex::decode_to_slice(text.as_ref(), &mut bytes).map_err(|_ignored| {
-            serde::de::Error::custom("a signature is 128 hexadecimal digits")
-        })?;
+        hex::decode_to_slice(text.as_ref(), &mut bytes)
+            .map_err(|_ignored| serde::de::Error::custom("a signature is 128 hexadecimal digits"))?;
         Ok(Self(bytes))
     }
 }
@@ -126,10 +125,8 @@ impl<'de> serde::Deserialize<'de> for PublicKey {
 
 impl PublicKey {
     fn verify(&self, message: &[u8], signature: &Signature) -> bool {
-        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| {
-            key.verify(message, &ed25519_dalek::Signature::from_bytes(&signature.0))
-                .is_ok()
-        })
+        VerifyingKey::from_bytes(&self.0)
+            .is_ok_and(|key| key.verify(message, &ed25519_dalek::Signature::from_bytes(&signature.0)).is_ok())
     }
 }
 
@@ -153,27 +150,11 @@ pub struct Batch {
 impl Batch {
     /// Makes and signs a batch.
     #[must_use]
-    pub fn sign(
-        replica: ReplicaId,
-        first: u64,
-        before: Hash,
-        changes: Vec<Carried>,
-        key: &SecretKey,
-    ) -> Self {
-        let after = hashes(replica, first, before, &changes)
-            .last()
-            .copied()
-            .unwrap_or(before);
+    pub fn sign(replica: ReplicaId, first: u64, before: Hash, changes: Vec<Carried>, key: &SecretKey) -> Self {
+        let after = hashes(replica, first, before, &changes).last().copied().unwrap_or(before);
         let last = last_of(first, changes.len());
         let signature = key.sign(&batch_message(replica, first, last, before, after));
-        Self {
-            replica,
-            first,
-            before,
-            changes,
-            after,
-            signature,
-        }
+        Self { replica, first, before, changes, after, signature }
     }
 
     /// The seq of the last change.
@@ -191,27 +172,12 @@ impl Batch {
         if self.first == 0 || hashes.last() != Some(&self.after) {
             return Err(Problem::new(
                 Code::BadHash,
-                format!(
-                    "changes {} to {} do not lead to the hash that the batch names",
-                    self.first,
-                    self.last()
-                ),
+                format!("changes {} to {} do not lead to the hash that the batch names", self.first, self.last()),
             ));
         }
-        let message = batch_message(
-            self.replica,
-            self.first,
-            self.last(),
-            self.before,
-            self.after,
-        );
+        let message = batch_message(self.replica, self.first, self.last(), self.before, self.after);
         if !key.verify(&message, &self.signature) {
-            let detail = format!(
-                "changes {} to {} of {}",
-                self.first,
-                self.last(),
-                self.replica
-            );
+            let detail = format!("changes {} to {} of {}", self.first, self.last(), self.replica);
             return Err(Problem::new(Code::BadSignature, detail));
         }
         Ok(hashes)
@@ -219,9 +185,7 @@ impl Batch {
 }
 
 fn last_of(first: u64, count: usize) -> u64 {
-    first
-        .saturating_add(u64::try_from(count).unwrap_or(u64::MAX))
-        .saturating_sub(1)
+    first.saturating_add(u64::try_from(count).unwrap_or(u64::MAX)).saturating_sub(1)
 }
 
 fn hashes(replica: ReplicaId, first: u64, before: Hash, changes: &[Carried]) -> Vec<Hash> {
@@ -262,19 +226,13 @@ impl SignedStamp {
     /// Stamps changes `first` to `last` of a replica.
     #[must_use]
     pub fn sign(stamp: Stamp, replica: ReplicaId, first: u64, last: u64, key: &SecretKey) -> Self {
-        Self {
-            stamp,
-            signature: key.sign(&stamp_message(stamp, replica, first, last)),
-        }
+        Self { stamp, signature: key.sign(&stamp_message(stamp, replica, first, last)) }
     }
 
     /// Whether the server with this key issued the stamp for these changes.
     #[must_use]
     pub fn is_valid(&self, replica: ReplicaId, first: u64, last: u64, key: &PublicKey) -> bool {
-        key.verify(
-            &stamp_message(self.stamp, replica, first, last),
-            &self.signature,
-        )
+        key.verify(&stamp_message(self.stamp, replica, first, last), &self.signature)
     }
 }
 
@@ -305,21 +263,13 @@ impl Adoption {
     /// Vouches for a new replica with the old one's key.
     #[must_use]
     pub fn sign(replica: ReplicaId, key: PublicKey, from: ReplicaId, old: &SecretKey) -> Self {
-        Self {
-            replica,
-            key,
-            from,
-            signature: old.sign(&adoption_message(replica, key, from)),
-        }
+        Self { replica, key, from, signature: old.sign(&adoption_message(replica, key, from)) }
     }
 
     /// Whether the owner of the old replica's key made this.
     #[must_use]
     pub fn is_valid(&self, old: &PublicKey) -> bool {
-        old.verify(
-            &adoption_message(self.replica, self.key, self.from),
-            &self.signature,
-        )
+        old.verify(&adoption_message(self.replica, self.key, self.from), &self.signature)
     }
 }
 

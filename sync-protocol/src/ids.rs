@@ -68,10 +68,7 @@ pub struct BadName {
 
 impl BadName {
     pub(crate) fn new(expected: &'static str, found: &str) -> Self {
-        Self {
-            expected,
-            found: found.chars().take(64).collect(),
-        }
+        Self { expected, found: found.chars().take(64).collect() }
     }
 }
 
@@ -107,10 +104,7 @@ impl FromStr for Dot {
         if seq == 0 {
             return Err(bad());
         }
-        Ok(Self {
-            replica: replica.parse()?,
-            seq,
-        })
+        Ok(Self { replica: replica.parse()?, seq })
     }
 }
 
@@ -134,8 +128,7 @@ impl FromStr for Hash {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {
         let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes)
-            .map_err(|_ignored| BadName::new("64 hexadecimal digits", text))?;
+        hex::decode_to_slice(text, &mut bytes).map_err(|_ignored| BadName::new("64 hexadecimal digits", text))?;
         Ok(Self(bytes))
     }
 }
@@ -166,10 +159,7 @@ impl QuestionnaireRef {
     /// Names the household register, the built-in questionnaire of household records.
     #[must_use]
     pub fn household_register() -> Self {
-        Self {
-            id: "household".into(),
-            version: "1".into(),
-        }
+        Self { id: "household".into(), version: "1".into() }
     }
 }
 
@@ -190,15 +180,9 @@ impl FromStr for QuestionnaireRef {
     fn from_str(text: &str) -> Result<Self, BadName> {
         match text.rsplit_once('@') {
             Some((id, version)) if !id.is_empty() && !version.is_empty() && text.len() <= 256 => {
-                Ok(Self {
-                    id: id.into(),
-                    version: version.into(),
-                })
+                Ok(Self { id: id.into(), version: version.into() })
             }
-            Some(_) | None => Err(BadName::new(
-                "a questionnaire such as `household-survey@3`",
-                text,
-            )),
+            Some(_) | None => Err(BadName::new("a questionnaire such as `household-survey@3`", text)),
         }
     }
 }
@@ -240,11 +224,7 @@ impl Subject {
     pub fn record(&self, questionnaire_id: &str) -> RecordId {
         match self {
             Self::Household(household) => RecordId(household.0),
-            Self::Interview {
-                household,
-                round,
-                purpose,
-            } => {
+            Self::Interview { household, round, purpose } => {
                 let name = format!("{questionnaire_id}/{round}/{purpose}");
                 RecordId(Uuid::new_v5(&household.0, name.as_bytes()))
             }

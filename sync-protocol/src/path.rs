@@ -16,15 +16,11 @@ const DEPTH_MAX: usize = 8;
 fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= NAME_MAX
-        && text
-            .chars()
-            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@'))
+        && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@'))
 }
 
 fn is_row(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= ROW_MAX
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    !text.is_empty() && text.len() <= ROW_MAX && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 /// The record itself, or one roster row in it: pairs of repeat and row id, outermost first.
@@ -65,11 +61,7 @@ impl Place {
         if self.steps().count() >= DEPTH_MAX {
             return Err(BadName::new("at most 8 nested repeats", repeat));
         }
-        Ok(if self.is_record() {
-            Self(format!("{repeat}/{row}"))
-        } else {
-            Self(format!("{}/{repeat}/{row}", self.0))
-        })
+        Ok(if self.is_record() { Self(format!("{repeat}/{row}")) } else { Self(format!("{}/{repeat}/{row}", self.0)) })
     }
 
     /// Walks the repeats and row ids, outermost first.
@@ -91,11 +83,7 @@ impl Place {
     /// Whether `other` is this place or lies in it.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
-        self.is_record()
-            || other
-                .0
-                .strip_prefix(&self.0)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        self.is_record() || other.0.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The written form; empty for the record itself.
@@ -187,11 +175,7 @@ impl Path {
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.place.is_record() {
-            f.write_str(&self.name)
-        } else {
-            write!(f, "{}/{}", self.place, self.name)
-        }
+        if self.place.is_record() { f.write_str(&self.name) } else { write!(f, "{}/{}", self.place, self.name) }
     }
 }
 

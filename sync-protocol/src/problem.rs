@@ -137,19 +137,14 @@ pub struct Problem {
 impl Problem {
     /// Makes a problem.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            detail: detail.into(),
-        }
+        Self { code, detail: detail.into() }
     }
 
     /// Sorts a JSON error into a code; the detail names line, column and field, never a value.
     pub(crate) fn json(error: &serde_json::Error) -> Self {
         let text = error.to_string();
         let code = match error.classify() {
-            serde_json::error::Category::Data if text.starts_with("duplicate") => {
-                Code::DuplicateKey
-            }
+            serde_json::error::Category::Data if text.starts_with("duplicate") => Code::DuplicateKey,
             serde_json::error::Category::Data => Code::WrongType,
             serde_json::error::Category::Io
             | serde_json::error::Category::Syntax

@@ -46,10 +46,7 @@ impl Origin {
     #[must_use]
     pub fn effective_ms(&self) -> i64 {
         match self.stamp {
-            Some(stamp) => self
-                .wall_ms
-                .saturating_sub(stamp.skew_ms)
-                .min(stamp.received_ms),
+            Some(stamp) => self.wall_ms.saturating_sub(stamp.skew_ms).min(stamp.received_ms),
             None => i64::MAX,
         }
     }
@@ -65,14 +62,8 @@ struct Register {
 
 impl Register {
     fn is_replaced(&self, dot: Dot) -> bool {
-        let first = Dot {
-            replica: crate::ids::ReplicaId(uuid::Uuid::nil()),
-            seq: 0,
-        };
-        self.replaced
-            .range((dot, first)..)
-            .next()
-            .is_some_and(|(replaced, _)| *replaced == dot)
+        let first = Dot { replica: crate::ids::ReplicaId(uuid::Uuid::nil()), seq: 0 };
+        self.replaced.range((dot, first)..).next().is_some_and(|(replaced, _)| *replaced == dot)
     }
 }
 
@@ -109,30 +100,14 @@ impl Record {
     /// A change that is applied again changes nothing, except that a stamp which was missing is taken
     /// over. The caller gives only changes of one record: their ids tell.
     pub fn apply(&mut self, change: Change, stamp: Option<Stamp>) -> bool {
-        let Change {
-            dot,
-            subject,
-            questionnaire,
-            author,
-            wall_ms,
-            ops,
-            ..
-        } = change;
+        let Change { dot, subject, questionnaire, author, wall_ms, ops, .. } = change;
         if let Some(origin) = self.origins.get_mut(&dot) {
             if origin.stamp.is_none() {
                 origin.stamp = stamp;
             }
             return false;
         }
-        self.origins.insert(
-            dot,
-            Origin {
-                author,
-                wall_ms,
-                stamp,
-                questionnaire,
-            },
-        );
+        self.origins.insert(dot, Origin { author, wall_ms, stamp, questionnaire });
         self.subject.get_or_insert(subject);
         let mut notes = 0;
         for op in ops {
@@ -144,14 +119,10 @@ impl Record {
                 Op::Set { path, value, preds } => {
                     self.touch(path.place(), dot);
                     let register = self.registers.entry(path).or_default();
-                    register
-                        .replaced
-                        .extend(preds.into_iter().map(|pred| (pred, dot)));
+                    register.replaced.extend(preds.into_iter().map(|pred| (pred, dot)));
                     register.sets.push((dot, value));
                 }
-                Op::RemoveRow { row, preds } => {
-                    self.rows.entry(row).or_default().removed.extend(preds)
-                }
+                Op::RemoveRow { row, preds } => self.rows.entry(row).or_default().removed.extend(preds),
                 Op::Note { text } => {
                     self.notes.insert((dot, notes), text);
                     notes += 1;
@@ -177,11 +148,7 @@ impl Record {
                 }
             }
             None => {
-                self.rows
-                    .entry(place.clone())
-                    .or_default()
-                    .touched
-                    .insert(dot);
+                self.rows.entry(place.clone()).or_default().touched.insert(dot);
             }
         }
         if let Some((outer, _, _)) = place.split() {
@@ -208,8 +175,6 @@ impl Record {
 
     /// The remarks, in the order of their changes.
     pub fn notes(&self) -> impl Iterator<Item = (Dot, &str)> {
-        self.notes
-            .iter()
-            .map(|((dot, _), text)| (*dot, text.as_str()))
+        self.notes.iter().map(|((dot, _), text)| (*dot, text.as_str()))
     }
 }

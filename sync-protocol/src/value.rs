@@ -65,9 +65,7 @@ impl Missing {
     /// Reads the word that [`Missing::as_str`] writes.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::NotAsked, Self::Refused, Self::DontKnow, Self::Cleared]
-            .into_iter()
-            .find(|m| m.as_str() == word)
+        [Self::NotAsked, Self::Refused, Self::DontKnow, Self::Cleared].into_iter().find(|m| m.as_str() == word)
     }
 }
 
@@ -89,25 +87,13 @@ impl Value {
     pub fn same_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Text(a), Self::Text(b)) => same_text(a, b),
-            (Self::Choices(a), Self::Choices(b)) => {
-                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_text(a, b))
-            }
+            (Self::Choices(a), Self::Choices(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_text(a, b)),
             (Self::Fields(a), Self::Fields(b)) => {
-                a.len() == b.len()
-                    && a.iter()
-                        .zip(b)
-                        .all(|((ka, a), (kb, b))| same_text(ka, kb) && a.same_as(b))
+                a.len() == b.len() && a.iter().zip(b).all(|((ka, a), (kb, b))| same_text(ka, kb) && a.same_as(b))
             }
             (Self::Integer(a), Self::Integer(b)) => a == b,
             (Self::Missing(a), Self::Missing(b)) => a == b,
-            (
-                Self::Text(_)
-                | Self::Integer(_)
-                | Self::Choices(_)
-                | Self::Fields(_)
-                | Self::Missing(_),
-                _,
-            ) => false,
+            (Self::Text(_) | Self::Integer(_) | Self::Choices(_) | Self::Fields(_) | Self::Missing(_), _) => false,
         }
     }
 
@@ -146,8 +132,7 @@ fn same_text(a: &str, b: &str) -> bool {
         return true;
     }
     if (a.is_ascii() && b.is_ascii())
-        || (is_nfc_quick(a.chars()) == IsNormalized::Yes
-            && is_nfc_quick(b.chars()) == IsNormalized::Yes)
+        || (is_nfc_quick(a.chars()) == IsNormalized::Yes && is_nfc_quick(b.chars()) == IsNormalized::Yes)
     {
         return false;
     }
@@ -192,9 +177,7 @@ struct Field(Value);
 
 impl<'de> Deserialize<'de> for Field {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_any(ValueVisitor { nested: true })
-            .map(Self)
+        deserializer.deserialize_any(ValueVisitor { nested: true }).map(Self)
     }
 }
 
@@ -218,15 +201,11 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value, E> {
-        i64::try_from(number)
-            .map(Value::Integer)
-            .map_err(|_ignored| E::custom("an integer beyond 64 bits"))
+        i64::try_from(number).map(Value::Integer).map_err(|_ignored| E::custom("an integer beyond 64 bits"))
     }
 
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<Value, E> {
-        Err(E::custom(
-            "a floating-point number; a decimal is written as a string",
-        ))
+        Err(E::custom("a floating-point number; a decimal is written as a string"))
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
@@ -245,26 +224,16 @@ impl<'de> Visitor<'de> for ValueVisitor {
         let fields: BTreeMap<String, Field> = strict::map(map)?;
         if let Some(Field(Value::Text(word))) = fields.get("@") {
             return match Missing::from_word(word) {
-                Some(missing) if fields.len() == 1 && missing != Missing::Cleared => {
-                    Ok(Value::Missing(missing))
-                }
+                Some(missing) if fields.len() == 1 && missing != Missing::Cleared => Ok(Value::Missing(missing)),
                 Some(_) | None => Err(de::Error::custom("an unknown reason for a missing answer")),
             };
         }
         if self.nested {
             return Err(de::Error::custom("fields inside fields"));
         }
-        if fields
-            .keys()
-            .any(|name| name.is_empty() || name.starts_with('@'))
-        {
+        if fields.keys().any(|name| name.is_empty() || name.starts_with('@')) {
             return Err(de::Error::custom("a field without a proper name"));
         }
-        Ok(Value::Fields(
-            fields
-                .into_iter()
-                .map(|(name, Field(value))| (name, value))
-                .collect(),
-        ))
+        Ok(Value::Fields(fields.into_iter().map(|(name, Field(value))| (name, value)).collect()))
     }
 }

@@ -13,8 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use enrol::{Enrol, Enrolled};
 pub use reply::{
-    Area, Assignment, Cursor, Delivered, Epoch, Fork, Outcome, Reply, ReplyHeader, Scope, Stamped,
-    Verdict,
+    Area, Assignment, Cursor, Delivered, Epoch, Fork, Outcome, Reply, ReplyHeader, Scope, Stamped, Verdict,
 };
 pub use request::{Request, RequestHeader};
 
@@ -49,13 +48,9 @@ impl<'a> Lines<'a> {
 
 fn read_line<T: DeserializeOwned>(line: &[u8], what: &str) -> Result<T, Problem> {
     if crate::strict::depth(line) > 16 {
-        return Err(Problem::new(
-            Code::TooDeep,
-            format!("{what}: at most 16 levels"),
-        ));
+        return Err(Problem::new(Code::TooDeep, format!("{what}: at most 16 levels")));
     }
-    let text = std::str::from_utf8(line)
-        .map_err(|_ignored| Problem::new(Code::NotUtf8, what.to_owned()))?;
+    let text = std::str::from_utf8(line).map_err(|_ignored| Problem::new(Code::NotUtf8, what.to_owned()))?;
     serde_json::from_str(text).map_err(|error| {
         let problem = Problem::json(&error);
         Problem::new(problem.code, format!("{what}: {}", problem.detail))

@@ -1,8 +1,5 @@
 //! Decoders survive whatever bytes arrive: they answer with a problem or a value, never with a panic.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that can't set itself up should stop"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that can't set itself up should stop")]
 
 use proptest::prelude::*;
 use sync_protocol::{

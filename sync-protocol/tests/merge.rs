@@ -2,20 +2,13 @@
 //!
 //! Replicas edit offline, exchange some of what they have in any order, twice or not at all; changes are
 //! held back as by a quarantine and arrive late. The reference merges a plain set of changes from scratch.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that can't set itself up should stop"
-)]
-#![expect(
-    clippy::indexing_slicing,
-    reason = "indices are taken modulo the length"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that can't set itself up should stop")]
+#![expect(clippy::indexing_slicing, reason = "indices are taken modulo the length")]
 
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
-    Change, Dot, HouseholdId, Limits, Op, Path, Place, QuestionnaireRef, Record, ReplicaId, Stamp,
-    Subject, Value,
+    Change, Dot, HouseholdId, Limits, Op, Path, Place, QuestionnaireRef, Record, ReplicaId, Stamp, Subject, Value,
     record::{Merge, Standing},
 };
 use uuid::Uuid;
@@ -65,24 +58,14 @@ fn history() -> impl Strategy<Value = Vec<(u8, Action, i64)>> {
 }
 
 fn row(n: u8) -> Place {
-    let member = Place::record()
-        .row("member", &format!("r{}", n % 2))
-        .unwrap();
-    if n < 2 {
-        member
-    } else {
-        member.row("job", "j0").unwrap()
-    }
+    let member = Place::record().row("member", &format!("r{}", n % 2)).unwrap();
+    if n < 2 { member } else { member.row("job", "j0").unwrap() }
 }
 
 /// Two answers of the record, and two in each of three rows.
 fn path(n: u8) -> Path {
     let name = if n.is_multiple_of(2) { "floor" } else { "wall" };
-    let place = if n < 2 {
-        Place::record()
-    } else {
-        row(n / 2 - 1)
-    };
+    let place = if n < 2 { Place::record() } else { row(n / 2 - 1) };
     Path::new(place, name).unwrap()
 }
 
@@ -108,10 +91,7 @@ struct Played {
 
 fn stamp_of(dot: Dot, change: &Change) -> Option<Stamp> {
     // Every third change has not reached the server yet.
-    let stamp = Stamp {
-        received_ms: 500_000 + i64::try_from(dot.seq).unwrap(),
-        skew_ms: change.wall_ms / 2,
-    };
+    let stamp = Stamp { received_ms: 500_000 + i64::try_from(dot.seq).unwrap(), skew_ms: change.wall_ms / 2 };
     (!dot.seq.is_multiple_of(3)).then_some(stamp)
 }
 
@@ -124,12 +104,7 @@ fn play(history: &[(u8, Action, i64)], wrong_clocks: bool) -> Played {
             let from = usize::from(*from) % REPLICAS;
             let offered: Vec<Dot> = replicas[from].has.iter().copied().collect();
             // Backwards and doubled: the order of arrival must not matter.
-            for (n, dot) in offered
-                .iter()
-                .enumerate()
-                .rev()
-                .chain(offered.iter().enumerate())
-            {
+            for (n, dot) in offered.iter().enumerate().rev().chain(offered.iter().enumerate()) {
                 if mask >> (n % 64) & 1 == 1 {
                     let change = played.changes[dot].clone();
                     let stamp = stamp_of(*dot, &change);
@@ -144,10 +119,7 @@ fn play(history: &[(u8, Action, i64)], wrong_clocks: bool) -> Played {
             continue;
         };
         replica.seq += 1;
-        let dot = Dot {
-            replica: ReplicaId(Uuid::from_u128(u128::from(*who) + 1)),
-            seq: replica.seq,
-        };
+        let dot = Dot { replica: ReplicaId(Uuid::from_u128(u128::from(*who) + 1)), seq: replica.seq };
         let change = Change {
             dot,
             subject: Subject::Household(HouseholdId(Uuid::from_u128(77))),
@@ -169,42 +141,19 @@ fn play(history: &[(u8, Action, i64)], wrong_clocks: bool) -> Played {
 fn op(record: &Record, action: &Action) -> Option<Op> {
     Some(match action {
         Action::Edit { path: n, value: v } => {
-            let preds = record
-                .answer(&path(*n))
-                .map(|answer| answer.displayed())
-                .unwrap_or_default();
-            Op::Set {
-                path: path(*n),
-                value: value(*v),
-                preds,
-            }
+            let preds = record.answer(&path(*n)).map(|answer| answer.displayed()).unwrap_or_default();
+            Op::Set { path: path(*n), value: value(*v), preds }
         }
         Action::Resolve { path: n, value: v } => {
-            let preds = record
-                .answer(&path(*n))
-                .map(|answer| answer.all())
-                .unwrap_or_default();
-            Op::Set {
-                path: path(*n),
-                value: value(*v),
-                preds,
-            }
+            let preds = record.answer(&path(*n)).map(|answer| answer.all()).unwrap_or_default();
+            Op::Set { path: path(*n), value: value(*v), preds }
         }
-        Action::AddRow { row: n } => Op::AddRow {
-            row: row(*n),
-            order: i64::from(*n),
-        },
-        Action::RemoveRow { row: n } => record.is_shown(&row(*n)).then(|| Op::RemoveRow {
-            row: row(*n),
-            preds: record.touched(&row(*n)),
-        })?,
-        Action::Note => Op::Note {
-            text: "seen".into(),
-        },
-        Action::Void => Op::Void {
-            reason: "twice".into(),
-            preds: record.changes().map(|(dot, _)| dot).collect(),
-        },
+        Action::AddRow { row: n } => Op::AddRow { row: row(*n), order: i64::from(*n) },
+        Action::RemoveRow { row: n } => {
+            record.is_shown(&row(*n)).then(|| Op::RemoveRow { row: row(*n), preds: record.touched(&row(*n)) })?
+        }
+        Action::Note => Op::Note { text: "seen".into() },
+        Action::Void => Op::Void { reason: "twice".into(), preds: record.changes().map(|(dot, _)| dot).collect() },
         Action::Receive { .. } => return None,
     })
 }
@@ -221,28 +170,13 @@ fn merge<'a>(changes: impl Iterator<Item = &'a Change>) -> Record {
 fn naive_live(played: &Played, path: &Path) -> BTreeSet<(Dot, Value)> {
     let sets = |change: &Change| {
         change.ops.iter().find_map(|op| match op {
-            Op::Set {
-                path: at,
-                value,
-                preds,
-            } if at == path => Some((value.clone(), preds.clone())),
-            Op::Set { .. }
-            | Op::AddRow { .. }
-            | Op::RemoveRow { .. }
-            | Op::Note { .. }
-            | Op::Void { .. } => None,
+            Op::Set { path: at, value, preds } if at == path => Some((value.clone(), preds.clone())),
+            Op::Set { .. } | Op::AddRow { .. } | Op::RemoveRow { .. } | Op::Note { .. } | Op::Void { .. } => None,
         })
     };
-    let all: Vec<_> = played
-        .changes
-        .iter()
-        .filter_map(|(dot, change)| Some((*dot, sets(change)?)))
-        .collect();
+    let all: Vec<_> = played.changes.iter().filter_map(|(dot, change)| Some((*dot, sets(change)?))).collect();
     let named = |dot: &Dot| all.iter().any(|(_, (_, preds))| preds.contains(dot));
-    all.iter()
-        .filter(|(dot, _)| !named(dot))
-        .map(|(dot, (value, _))| (*dot, value.clone()))
-        .collect()
+    all.iter().filter(|(dot, _)| !named(dot)).map(|(dot, (value, _))| (*dot, value.clone())).collect()
 }
 
 /// The naive reference: a row is there if some change that touched it is in nobody's removal of it.
@@ -258,24 +192,15 @@ fn naive_alive(played: &Played, row: &Place) -> bool {
         .flat_map(|change| &change.ops)
         .filter_map(|op| match op {
             Op::RemoveRow { row: at, preds } if at == row => Some(preds.clone()),
-            Op::RemoveRow { .. }
-            | Op::AddRow { .. }
-            | Op::Set { .. }
-            | Op::Note { .. }
-            | Op::Void { .. } => None,
+            Op::RemoveRow { .. } | Op::AddRow { .. } | Op::Set { .. } | Op::Note { .. } | Op::Void { .. } => None,
         })
         .flatten()
         .collect();
-    let alive =
-        |place: &Place| -> bool {
-            played.changes.values().any(|change| {
-                change.ops.iter().any(|op| touches(op)) && !removed.contains(&change.dot)
-            }) && !place.is_record()
-        };
-    alive(row)
-        && row
-            .split()
-            .is_none_or(|(outer, _, _)| outer.is_record() || naive_alive(played, &outer))
+    let alive = |place: &Place| -> bool {
+        played.changes.values().any(|change| change.ops.iter().any(|op| touches(op)) && !removed.contains(&change.dot))
+            && !place.is_record()
+    };
+    alive(row) && row.split().is_none_or(|(outer, _, _)| outer.is_record() || naive_alive(played, &outer))
 }
 
 proptest! {

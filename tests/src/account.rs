@@ -13,10 +13,7 @@ pub struct Account {
 impl Account {
     /// Notes an answer that was saved.
     pub fn note(&mut self, record: RecordId, path: &Path, value: &Value) {
-        self.typed
-            .entry((record, path.clone()))
-            .or_default()
-            .push(value.clone());
+        self.typed.entry((record, path.clone())).or_default().push(value.clone());
     }
 
     /// How many answers were typed.
@@ -42,10 +39,7 @@ impl Account {
     ///
     /// # Errors
     /// If the device's database fails.
-    pub fn lost_on<H: Host>(
-        &self,
-        device: &mut Device<H>,
-    ) -> Result<Vec<String>, client_core::Error> {
+    pub fn lost_on<H: Host>(&self, device: &mut Device<H>) -> Result<Vec<String>, client_core::Error> {
         let mut lost = Vec::new();
         let mut held: Option<(RecordId, sync_protocol::Record)> = None;
         for ((record, path), values) in &self.typed {

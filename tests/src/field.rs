@@ -5,9 +5,7 @@ use anyhow::Result;
 use client_core::{Device, Edit, Host, host::Fixed, transport::Http};
 use fixtures::{Household, Interview};
 use std::path::{Path as File, PathBuf};
-use sync_protocol::{
-    HouseholdId, Path, QuestionnaireRef, RecordId, Subject, Value, ids::FIRST_INTERVIEW,
-};
+use sync_protocol::{HouseholdId, Path, QuestionnaireRef, RecordId, Subject, Value, ids::FIRST_INTERVIEW};
 
 /// The questionnaire of the fixtures.
 ///
@@ -15,21 +13,14 @@ use sync_protocol::{
 /// Never: the name is a constant.
 #[must_use]
 pub fn questionnaire() -> QuestionnaireRef {
-    QuestionnaireRef {
-        id: "kupang-household".into(),
-        version: "2026-1".into(),
-    }
+    QuestionnaireRef { id: "kupang-household".into(), version: "2026-1".into() }
 }
 
 /// The record of a household's interview in a round.
 #[must_use]
 pub fn interview_of(household: uuid::Uuid, round: u8) -> RecordId {
     let household = HouseholdId(household);
-    let subject = Subject::Interview {
-        household,
-        round: round.to_string(),
-        purpose: FIRST_INTERVIEW.into(),
-    };
+    let subject = Subject::Interview { household, round: round.to_string(), purpose: FIRST_INTERVIEW.into() };
     subject.record(&questionnaire().id)
 }
 
@@ -46,11 +37,7 @@ impl Phone {
     /// Makes a phone whose numbers follow from a seed.
     #[must_use]
     pub fn new(seed: u64, now_ms: i64, offset_ms: i64) -> Self {
-        Self {
-            random: Fixed::new(seed),
-            now_ms,
-            offset_ms,
-        }
+        Self { random: Fixed::new(seed), now_ms, offset_ms }
     }
 
     /// Lets time pass.
@@ -104,12 +91,7 @@ impl Enumerator {
     ) -> Result<Self> {
         let mut device = Device::open(file, phone)?;
         http.enrol(&mut device, url, code, name).await?;
-        Ok(Self {
-            code: who.to_owned(),
-            device,
-            file: file.to_owned(),
-            account: Account::default(),
-        })
+        Ok(Self { code: who.to_owned(), device, file: file.to_owned(), account: Account::default() })
     }
 
     /// Registers a household under its id of the sample.
@@ -139,24 +121,11 @@ impl Enumerator {
     /// If the device fails.
     pub fn interview(&mut self, household: uuid::Uuid, interview: &Interview) -> Result<RecordId> {
         let round = interview.round.to_string();
-        let record = self.device.start_interview(
-            HouseholdId(household),
-            &round,
-            &questionnaire(),
-            &self.code,
-        )?;
+        let record = self.device.start_interview(HouseholdId(household), &round, &questionnaire(), &self.code)?;
         for save in &interview.saves {
             self.device.host().wait_minutes(save.minutes_since_previous);
-            let mut edits: Vec<Edit> = save
-                .rows
-                .iter()
-                .map(|row| Edit::AddRow(row.place.clone()))
-                .collect();
-            edits.extend(
-                save.answers
-                    .iter()
-                    .map(|(path, value)| Edit::Set(path.clone(), value.clone())),
-            );
+            let mut edits: Vec<Edit> = save.rows.iter().map(|row| Edit::AddRow(row.place.clone())).collect();
+            edits.extend(save.answers.iter().map(|(path, value)| Edit::Set(path.clone(), value.clone())));
             self.device.save(record, &self.code, &edits)?;
             for (path, value) in &save.answers {
                 self.account.note(record, path, value);
@@ -172,11 +141,7 @@ impl Enumerator {
     /// If the device fails.
     pub fn set(&mut self, record: RecordId, path: &Path, value: &Value) -> Result<()> {
         self.device.host().wait_minutes(2);
-        self.device.save(
-            record,
-            &self.code,
-            &[Edit::Set(path.clone(), value.clone())],
-        )?;
+        self.device.save(record, &self.code, &[Edit::Set(path.clone(), value.clone())])?;
         self.account.note(record, path, value);
         Ok(())
     }
@@ -186,31 +151,16 @@ impl Enumerator {
     /// # Errors
     /// If the copy fails.
     pub fn cloned(self, to: &File) -> Result<(Self, Self)> {
-        let Self {
-            code,
-            mut device,
-            file,
-            account,
-        } = self;
+        let Self { code, mut device, file, account } = self;
         let phone = device.host().clone();
         // Closing the device folds its journal into the file.
         drop(device);
         std::fs::copy(&file, to)?;
-        let original = Self {
-            device: Device::open(&file, phone.clone())?,
-            code: code.clone(),
-            file,
-            account,
-        };
+        let original = Self { device: Device::open(&file, phone.clone())?, code: code.clone(), file, account };
         // The copy's randomness goes its own way.
         let mut phone = phone;
         phone.random(&mut [0; 7]);
-        let copy = Self {
-            device: Device::open(to, phone)?,
-            code,
-            file: to.to_owned(),
-            account: Account::default(),
-        };
+        let copy = Self { device: Device::open(to, phone)?, code, file: to.to_owned(), account: Account::default() };
         Ok((original, copy))
     }
 }

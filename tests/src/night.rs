@@ -18,11 +18,7 @@ pub struct Night {
 ///
 /// # Errors
 /// If one of them gave up.
-pub async fn sync_all(
-    http: &Http,
-    devices: &mut [&mut Enumerator],
-    now_ms: i64,
-) -> Result<Vec<Night>> {
+pub async fn sync_all(http: &Http, devices: &mut [&mut Enumerator], now_ms: i64) -> Result<Vec<Night>> {
     let mut nights = Vec::new();
     let turns = devices.iter_mut().map(|enumerator| async {
         enumerator.device.host().set_time(now_ms);

@@ -43,24 +43,15 @@ impl Answer {
     /// # Errors
     /// If it is none.
     pub fn reply(&self) -> Result<Reply> {
-        Reply::from_bytes(&self.body).with_context(|| {
-            format!(
-                "status {}: {}",
-                self.status,
-                String::from_utf8_lossy(&self.body)
-            )
-        })
+        Reply::from_bytes(&self.body)
+            .with_context(|| format!("status {}: {}", self.status, String::from_utf8_lossy(&self.body)))
     }
 
     /// The code of a problem document.
     #[must_use]
     pub fn code(&self) -> String {
         let document: Json = serde_json::from_slice(&self.body).unwrap_or(Json::Null);
-        document
-            .get("code")
-            .and_then(Json::as_str)
-            .unwrap_or("")
-            .to_owned()
+        document.get("code").and_then(Json::as_str).unwrap_or("").to_owned()
     }
 }
 
@@ -77,28 +68,11 @@ impl RawDevice {
         let replica = ReplicaId(uuid::Builder::from_random_bytes(id).into_uuid());
         let key = SecretKey::from_seed(secret);
         let client = reqwest::Client::new();
-        let body = json!({ "code": code, "replica": replica, "key": key.public(), "name": "raw" })
-            .to_string();
-        let answer = client
-            .post(format!("{url}/v1/enrol"))
-            .body(body)
-            .send()
-            .await?
-            .error_for_status()?;
+        let body = json!({ "code": code, "replica": replica, "key": key.public(), "name": "raw" }).to_string();
+        let answer = client.post(format!("{url}/v1/enrol")).body(body).send().await?.error_for_status()?;
         let answer: Json = serde_json::from_slice(&answer.bytes().await?)?;
-        let token = answer
-            .get("token")
-            .and_then(Json::as_str)
-            .context("no token")?
-            .to_owned();
-        Ok(Self {
-            replica,
-            key,
-            token,
-            next: 1,
-            head: Hash::default(),
-            client,
-        })
+        let token = answer.get("token").and_then(Json::as_str).context("no token")?.to_owned();
+        Ok(Self { replica, key, token, next: 1, head: Hash::default(), client })
     }
 
     /// Signs a batch of these bodies as the next changes, and counts them as sent.
@@ -134,24 +108,14 @@ impl RawDevice {
     /// # Errors
     /// If the server can't be reached.
     pub async fn send(&self, url: &str, body: Vec<u8>, coding: Option<&str>) -> Result<Answer> {
-        let mut request = self
-            .client
-            .post(format!("{url}/v1/sync"))
-            .bearer_auth(&self.token);
+        let mut request = self.client.post(format!("{url}/v1/sync")).bearer_auth(&self.token);
         if let Some(coding) = coding {
             request = request.header("content-encoding", coding);
         }
         let answer = request.body(body).send().await?;
-        let content_type = answer
-            .headers()
-            .get("content-type")
-            .and_then(|value| value.to_str().ok());
+        let content_type = answer.headers().get("content-type").and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or("").to_owned();
-        Ok(Answer {
-            status: answer.status().as_u16(),
-            content_type,
-            body: answer.bytes().await?.to_vec(),
-        })
+        Ok(Answer { status: answer.status().as_u16(), content_type, body: answer.bytes().await?.to_vec() })
     }
 
     /// Sends batches and reads the reply.
@@ -159,8 +123,6 @@ impl RawDevice {
     /// # Errors
     /// If the server can't be reached or does not answer with a reply.
     pub async fn push(&self, url: &str, batches: Vec<Batch>) -> Result<Reply> {
-        self.send(url, self.request(batches).to_bytes(), None)
-            .await?
-            .reply()
+        self.send(url, self.request(batches).to_bytes(), None).await?.reply()
     }
 }

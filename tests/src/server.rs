@@ -63,17 +63,10 @@ impl Office {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        child
-            .stdin
-            .take()
-            .context("no standard input")?
-            .write_all(input.as_bytes())?;
+        child.stdin.take().context("no standard input")?.write_all(input.as_bytes())?;
         let output = child.wait_with_output()?;
         if !output.status.success() {
-            bail!(
-                "tenun-server {command}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            bail!("tenun-server {command}: {}", String::from_utf8_lossy(&output.stderr));
         }
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
@@ -92,12 +85,7 @@ impl Office {
             csv.write_record(&line?)?;
         }
         for area in world.areas() {
-            csv.write_record([
-                area.code.as_str(),
-                area.name.as_str(),
-                "rt",
-                area.kelurahan.as_str(),
-            ])?;
+            csv.write_record([area.code.as_str(), area.name.as_str(), "rt", area.kelurahan.as_str()])?;
         }
         csv.flush()?;
         let workbook = self.data.join("questionnaire.xlsx");
@@ -139,10 +127,7 @@ impl Office {
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         match line.trim().strip_prefix("listening on ") {
-            Some(url) => Ok(Running {
-                child,
-                url: url.to_owned(),
-            }),
+            Some(url) => Ok(Running { child, url: url.to_owned() }),
             None => {
                 child.wait()?;
                 bail!("the server did not start on port {port}; its reason stands above")
@@ -189,9 +174,7 @@ impl Running {
     #[must_use]
     pub fn memory_kib(&self, figure: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'))?;
         line.split_whitespace().next()?.parse().ok()
     }
 
@@ -230,23 +213,10 @@ impl Coordinator {
     pub async fn log_in(url: &str, password: &str) -> Result<Self> {
         let client = reqwest::Client::new();
         let body = serde_json::json!({ "account": COORDINATOR, "password": password }).to_string();
-        let answer = client
-            .post(format!("{url}/api/v1/login"))
-            .body(body)
-            .send()
-            .await?
-            .error_for_status()?;
+        let answer = client.post(format!("{url}/api/v1/login")).body(body).send().await?.error_for_status()?;
         let answer: Json = serde_json::from_slice(&answer.bytes().await?)?;
-        let token = answer
-            .get("token")
-            .and_then(Json::as_str)
-            .context("no token")?
-            .to_owned();
-        Ok(Self {
-            client,
-            url: url.to_owned(),
-            token,
-        })
+        let token = answer.get("token").and_then(Json::as_str).context("no token")?.to_owned();
+        Ok(Self { client, url: url.to_owned(), token })
     }
 
     /// Asks the read API.
@@ -254,13 +224,8 @@ impl Coordinator {
     /// # Errors
     /// If the server refuses.
     pub async fn get(&self, path: &str) -> Result<Json> {
-        let request = self
-            .client
-            .get(format!("{}/api/v1/{path}", self.url))
-            .bearer_auth(&self.token);
-        Ok(serde_json::from_slice(
-            &request.send().await?.error_for_status()?.bytes().await?,
-        )?)
+        let request = self.client.get(format!("{}/api/v1/{path}", self.url)).bearer_auth(&self.token);
+        Ok(serde_json::from_slice(&request.send().await?.error_for_status()?.bytes().await?)?)
     }
 
     /// Decides something; the status, and the body if there is one.
@@ -268,16 +233,10 @@ impl Coordinator {
     /// # Errors
     /// If the server can't be reached.
     pub async fn post(&self, path: &str, body: &Json) -> Result<(u16, Json)> {
-        let request = self
-            .client
-            .post(format!("{}/api/v1/{path}", self.url))
-            .bearer_auth(&self.token);
+        let request = self.client.post(format!("{}/api/v1/{path}", self.url)).bearer_auth(&self.token);
         let answer = request.body(body.to_string()).send().await?;
         let status = answer.status().as_u16();
-        Ok((
-            status,
-            serde_json::from_slice(&answer.bytes().await?).unwrap_or(Json::Null),
-        ))
+        Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or(Json::Null)))
     }
 
     /// Every item of a paged list.
@@ -288,15 +247,8 @@ impl Coordinator {
         let (mut items, mut after) = (Vec::new(), 0);
         let sign = if list.contains('?') { '&' } else { '?' };
         loop {
-            let page = self
-                .get(&format!("{list}{sign}limit=1000&after={after}"))
-                .await?;
-            items.extend(
-                page.get("items")
-                    .and_then(Json::as_array)
-                    .cloned()
-                    .unwrap_or_default(),
-            );
+            let page = self.get(&format!("{list}{sign}limit=1000&after={after}")).await?;
+            items.extend(page.get("items").and_then(Json::as_array).cloned().unwrap_or_default());
             match page.get("next").and_then(Json::as_i64) {
                 Some(next) => after = next,
                 None => return Ok(items),

@@ -51,31 +51,14 @@ impl Survey {
         let office = Office::new(folder.path().join("server"));
         office.prepare(&world, PASSWORD)?;
         let server = office.serve(0)?;
-        Ok(Self {
-            world,
-            office,
-            server,
-            http: Http::new()?,
-            folder,
-        })
+        Ok(Self { world, office, server, http: Http::new()?, folder })
     }
 
     /// Takes the survey apart, so that its server can be ended and started again.
     #[must_use]
     pub fn into_parts(self) -> Parts {
-        let Self {
-            world,
-            office,
-            server,
-            folder,
-            ..
-        } = self;
-        Parts {
-            world,
-            office,
-            server,
-            folder,
-        }
+        let Self { world, office, server, folder, .. } = self;
+        Parts { world, office, server, folder }
     }
 
     /// Where devices keep their databases.
@@ -89,12 +72,7 @@ impl Survey {
     /// # Errors
     /// If there is none of that number.
     pub fn who(&self, number: usize) -> Result<String> {
-        Ok(self
-            .world
-            .enumerators()
-            .nth(number)
-            .context("no such enumerator")?
-            .code)
+        Ok(self.world.enumerators().nth(number).context("no such enumerator")?.code)
     }
 
     /// An area that an enumerator holds.
@@ -102,11 +80,7 @@ impl Survey {
     /// # Errors
     /// If there is none of that number.
     pub fn area(&self, number: usize) -> Result<String> {
-        let person = self
-            .world
-            .enumerators()
-            .nth(number)
-            .context("no such enumerator")?;
+        let person = self.world.enumerators().nth(number).context("no such enumerator")?;
         Ok(person.areas.first().context("no area")?.clone())
     }
 
@@ -117,13 +91,10 @@ impl Survey {
     pub async fn device(&self, number: usize, name: &str) -> Result<Enumerator> {
         let who = self.who(number)?;
         let code = self.office.device_code(&who)?;
-        let seed = name.bytes().fold(u64::try_from(number)?, |seed, byte| {
-            seed * 31 + u64::from(byte)
-        });
+        let seed = name.bytes().fold(u64::try_from(number)?, |seed, byte| seed * 31 + u64::from(byte));
         let phone = Phone::new(seed, 1_767_225_600_000, 0);
         let url = &self.server.url;
-        let mut person =
-            Enumerator::enrol(&self.http, url, &code, &who, name, &self.file(name), phone).await?;
+        let mut person = Enumerator::enrol(&self.http, url, &code, &who, name, &self.file(name), phone).await?;
         self.sync(&mut person).await?;
         Ok(person)
     }
@@ -141,10 +112,7 @@ impl Survey {
     ///
     /// # Errors
     /// If it gave up.
-    pub async fn sync(
-        &self,
-        person: &mut Enumerator,
-    ) -> Result<sync_protocol::engine::device::Report> {
+    pub async fn sync(&self, person: &mut Enumerator) -> Result<sync_protocol::engine::device::Report> {
         Ok(self.http.sync(&mut person.device, |_| ()).await?.0)
     }
 

@@ -1,12 +1,6 @@
 //! Bad input gets a clear error, loses nothing that was good, and blocks nothing behind it (laws L5 and L9).
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that can't set itself up should stop"
-)]
-#![expect(
-    clippy::panic_in_result_fn,
-    reason = "assertions are what a test is for"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that can't set itself up should stop")]
+#![expect(clippy::panic_in_result_fn, reason = "assertions are what a test is for")]
 
 use anyhow::Result;
 use end_to_end::survey::{Survey, household, interview};
@@ -27,11 +21,7 @@ async fn a_bad_change_is_kept_acked_and_named_while_its_neighbours_count() -> Re
     let mut device = survey.raw(0, 1).await?;
     let deep = format!("{}1{}", "[".repeat(40), "]".repeat(40));
     let with = |members: &str| {
-        format!(
-            r#"{{"household":"{}","form":"household@1","by":"KP001","at":1,{members}}}"#,
-            id(1)
-        )
-        .into_bytes()
+        format!(r#"{{"household":"{}","form":"household@1","by":"KP001","at":1,{members}}}"#, id(1)).into_bytes()
     };
     let long = "a".repeat(9 << 10);
     let huge = "b".repeat(300 << 10);
@@ -42,82 +32,34 @@ async fn a_bad_change_is_kept_acked_and_named_while_its_neighbours_count() -> Re
         ("wrong-type", with(r#""set":{"":{"head":1.5}}"#)),
         ("wrong-type", with(r#""set":{"":{"head":true}}"#)),
         ("wrong-type", with(r#""set":["head"]"#)),
-        (
-            "duplicate-key",
-            with(r#""set":{"":{"head":"A","head":"B"}}"#),
-        ),
+        ("duplicate-key", with(r#""set":{"":{"head":"A","head":"B"}}"#)),
         ("duplicate-key", with(r#""by":"KP002""#)),
         ("too-deep", with(&format!(r#""future":{deep}"#))),
-        (
-            "not-utf8",
-            [b"{\"household\":\"".as_slice(), &[0xff, 0xfe], b"\"}"].concat(),
-        ),
-        (
-            "unknown-questionnaire",
-            interview(id(1), "nobody-knows@1", &json!({ "floor": "1" })),
-        ),
-        (
-            "unknown-question",
-            interview(id(1), FORM, &json!({ "no_such_question": "1" })),
-        ),
+        ("not-utf8", [b"{\"household\":\"".as_slice(), &[0xff, 0xfe], b"\"}"].concat()),
+        ("unknown-questionnaire", interview(id(1), "nobody-knows@1", &json!({ "floor": "1" }))),
+        ("unknown-question", interview(id(1), FORM, &json!({ "no_such_question": "1" }))),
         ("unknown-area", household(id(2), "9999999999.001", "Nobody")),
-        (
-            "wrong-value-type",
-            interview(id(1), FORM, &json!({ "floor_m2": "forty" })),
-        ),
-        (
-            "wrong-value-type",
-            interview(id(1), FORM, &json!({ "assets": "1" })),
-        ),
-        (
-            "value-too-long",
-            interview(id(1), FORM, &json!({ "address": long })),
-        ),
+        ("wrong-value-type", interview(id(1), FORM, &json!({ "floor_m2": "forty" }))),
+        ("wrong-value-type", interview(id(1), FORM, &json!({ "assets": "1" }))),
+        ("value-too-long", interview(id(1), FORM, &json!({ "address": long }))),
         ("change-too-large", with(&format!(r#""future":"{huge}""#))),
-        (
-            "bad-pred",
-            with(r#""set":{"":{"head":"A"}},"over":{"":{"head":[4000]}}"#),
-        ),
+        ("bad-pred", with(r#""set":{"":{"head":"A"}},"over":{"":{"head":[4000]}}"#)),
     ];
     // Good ones stand between the bad ones, in the same batch.
     let mut bodies = vec![household(id(1), &area, "Maria Lay")];
     for (_, body) in &cases {
         bodies.push(body.clone());
-        bodies.push(interview(
-            id(1),
-            FORM,
-            &json!({ "address": format!("house {}", bodies.len()) }),
-        ));
+        bodies.push(interview(id(1), FORM, &json!({ "address": format!("house {}", bodies.len()) })));
     }
     let total = u64::try_from(bodies.len())?;
-    let reply = device
-        .clone()
-        .push(&url, vec![device.batch(&bodies)])
-        .await?;
+    let reply = device.clone().push(&url, vec![device.batch(&bodies)]).await?;
     assert_eq!(reply.header.acked_through, total, "everything is acked");
-    let found: Vec<(u64, &str)> = reply
-        .outcomes
-        .iter()
-        .map(|outcome| (outcome.seq, outcome.code.map_or("", |code| code.as_str())))
-        .collect();
-    let expected: Vec<(u64, &str)> = (2..)
-        .step_by(2)
-        .zip(cases.iter().map(|(code, _)| *code))
-        .collect();
+    let found: Vec<(u64, &str)> =
+        reply.outcomes.iter().map(|outcome| (outcome.seq, outcome.code.map_or("", |code| code.as_str()))).collect();
+    let expected: Vec<(u64, &str)> = (2..).step_by(2).zip(cases.iter().map(|(code, _)| *code)).collect();
     assert_eq!(found, expected);
-    assert!(
-        reply
-            .outcomes
-            .iter()
-            .all(|outcome| outcome.verdict == Verdict::Quarantined)
-    );
-    assert!(
-        reply
-            .outcomes
-            .iter()
-            .all(|outcome| !outcome.detail.contains("forty")),
-        "a detail repeats an answer"
-    );
+    assert!(reply.outcomes.iter().all(|outcome| outcome.verdict == Verdict::Quarantined));
+    assert!(reply.outcomes.iter().all(|outcome| !outcome.detail.contains("forty")), "a detail repeats an answer");
     // The good ones count, and the bad ones wait for a coordinator.
     let coordinator = survey.coordinator().await?;
     let records = coordinator.all("records?kind=interview").await?;
@@ -140,21 +82,12 @@ async fn what_a_newer_program_adds_is_kept_as_it_came() -> Result<()> {
         id(1),
         survey.area(0)?
     );
-    let reply = device
-        .clone()
-        .push(
-            &survey.server.url,
-            vec![device.batch(&[body.clone().into_bytes()])],
-        )
-        .await?;
+    let reply = device.clone().push(&survey.server.url, vec![device.batch(&[body.clone().into_bytes()])]).await?;
     assert!(reply.outcomes.is_empty(), "{:?}", reply.outcomes);
     // Another device gets the very bytes.
     let other = survey.raw(0, 2).await?;
     let pulled = other.push(&survey.server.url, vec![]).await?.pulled;
-    let bytes: Vec<&[u8]> = pulled
-        .iter()
-        .flat_map(|(changes, _)| changes.iter().map(|c| c.bytes.as_slice()))
-        .collect();
+    let bytes: Vec<&[u8]> = pulled.iter().flat_map(|(changes, _)| changes.iter().map(|c| c.bytes.as_slice())).collect();
     assert_eq!(bytes, [body.as_bytes()]);
     Ok(())
 }
@@ -165,10 +98,7 @@ async fn a_request_that_makes_no_sense_gets_a_problem_document() -> Result<()> {
     let url = &survey.server.url;
     let mut device = survey.raw(0, 1).await?;
     let good = household(id(1), &survey.area(0)?, "Maria Lay");
-    let request = device
-        .clone()
-        .request(vec![device.batch(&[good])])
-        .to_bytes();
+    let request = device.clone().request(vec![device.batch(&[good])]).to_bytes();
     let text = String::from_utf8(request.clone())?;
     let bomb = zstd::bulk::compress(&vec![b' '; 64 << 20], 3)?;
     let gzip_bomb = gzip(&vec![b' '; 64 << 20]);
@@ -179,26 +109,10 @@ async fn a_request_that_makes_no_sense_gets_a_problem_document() -> Result<()> {
         ("malformed-json", 400, b"no json\n".to_vec(), None),
         ("cut-off", 400, Vec::new(), None),
         ("wrong-type", 400, b"{\"tenun\":\"one\"}\n".to_vec(), None),
-        (
-            "duplicate-key",
-            400,
-            text.replacen("{\"tenun\":1,", "{\"tenun\":1,\"tenun\":1,", 1)
-                .into_bytes(),
-            None,
-        ),
-        (
-            "unsupported-protocol",
-            426,
-            text.replacen("\"tenun\":1", "\"tenun\":99", 1).into_bytes(),
-            None,
-        ),
+        ("duplicate-key", 400, text.replacen("{\"tenun\":1,", "{\"tenun\":1,\"tenun\":1,", 1).into_bytes(), None),
+        ("unsupported-protocol", 426, text.replacen("\"tenun\":1", "\"tenun\":99", 1).into_bytes(), None),
         ("not-utf8", 400, b"\xff\xfe\n".to_vec(), None),
-        (
-            "too-deep",
-            400,
-            format!("{}\n", "[".repeat(1000)).into_bytes(),
-            None,
-        ),
+        ("too-deep", 400, format!("{}\n", "[".repeat(1000)).into_bytes(), None),
         ("request-too-large", 413, vec![b' '; 5 << 20], None),
         ("request-too-large", 413, bomb, Some("zstd")),
         ("request-too-large", 413, gzip_bomb, Some("gzip")),
@@ -208,11 +122,7 @@ async fn a_request_that_makes_no_sense_gets_a_problem_document() -> Result<()> {
     ];
     for (code, status, body, coding) in cases {
         let answer = device.send(url, body, coding).await?;
-        assert_eq!(
-            (answer.code().as_str(), answer.status),
-            (code, status),
-            "{coding:?}"
-        );
+        assert_eq!((answer.code().as_str(), answer.status), (code, status), "{coding:?}");
         assert_eq!(answer.content_type, "application/problem+json");
         let document: Json = serde_json::from_slice(&answer.body)?;
         for member in ["type", "title", "status", "detail"] {
@@ -222,10 +132,7 @@ async fn a_request_that_makes_no_sense_gets_a_problem_document() -> Result<()> {
     // After all that, the good request counts, packed either way.
     let answer = device.send(url, packed, Some("zstd")).await?.reply()?;
     assert_eq!(answer.header.acked_through, 1);
-    let answer = device
-        .send(url, gzip(&request), Some("gzip"))
-        .await?
-        .reply()?;
+    let answer = device.send(url, gzip(&request), Some("gzip")).await?.reply()?;
     assert_eq!(answer.header.acked_through, 1);
     assert_eq!(answer.outcomes[0].verdict, Verdict::Duplicate);
     Ok(())
@@ -248,38 +155,22 @@ async fn tokens_and_replicas_of_others_open_nothing() -> Result<()> {
 
     let mut stranger = mine.clone();
     stranger.token = "0".repeat(64);
-    assert_eq!(
-        stranger
-            .send(url, stranger.request(vec![]).to_bytes(), None)
-            .await?
-            .code(),
-        "unauthorised"
-    );
+    assert_eq!(stranger.send(url, stranger.request(vec![]).to_bytes(), None).await?.code(), "unauthorised");
 
     // My token with their replica, as the one who syncs and as the author of a batch.
     let mut thief = theirs.clone();
     thief.token.clone_from(&mine.token);
-    assert_eq!(
-        thief
-            .send(url, thief.request(vec![]).to_bytes(), None)
-            .await?
-            .code(),
-        "wrong-replica"
-    );
+    assert_eq!(thief.send(url, thief.request(vec![]).to_bytes(), None).await?.code(), "wrong-replica");
     let stolen = theirs.batch(std::slice::from_ref(&body));
     let own = mine.batch(std::slice::from_ref(&body));
     let reply = mine.push(url, vec![stolen, own]).await?;
     assert_eq!(reply.outcomes[0].verdict, Verdict::Refused);
     assert_eq!(reply.outcomes[0].code.unwrap().as_str(), "wrong-replica");
-    assert_eq!(
-        reply.header.acked_through, 1,
-        "my own batch counts beside it"
-    );
+    assert_eq!(reply.header.acked_through, 1, "my own batch counts beside it");
 
     // A batch that somebody tampered with, and one signed with another key.
     let mut tampered = mine.clone().batch(std::slice::from_ref(&body));
-    tampered.changes[0] =
-        sync_protocol::chain::Carried::Bytes(household(id(1), &survey.area(0)?, "Somebody Else"));
+    tampered.changes[0] = sync_protocol::chain::Carried::Bytes(household(id(1), &survey.area(0)?, "Somebody Else"));
     let reply = mine.push(url, vec![tampered]).await?;
     assert_eq!(reply.outcomes[0].code.unwrap().as_str(), "bad-hash");
     let mut forger = mine.clone();
@@ -292,11 +183,7 @@ async fn tokens_and_replicas_of_others_open_nothing() -> Result<()> {
     // A used-up code enrols nobody.
     let code = survey.office.device_code(&survey.who(0)?)?;
     end_to_end::raw::RawDevice::enrol(url, &code, 9).await?;
-    assert!(
-        end_to_end::raw::RawDevice::enrol(url, &code, 10)
-            .await
-            .is_err()
-    );
+    assert!(end_to_end::raw::RawDevice::enrol(url, &code, 10).await.is_err());
     Ok(())
 }
 
@@ -324,9 +211,8 @@ async fn of_a_body_that_is_cut_off_the_whole_batches_are_kept() -> Result<()> {
     let area = survey.area(0)?;
     for (packed, seed) in [(false, 1), (true, 2)] {
         let mut device = survey.raw(0, seed).await?;
-        let batches: Vec<_> = (0..3)
-            .map(|n| device.batch(&[household(id(u128::from(seed) * 10 + n), &area, "Maria Lay")]))
-            .collect();
+        let batches: Vec<_> =
+            (0..3).map(|n| device.batch(&[household(id(u128::from(seed) * 10 + n), &area, "Maria Lay")])).collect();
         let whole = device.request(batches.clone()).to_bytes();
         let two = device.request(batches[..2].to_vec()).to_bytes();
         // Somewhere inside the third batch.
@@ -341,24 +227,9 @@ async fn of_a_body_that_is_cut_off_the_whole_batches_are_kept() -> Result<()> {
             cut
         };
         let answer = device.send(url, body, packed.then_some("zstd")).await?;
-        assert_eq!(
-            (answer.status, answer.code().as_str()),
-            (400, "cut-off"),
-            "{packed}"
-        );
-        assert_eq!(
-            device.push(url, vec![]).await?.header.acked_through,
-            2,
-            "{packed}"
-        );
-        assert_eq!(
-            device
-                .push(url, vec![batches[2].clone()])
-                .await?
-                .header
-                .acked_through,
-            3
-        );
+        assert_eq!((answer.status, answer.code().as_str()), (400, "cut-off"), "{packed}");
+        assert_eq!(device.push(url, vec![]).await?.header.acked_through, 2, "{packed}");
+        assert_eq!(device.push(url, vec![batches[2].clone()]).await?.header.acked_through, 3);
     }
     Ok(())
 }
@@ -369,9 +240,7 @@ async fn a_connection_that_breaks_in_the_middle_keeps_the_whole_batches() -> Res
     let survey = Survey::start(12, 2)?;
     let mut device = survey.raw(0, 1).await?;
     let area = survey.area(0)?;
-    let batches: Vec<_> = (0..2)
-        .map(|n| device.batch(&[household(id(n), &area, "Maria Lay")]))
-        .collect();
+    let batches: Vec<_> = (0..2).map(|n| device.batch(&[household(id(n), &area, "Maria Lay")])).collect();
     let whole = device.request(batches.clone()).to_bytes();
     let one = device.request(batches[..1].to_vec()).to_bytes();
     let address = survey.server.url.strip_prefix("http://").unwrap();
@@ -386,14 +255,7 @@ async fn a_connection_that_breaks_in_the_middle_keeps_the_whole_batches() -> Res
     // The phone's half of the connection ends; the server's answer, if any, is read to its end.
     socket.shutdown().await?;
     socket.read_to_end(&mut Vec::new()).await?;
-    assert_eq!(
-        device
-            .push(&survey.server.url, vec![])
-            .await?
-            .header
-            .acked_through,
-        1
-    );
+    assert_eq!(device.push(&survey.server.url, vec![]).await?.header.acked_through, 1);
     Ok(())
 }
 
@@ -401,11 +263,7 @@ async fn a_connection_that_breaks_in_the_middle_keeps_the_whole_batches() -> Res
 async fn an_unknown_query_parameter_is_named() -> Result<()> {
     let survey = Survey::start(12, 2)?;
     let coordinator = survey.coordinator().await?;
-    for list in [
-        "records?colour=red",
-        "progress?by=planet",
-        "records?limit=many",
-    ] {
+    for list in ["records?colour=red", "progress?by=planet", "records?limit=many"] {
         let error = coordinator.get(list).await.unwrap_err();
         assert!(error.to_string().contains("400"), "{list}: {error}");
     }

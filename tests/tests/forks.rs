@@ -1,8 +1,5 @@
 //! Cloned and restored phones: both lives survive (law L7), and nothing is applied twice.
-#![expect(
-    clippy::panic_in_result_fn,
-    reason = "assertions are what a test is for"
-)]
+#![expect(clippy::panic_in_result_fn, reason = "assertions are what a test is for")]
 
 use anyhow::Result;
 use client_core::Edit;
@@ -12,10 +9,7 @@ use sync_protocol::{HouseholdId, RecordId, Value};
 
 async fn forks(survey: &Survey) -> Result<u64> {
     let devices = survey.coordinator().await?.all("devices").await?;
-    Ok(devices
-        .iter()
-        .filter_map(|device| device.get("forks").and_then(Json::as_u64))
-        .sum())
+    Ok(devices.iter().filter_map(|device| device.get("forks").and_then(Json::as_u64)).sum())
 }
 
 fn floor(value: &str) -> Result<Vec<Edit>> {
@@ -32,23 +26,15 @@ async fn both_lives_of_a_cloned_phone_survive() -> Result<()> {
     let mut phone = survey.device(0, "phone").await?;
     let area = survey.area(0)?;
     let who = phone.code.clone();
-    let household = phone
-        .device
-        .register_household(&who, &[("area", Value::text(&area))])?;
-    let record =
-        phone
-            .device
-            .start_interview(household, "1", &end_to_end::field::questionnaire(), &who)?;
+    let household = phone.device.register_household(&who, &[("area", Value::text(&area))])?;
+    let record = phone.device.start_interview(household, "1", &end_to_end::field::questionnaire(), &who)?;
     survey.sync(&mut phone).await?;
-    phone
-        .device
-        .save(record, &who, &floor("before the copy, not sent")?)?;
+    phone.device.save(record, &who, &floor("before the copy, not sent")?)?;
     let (mut phone, mut copy) = phone.cloned(&survey.file("copy"))?;
     // Both go on under one replica; the copy's answer is made of an answer that both have.
     phone.device.save(record, &who, &floor("by the phone")?)?;
     copy.device.save(record, &who, &floor("by the copy")?)?;
-    copy.device
-        .save(record, &who, &[Edit::Note("from the copy".into())])?;
+    copy.device.save(record, &who, &[Edit::Note("from the copy".into())])?;
     assert_eq!(survey.sync(&mut phone).await?.forks, 0);
     let report = survey.sync(&mut copy).await?;
     assert_eq!(report.forks, 1, "the copy takes a new replica");
@@ -58,53 +44,35 @@ async fn both_lives_of_a_cloned_phone_survive() -> Result<()> {
     for device in [&mut phone.device, &mut copy.device] {
         let merged = device.record(record)?;
         let answer = merged.answer(&"address".parse()?);
-        let mut values: Vec<String> = answer
-            .iter()
-            .flat_map(|answer| answer.siblings.iter().map(|s| s.value.to_string()))
-            .collect();
+        let mut values: Vec<String> =
+            answer.iter().flat_map(|answer| answer.siblings.iter().map(|s| s.value.to_string())).collect();
         values.sort();
-        assert_eq!(
-            values,
-            ["by the copy", "by the phone"],
-            "a conflict of both lives, nothing twice"
-        );
+        assert_eq!(values, ["by the copy", "by the phone"], "a conflict of both lives, nothing twice");
         assert_eq!(merged.notes().count(), 1);
         assert_eq!(merged.history(&"address".parse()?).len(), 3);
         assert_eq!(device.status()?.unsent, 0);
     }
     // Both go on writing, and nothing forks again.
-    phone
-        .device
-        .save(record, &who, &floor("later, by the phone")?)?;
-    copy.device
-        .save(record, &who, &[Edit::set("hh_size", Value::Integer(4))?])?;
-    assert_eq!(
-        survey.sync(&mut phone).await?.forks + survey.sync(&mut copy).await?.forks,
-        0
-    );
+    phone.device.save(record, &who, &floor("later, by the phone")?)?;
+    copy.device.save(record, &who, &[Edit::set("hh_size", Value::Integer(4))?])?;
+    assert_eq!(survey.sync(&mut phone).await?.forks + survey.sync(&mut copy).await?.forks, 0);
     assert_eq!(record, record_of(household));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_copy_whose_answers_were_lost_on_the_way_sends_them_again_without_doubling() -> Result<()>
-{
+async fn a_copy_whose_answers_were_lost_on_the_way_sends_them_again_without_doubling() -> Result<()> {
     let survey = Survey::start(12, 2)?;
     let mut phone = survey.device(0, "phone").await?;
     let who = phone.code.clone();
-    let household = phone
-        .device
-        .register_household(&who, &[("area", Value::text(survey.area(0)?))])?;
+    let household = phone.device.register_household(&who, &[("area", Value::text(survey.area(0)?))])?;
     survey.sync(&mut phone).await?;
     let (mut phone, copy) = phone.cloned(&survey.file("copy"))?;
-    phone
-        .device
-        .save(household.into(), &who, &[Edit::Note("phone".into())])?;
+    phone.device.save(household.into(), &who, &[Edit::Note("phone".into())])?;
     survey.sync(&mut phone).await?;
     // The copy forks; then it is copied once more in that very state, and both copies sync.
     let mut copy = copy;
-    copy.device
-        .save(household.into(), &who, &[Edit::Note("copy".into())])?;
+    copy.device.save(household.into(), &who, &[Edit::Note("copy".into())])?;
     let (mut copy, mut third) = copy.cloned(&survey.file("third"))?;
     survey.sync(&mut copy).await?;
     survey.sync(&mut third).await?;
@@ -113,11 +81,7 @@ async fn a_copy_whose_answers_were_lost_on_the_way_sends_them_again_without_doub
         let merged = person.device.record(household.into())?;
         let mut notes: Vec<&str> = merged.notes().map(|(_, text)| text).collect();
         notes.sort_unstable();
-        assert_eq!(
-            notes,
-            ["copy", "phone"],
-            "the branch was re-authored twice and applied once"
-        );
+        assert_eq!(notes, ["copy", "phone"], "the branch was re-authored twice and applied once");
     }
     Ok(())
 }
@@ -127,15 +91,9 @@ async fn a_phone_restored_from_an_older_copy_loses_nothing_and_uses_no_seq_twice
     let survey = Survey::start(12, 2)?;
     let mut phone = survey.device(0, "phone").await?;
     let who = phone.code.clone();
-    let household = phone
-        .device
-        .register_household(&who, &[("area", Value::text(survey.area(0)?))])?;
+    let household = phone.device.register_household(&who, &[("area", Value::text(survey.area(0)?))])?;
     let (mut phone, mut restored) = phone.cloned(&survey.file("backup"))?;
-    phone.device.save(
-        household.into(),
-        &who,
-        &[Edit::set("head", Value::text("after the backup"))?],
-    )?;
+    phone.device.save(household.into(), &who, &[Edit::set("head", Value::text("after the backup"))?])?;
     survey.sync(&mut phone).await?;
     drop(phone);
     // The phone is lost; its backup comes alive on a new one, syncs first, and writes afterwards.
@@ -143,30 +101,12 @@ async fn a_phone_restored_from_an_older_copy_loses_nothing_and_uses_no_seq_twice
     survey.sync(&mut restored).await?;
     let merged = restored.device.record(household.into())?;
     let head = merged.answer(&"head".parse()?);
-    let shown =
-        head.and_then(|answer| answer.siblings.first().map(|sibling| sibling.value.clone()));
-    assert_eq!(
-        shown,
-        Some(Value::text("after the backup")),
-        "what the server held came back"
-    );
-    restored.device.save(
-        household.into(),
-        &who,
-        &[Edit::set("head", Value::text("restored"))?],
-    )?;
+    let shown = head.and_then(|answer| answer.siblings.first().map(|sibling| sibling.value.clone()));
+    assert_eq!(shown, Some(Value::text("after the backup")), "what the server held came back");
+    restored.device.save(household.into(), &who, &[Edit::set("head", Value::text("restored"))?])?;
     survey.sync(&mut restored).await?;
-    let record = survey
-        .coordinator()
-        .await?
-        .get(&format!("records/{household}/history?path=head"))
-        .await?;
-    let values: Vec<&Json> = record["values"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|value| &value["value"])
-        .collect();
+    let record = survey.coordinator().await?.get(&format!("records/{household}/history?path=head")).await?;
+    let values: Vec<&Json> = record["values"].as_array().into_iter().flatten().map(|value| &value["value"]).collect();
     assert_eq!(values, [&json!("after the backup"), &json!("restored")]);
     Ok(())
 }

@@ -1,13 +1,7 @@
 //! Law L1: an acked change is durable. The real server is killed at random moments under load, many times,
 //! and every ack is checked afterwards, byte for byte.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that can't set itself up should stop"
-)]
-#![expect(
-    clippy::panic_in_result_fn,
-    reason = "assertions are what a test is for"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that can't set itself up should stop")]
+#![expect(clippy::panic_in_result_fn, reason = "assertions are what a test is for")]
 
 use anyhow::Result;
 use client_core::{Host, host::Fixed};
@@ -59,18 +53,10 @@ impl Loaded {
 
     /// Sends everything that is not acked; true if the server answered.
     async fn send(&mut self, url: &str) -> bool {
-        let unsent = self
-            .batches
-            .iter()
-            .filter(|batch| batch.last() > self.acked)
-            .cloned()
-            .collect();
+        let unsent = self.batches.iter().filter(|batch| batch.last() > self.acked).cloned().collect();
         match self.device.push(url, unsent).await {
             Ok(reply) => {
-                assert!(
-                    reply.header.acked_through >= self.acked,
-                    "an acked change is gone"
-                );
+                assert!(reply.header.acked_through >= self.acked, "an acked change is gone");
                 self.acked = reply.header.acked_through;
                 true
             }
@@ -99,34 +85,21 @@ impl Meter {
 async fn every_ack_survives_sixty_kills_under_load() -> Result<()> {
     let seed = 4_711;
     let mut random = Fixed::new(seed);
-    let Parts {
-        world,
-        office,
-        mut server,
-        folder: _folder,
-    } = Survey::start(24, 2)?.into_parts();
+    let Parts { world, office, mut server, folder: _folder } = Survey::start(24, 2)?.into_parts();
     let areas: Vec<String> = world.areas().map(|area| area.code).collect();
     let mut loaded = Vec::new();
     for n in 0..DEVICES {
         let who = world.enumerators().next().unwrap().code;
         let device = RawDevice::enrol(&server.url, &office.device_code(&who)?, n + 1).await?;
         let area = areas.first().unwrap().clone();
-        loaded.push(Loaded {
-            device,
-            area,
-            bodies: Vec::new(),
-            batches: Vec::new(),
-            acked: 0,
-        });
+        loaded.push(Loaded { device, area, bodies: Vec::new(), batches: Vec::new(), acked: 0 });
     }
     let mut answered = 0_u32;
     for _ in 0..KILLS {
         let meter = Arc::new(Meter::default());
         let mut dice = [0; 2];
         random.random(&mut dice);
-        meter
-            .target
-            .store(u64::from(dice[0] % 24) + 1, Ordering::SeqCst);
+        meter.target.store(u64::from(dice[0] % 24) + 1, Ordering::SeqCst);
         let spin = Duration::from_micros(u64::from(dice[1]) * 20);
         let mut tasks = Vec::new();
         for mut one in loaded {
@@ -161,10 +134,7 @@ async fn every_ack_survives_sixty_kills_under_load() -> Result<()> {
         }
         server = office.serve(0)?;
         for one in &mut loaded {
-            assert!(
-                one.send(&server.url).await,
-                "the server does not answer after a restart"
-            );
+            assert!(one.send(&server.url).await, "the server does not answer after a restart");
         }
     }
     // Everything that was acked is there, byte for byte: a device of the same areas pulls it.
@@ -176,40 +146,19 @@ async fn every_ack_survives_sixty_kills_under_load() -> Result<()> {
             expected.insert((one.device.replica, seq), body.clone());
         }
     }
-    let pulled = pull_everything(
-        &office,
-        &server.url,
-        &world.enumerators().next().unwrap().code,
-    )
-    .await?;
-    println!(
-        "seed {seed}: {KILLS} kills, {answered} answers before them, {} changes acked",
-        expected.len()
-    );
+    let pulled = pull_everything(&office, &server.url, &world.enumerators().next().unwrap().code).await?;
+    println!("seed {seed}: {KILLS} kills, {answered} answers before them, {} changes acked", expected.len());
     assert!(answered > KILLS, "the server was never under load");
     assert_eq!(pulled.len(), expected.len());
-    assert!(
-        pulled == expected,
-        "a change came back other than it was sent"
-    );
+    assert!(pulled == expected, "a change came back other than it was sent");
     server.kill()?;
     let rebuilt = office.run("rebuild", &[])?;
-    let hashes: Vec<&str> = rebuilt
-        .lines()
-        .filter_map(|line| line.split_whitespace().nth(1))
-        .collect();
-    assert_eq!(
-        hashes[0], hashes[1],
-        "what is derived does not follow from the changes"
-    );
+    let hashes: Vec<&str> = rebuilt.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(hashes[0], hashes[1], "what is derived does not follow from the changes");
     Ok(())
 }
 
-async fn pull_everything(
-    office: &Office,
-    url: &str,
-    who: &str,
-) -> Result<BTreeMap<(ReplicaId, u64), Vec<u8>>> {
+async fn pull_everything(office: &Office, url: &str, who: &str) -> Result<BTreeMap<(ReplicaId, u64), Vec<u8>>> {
     let device = RawDevice::enrol(url, &office.device_code(who)?, 99).await?;
     let (mut all, mut cursors, mut epoch) = (BTreeMap::new(), BTreeMap::new(), String::new());
     loop {

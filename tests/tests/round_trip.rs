@@ -1,12 +1,6 @@
 //! The main job over real HTTP: answers arrive, conflicts show up, decisions come back.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that can't set itself up should stop"
-)]
-#![expect(
-    clippy::panic_in_result_fn,
-    reason = "assertions are what a test is for"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that can't set itself up should stop")]
+#![expect(clippy::panic_in_result_fn, reason = "assertions are what a test is for")]
 
 use anyhow::Result;
 use client_core::Edit;
@@ -23,19 +17,14 @@ async fn a_conflict_goes_to_the_coordinator_and_the_decision_comes_back() -> Res
     let survey = Survey::start(24, 2)?;
     let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
     // The first area of the second enumerator is held by both.
-    let home = a
-        .device
-        .register_household(&a.code, &[("area", Value::text(survey.area(1)?))])?;
+    let home = a.device.register_household(&a.code, &[("area", Value::text(survey.area(1)?))])?;
     let form = end_to_end::field::questionnaire();
     let record = a.device.start_interview(home, "1", &form, &a.code)?;
-    a.device
-        .save(record, &a.code, &[Edit::set("floor", Value::text("1"))?])?;
+    a.device.save(record, &a.code, &[Edit::set("floor", Value::text("1"))?])?;
     survey.sync(&mut a).await?;
     survey.sync(&mut b).await?;
-    a.device
-        .save(record, &a.code, &[Edit::set("floor", Value::text("2"))?])?;
-    b.device
-        .save(record, &b.code, &[Edit::set("floor", Value::text("3"))?])?;
+    a.device.save(record, &a.code, &[Edit::set("floor", Value::text("2"))?])?;
+    b.device.save(record, &b.code, &[Edit::set("floor", Value::text("3"))?])?;
     survey.sync(&mut a).await?;
     survey.sync(&mut b).await?;
 
@@ -43,72 +32,32 @@ async fn a_conflict_goes_to_the_coordinator_and_the_decision_comes_back() -> Res
     let listed = coordinator.all("records?conflicts=true").await?;
     assert_eq!(listed.len(), 1);
     let shown = coordinator.get(&format!("records/{record}")).await?;
-    let answer = shown["answers"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|answer| answer["path"] == "floor")
-        .unwrap();
+    let answer = shown["answers"].as_array().unwrap().iter().find(|answer| answer["path"] == "floor").unwrap();
     assert_eq!(answer["conflict"], true);
-    let dots: Vec<&str> = answer["siblings"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|s| s["dot"].as_str().unwrap())
-        .collect();
+    let dots: Vec<&str> = answer["siblings"].as_array().unwrap().iter().map(|s| s["dot"].as_str().unwrap()).collect();
     assert_eq!(dots.len(), 2);
-    let keep = answer["siblings"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|s| s["value"] == "2")
-        .unwrap()["dot"]
-        .clone();
+    let keep = answer["siblings"].as_array().unwrap().iter().find(|s| s["value"] == "2").unwrap()["dot"].clone();
 
     // A decision on a page that is out of date is refused.
     let stale = json!({ "path": "floor", "keep": keep, "shown": [keep] });
-    let (status, problem) = coordinator
-        .post(&format!("records/{record}/resolve"), &stale)
-        .await?;
+    let (status, problem) = coordinator.post(&format!("records/{record}/resolve"), &stale).await?;
     assert_eq!((status, problem["code"].as_str()), (409, Some("stale")));
     let decision = json!({ "path": "floor", "keep": keep, "shown": dots });
-    assert_eq!(
-        coordinator
-            .post(&format!("records/{record}/resolve"), &decision)
-            .await?
-            .0,
-        204
-    );
-    coordinator
-        .post(
-            &format!("records/{record}/remark"),
-            &json!({ "text": "I asked the village head." }),
-        )
-        .await?;
+    assert_eq!(coordinator.post(&format!("records/{record}/resolve"), &decision).await?.0, 204);
+    coordinator.post(&format!("records/{record}/remark"), &json!({ "text": "I asked the village head." })).await?;
     assert!(coordinator.all("records?conflicts=true").await?.is_empty());
 
     // The enumerator who did not know of it edits meanwhile: the conflict opens again, nothing is lost.
-    b.device
-        .save(record, &b.code, &[Edit::set("floor", Value::text("4"))?])?;
+    b.device.save(record, &b.code, &[Edit::set("floor", Value::text("4"))?])?;
     survey.sync(&mut a).await?;
     survey.sync(&mut b).await?;
     let merged = a.device.record(record)?;
     let shown = merged.answer(&"floor".parse()?).unwrap();
-    assert_eq!(
-        *shown.siblings[0].value,
-        Value::text("2"),
-        "the decision arrived"
-    );
+    assert_eq!(*shown.siblings[0].value, Value::text("2"), "the decision arrived");
     assert_eq!(shown.siblings[0].origin.author, "rini");
     assert_eq!(merged.notes().count(), 1);
-    assert_eq!(
-        coordinator.all("records?conflicts=true").await?.len(),
-        1,
-        "a later sibling reopens the conflict"
-    );
-    let history = coordinator
-        .get(&format!("records/{record}/history?path=floor"))
-        .await?;
+    assert_eq!(coordinator.all("records?conflicts=true").await?.len(), 1, "a later sibling reopens the conflict");
+    let history = coordinator.get(&format!("records/{record}/history?path=floor")).await?;
     assert_eq!(history["values"].as_array().unwrap().len(), 5);
     Ok(())
 }
@@ -139,37 +88,19 @@ async fn every_answer_of_a_small_survey_is_found_again_on_every_device() -> Resu
     for person in &mut people {
         // A device sees its areas and nothing else (law L8).
         survey.sync(person).await?;
-        let areas: Vec<String> = person
-            .device
-            .scope()?
-            .unwrap()
-            .areas
-            .into_iter()
-            .map(|area| area.code)
-            .collect();
+        let areas: Vec<String> = person.device.scope()?.unwrap().areas.into_iter().map(|area| area.code).collect();
         for household in person.device.households()? {
             let area = household.area.unwrap();
             assert!(areas.contains(&area), "{area} is not one of {areas:?}");
         }
-        assert_eq!(
-            person.account.lost_on(&mut person.device)?,
-            Vec::<String>::new()
-        );
+        assert_eq!(person.account.lost_on(&mut person.device)?, Vec::<String>::new());
     }
     let office = survey.office.clone();
-    let Json::Array(before) = coordinator.get("records").await?["items"].clone() else {
-        unreachable!()
-    };
+    let Json::Array(before) = coordinator.get("records").await?["items"].clone() else { unreachable!() };
     let rebuilt = office.run("rebuild", &[])?;
-    let hashes: Vec<&str> = rebuilt
-        .lines()
-        .filter_map(|line| line.split_whitespace().nth(1))
-        .collect();
+    let hashes: Vec<&str> = rebuilt.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
     assert_eq!(hashes[0], hashes[1]);
-    assert_eq!(
-        coordinator.get("records").await?["items"],
-        Json::Array(before)
-    );
+    assert_eq!(coordinator.get("records").await?["items"], Json::Array(before));
     Ok(())
 }
 
@@ -179,9 +110,8 @@ async fn a_batch_past_a_gap_waits_and_joins() -> Result<()> {
     let url = &survey.server.url;
     let mut device = survey.raw(0, 1).await?;
     let area = survey.area(0)?;
-    let batches: Vec<_> = (0..4)
-        .map(|n| device.batch(&[household(Uuid::from_u128(n + 1), &area, "Maria Lay")]))
-        .collect();
+    let batches: Vec<_> =
+        (0..4).map(|n| device.batch(&[household(Uuid::from_u128(n + 1), &area, "Maria Lay")])).collect();
     for late in [3, 1, 2] {
         let reply = device.push(url, vec![batches[late].clone()]).await?;
         assert_eq!(reply.header.acked_through, 0);
@@ -189,14 +119,7 @@ async fn a_batch_past_a_gap_waits_and_joins() -> Result<()> {
     }
     // Twice, as after a lost answer.
     for _ in 0..2 {
-        assert_eq!(
-            device
-                .push(url, vec![batches[0].clone()])
-                .await?
-                .header
-                .acked_through,
-            4
-        );
+        assert_eq!(device.push(url, vec![batches[0].clone()]).await?.header.acked_through, 4);
     }
     assert_eq!(survey.coordinator().await?.all("records").await?.len(), 4);
     Ok(())
@@ -208,9 +131,7 @@ async fn a_doubled_request_at_the_same_moment_is_applied_once() -> Result<()> {
     let url = survey.server.url.clone();
     let mut device = survey.raw(0, 1).await?;
     let area = survey.area(0)?;
-    let bodies: Vec<_> = (0..20)
-        .map(|n| household(Uuid::from_u128(n + 1), &area, "Maria Lay"))
-        .collect();
+    let bodies: Vec<_> = (0..20).map(|n| household(Uuid::from_u128(n + 1), &area, "Maria Lay")).collect();
     let batch = device.batch(&bodies);
     let tasks: Vec<_> = (0..8)
         .map(|_| {
@@ -224,10 +145,7 @@ async fn a_doubled_request_at_the_same_moment_is_applied_once() -> Result<()> {
         assert_eq!(reply.header.acked_through, 20);
         stamps.push(reply.stamps);
     }
-    assert!(
-        stamps.windows(2).all(|two| two[0] == two[1]),
-        "a stamp is issued once and given back"
-    );
+    assert!(stamps.windows(2).all(|two| two[0] == two[1]), "a stamp is issued once and given back");
     let records = survey.coordinator().await?.all("records").await?;
     assert_eq!(records.len(), 20);
     assert!(records.iter().all(|record| record["changes"] == 1));
@@ -242,55 +160,24 @@ async fn a_change_released_from_quarantine_still_counts() -> Result<()> {
     let home = Uuid::from_u128(5);
     let first = device.batch(&[
         household(home, "5371999999.001", "In a new area"),
-        interview(
-            home,
-            "kupang-household@2026-1",
-            &json!({ "address": "Jl. Baru" }),
-        ),
+        interview(home, "kupang-household@2026-1", &json!({ "address": "Jl. Baru" })),
     ]);
     let reply = device.push(url, vec![first]).await?;
     assert_eq!(reply.outcomes[0].code.unwrap().as_str(), "unknown-area");
     let coordinator = survey.coordinator().await?;
     let waiting = coordinator.all("quarantine").await?;
     let number = waiting[0]["number"].as_i64().unwrap();
-    let (status, problem) = coordinator
-        .post(&format!("quarantine/{number}/release"), &json!({}))
-        .await?;
-    assert_eq!(
-        (status, problem["code"].as_str()),
-        (400, Some("unknown-area")),
-        "not before the area is loaded"
-    );
+    let (status, problem) = coordinator.post(&format!("quarantine/{number}/release"), &json!({})).await?;
+    assert_eq!((status, problem["code"].as_str()), (400, Some("unknown-area")), "not before the area is loaded");
     let areas = survey.file("areas.csv");
-    std::fs::write(
-        &areas,
-        "code,name,level,parent\n5371999999.001,RT 001,rt,\n",
-    )?;
-    survey
-        .office
-        .run("areas", &[&areas.display().to_string()])?;
-    assert_eq!(
-        coordinator
-            .post(&format!("quarantine/{number}/release"), &json!({}))
-            .await?
-            .0,
-        204
-    );
+    std::fs::write(&areas, "code,name,level,parent\n5371999999.001,RT 001,rt,\n")?;
+    survey.office.run("areas", &[&areas.display().to_string()])?;
+    assert_eq!(coordinator.post(&format!("quarantine/{number}/release"), &json!({})).await?.0, 204);
     let records = coordinator.all("records?area=5371999999").await?;
-    assert_eq!(
-        records.len(),
-        2,
-        "the household and its interview found each other"
-    );
+    assert_eq!(records.len(), 2, "the household and its interview found each other");
     assert_eq!(records[0]["title"], "In a new area");
     assert!(coordinator.all("quarantine").await?.is_empty());
-    assert_eq!(
-        coordinator
-            .post(&format!("quarantine/{number}/release"), &json!({}))
-            .await?
-            .0,
-        404
-    );
+    assert_eq!(coordinator.post(&format!("quarantine/{number}/release"), &json!({})).await?.0, 404);
     Ok(())
 }
 
@@ -306,11 +193,7 @@ async fn an_edit_out_of_scope_is_accepted_and_flagged() -> Result<()> {
     let batch = device.batch(&[household(Uuid::from_u128(9), foreign, "Far away")]);
     let reply = device.push(url, vec![batch]).await?;
     assert_eq!((reply.header.acked_through, reply.outcomes.len()), (1, 0));
-    let flagged = survey
-        .coordinator()
-        .await?
-        .all("records?flag=out-of-scope")
-        .await?;
+    let flagged = survey.coordinator().await?.all("records?flag=out-of-scope").await?;
     assert_eq!(flagged.len(), 1);
     assert_eq!(flagged[0]["flags"], json!(["out-of-scope"]));
     Ok(())

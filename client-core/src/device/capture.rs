@@ -47,11 +47,7 @@ impl<H: Host> Device<H> {
     ///
     /// # Errors
     /// If a field is no name, or the database fails.
-    pub fn register_household(
-        &mut self,
-        author: &str,
-        fields: &[(&str, Value)],
-    ) -> Result<HouseholdId, Error> {
+    pub fn register_household(&mut self, author: &str, fields: &[(&str, Value)]) -> Result<HouseholdId, Error> {
         let household = HouseholdId(random_uuid(&mut self.host));
         self.register(household, author, fields)?;
         Ok(household)
@@ -61,12 +57,7 @@ impl<H: Host> Device<H> {
     ///
     /// # Errors
     /// If a field is no name, or the database fails.
-    pub fn register(
-        &mut self,
-        household: HouseholdId,
-        author: &str,
-        fields: &[(&str, Value)],
-    ) -> Result<(), Error> {
+    pub fn register(&mut self, household: HouseholdId, author: &str, fields: &[(&str, Value)]) -> Result<(), Error> {
         let mut edits = Vec::new();
         for (name, value) in fields {
             edits.push(Edit::set(name, value.clone())?);
@@ -88,11 +79,7 @@ impl<H: Host> Device<H> {
         questionnaire: &QuestionnaireRef,
         author: &str,
     ) -> Result<RecordId, Error> {
-        let subject = Subject::Interview {
-            household,
-            round: round.into(),
-            purpose: FIRST_INTERVIEW.into(),
-        };
+        let subject = Subject::Interview { household, round: round.into(), purpose: FIRST_INTERVIEW.into() };
         let record = subject.record(&questionnaire.id);
         if self.store.read(|tx| tx.record(record))?.is_none() {
             self.author(subject, questionnaire.clone(), author, &[], true)?;
@@ -122,21 +109,12 @@ impl<H: Host> Device<H> {
     ///
     /// # Errors
     /// [`Error::UnknownRecord`], [`Error::TooLarge`], or if the database fails; nothing is saved then.
-    pub fn save(
-        &mut self,
-        record: RecordId,
-        author: &str,
-        edits: &[Edit],
-    ) -> Result<Option<u64>, Error> {
+    pub fn save(&mut self, record: RecordId, author: &str, edits: &[Edit]) -> Result<Option<u64>, Error> {
         let row = self.store.read(|tx| tx.record(record))?;
         let row = row.ok_or_else(|| Error::UnknownRecord(record.to_string()))?;
         let household = HouseholdId(row.household);
         let subject = match (row.round, row.purpose) {
-            (Some(round), Some(purpose)) => Subject::Interview {
-                household,
-                round,
-                purpose,
-            },
+            (Some(round), Some(purpose)) => Subject::Interview { household, round, purpose },
             (None | Some(_), _) => Subject::Household(household),
         };
         let questionnaire: QuestionnaireRef = row.form.parse()?;
@@ -176,24 +154,13 @@ impl<H: Host> Device<H> {
                 continue;
             }
             let answer = record.answer(&Path::new(Place::record(), question.key.as_str())?);
-            if let Some(value) =
-                answer.and_then(|answer| answer.siblings.first().map(|s| s.value.clone()))
-            {
-                edits.push(Edit::Set(
-                    Path::new(Place::record(), field.as_str())?,
-                    value,
-                ));
+            if let Some(value) = answer.and_then(|answer| answer.siblings.first().map(|s| s.value.clone())) {
+                edits.push(Edit::Set(Path::new(Place::record(), field.as_str())?, value));
             }
         }
         if !edits.is_empty() {
             let register = QuestionnaireRef::household_register();
-            self.author(
-                Subject::Household(household),
-                register,
-                author,
-                &edits,
-                false,
-            )?;
+            self.author(Subject::Household(household), register, author, &edits, false)?;
         }
         Ok(())
     }
@@ -217,24 +184,13 @@ impl<H: Host> Device<H> {
             let record = merged(tx, id)?;
             let (replica, _) = identity(tx)?;
             let (last, previous) = tx.head(replica)?;
-            let dot = Dot {
-                replica,
-                seq: last.saturating_add(1),
-            };
+            let dot = Dot { replica, seq: last.saturating_add(1) };
             let ops = ops(&record, edits)?;
             if ops.is_empty() && !even_if_empty {
                 return Ok(None);
             }
             let author = author.to_owned();
-            let change = Change {
-                dot,
-                subject,
-                questionnaire,
-                author,
-                wall_ms,
-                ops,
-                instead_of: None,
-            };
+            let change = Change { dot, subject, questionnaire, author, wall_ms, ops, instead_of: None };
             let bytes = change.to_bytes();
             check_limits(tx, &change, &bytes)?;
             let hash = link(previous, replica, dot.seq, digest(&bytes));
@@ -271,70 +227,40 @@ fn ops(record: &Record, edits: &[Edit]) -> Result<Vec<Op>, Error> {
                 let answer = record.answer(path);
                 let resolves = matches!(edit, Edit::Resolve(..));
                 let unchanged = answer.as_ref().is_some_and(|answer| {
-                    answer
-                        .siblings
-                        .first()
-                        .is_some_and(|winner| winner.value.same_as(value))
+                    answer.siblings.first().is_some_and(|winner| winner.value.same_as(value))
                         && (!resolves || answer.siblings.len() == 1)
                 });
                 ops.retain(|op| !matches!(op, Op::Set { path: earlier, .. } if earlier == path));
                 if !unchanged {
-                    let preds = answer.map(|answer| {
-                        if resolves {
-                            answer.all()
-                        } else {
-                            answer.displayed()
-                        }
-                    });
-                    ops.push(Op::Set {
-                        path: path.clone(),
-                        value: value.clone(),
-                        preds: preds.unwrap_or_default(),
-                    });
+                    let preds = answer.map(|answer| if resolves { answer.all() } else { answer.displayed() });
+                    ops.push(Op::Set { path: path.clone(), value: value.clone(), preds: preds.unwrap_or_default() });
                 }
             }
             Edit::AddRow(row) => {
-                let (outer, repeat, _) = row
-                    .split()
-                    .ok_or_else(|| Error::BadAnswer("the record itself is no row".into()))?;
-                let last = record
-                    .rows(&outer, repeat)
-                    .last()
-                    .map_or(0, |row| row.order);
+                let (outer, repeat, _) =
+                    row.split().ok_or_else(|| Error::BadAnswer("the record itself is no row".into()))?;
+                let last = record.rows(&outer, repeat).last().map_or(0, |row| row.order);
                 added += 1;
-                ops.push(Op::AddRow {
-                    row: row.clone(),
-                    order: last.saturating_add(added),
-                });
+                ops.push(Op::AddRow { row: row.clone(), order: last.saturating_add(added) });
             }
             Edit::RemoveRow(row) => {
                 if !record.is_shown(row) {
                     return Err(Error::BadAnswer(format!("there is no row {row}")));
                 }
-                ops.push(Op::RemoveRow {
-                    row: row.clone(),
-                    preds: record.touched(row),
-                });
+                ops.push(Op::RemoveRow { row: row.clone(), preds: record.touched(row) });
             }
             Edit::Note(text) => ops.push(Op::Note { text: text.clone() }),
             Edit::Finish => {
                 let path = Path::new(Place::record(), Path::FINISHED)?;
                 let answer = record.answer(&path);
                 if answer.is_none() {
-                    ops.push(Op::Set {
-                        path,
-                        value: Value::text("yes"),
-                        preds: Vec::new(),
-                    });
+                    ops.push(Op::Set { path, value: Value::text("yes"), preds: Vec::new() });
                 }
             }
             Edit::Void { reason } => {
                 if record.standing() != Standing::Void {
                     let preds = record.changes().map(|(dot, _)| dot).collect();
-                    ops.push(Op::Void {
-                        reason: reason.clone(),
-                        preds,
-                    });
+                    ops.push(Op::Void { reason: reason.clone(), preds });
                 }
             }
         }
@@ -344,6 +270,5 @@ fn ops(record: &Record, edits: &[Edit]) -> Result<Vec<Op>, Error> {
 
 /// Re-reads own bytes whatever the limits are today.
 pub(super) fn reread(dot: Dot, bytes: &[u8]) -> Result<Change, Error> {
-    Change::from_bytes(dot, bytes, &unlimited())
-        .map_err(|problem| Error::Corrupt(problem.to_string()))
+    Change::from_bytes(dot, bytes, &unlimited()).map_err(|problem| Error::Corrupt(problem.to_string()))
 }

@@ -14,9 +14,7 @@ pub(super) type Known = BTreeMap<String, Arc<Questionnaire>>;
 
 /// Says how siblings of an answer come together.
 pub(super) fn merge_of(questionnaire: Option<&Questionnaire>, path: &Path) -> Merge {
-    questionnaire.map_or(Merge::Register, |questionnaire| {
-        questionnaire.merge_of(path)
-    })
+    questionnaire.map_or(Merge::Register, |questionnaire| questionnaire.merge_of(path))
 }
 
 /// Derives the record's line again; a household's name and area also stand on its interviews' lines.
@@ -36,12 +34,7 @@ pub(super) fn refresh(tx: &Tx<'_>, id: RecordId, known: &Known) -> Result<(), Er
     Ok(())
 }
 
-fn summarise(
-    tx: &Tx<'_>,
-    id: RecordId,
-    record: &Record,
-    known: &Known,
-) -> Result<Option<RecordRow>, Error> {
+fn summarise(tx: &Tx<'_>, id: RecordId, record: &Record, known: &Known) -> Result<Option<RecordRow>, Error> {
     let Some(subject) = record.subject() else {
         return Ok(None);
     };
@@ -49,10 +42,7 @@ fn summarise(
         let path = name.parse().ok()?;
         Some(record.answer(&path)?.siblings.first()?.value.to_string())
     };
-    let form = record
-        .changes()
-        .map(|(_, origin)| &origin.questionnaire)
-        .max();
+    let form = record.changes().map(|(_, origin)| &origin.questionnaire).max();
     let form = form.map(ToString::to_string).unwrap_or_default();
     let questionnaire = known.get(&form).map(AsRef::as_ref);
     let (mut conflicts, mut answers) = (0, 0);

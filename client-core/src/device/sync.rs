@@ -1,9 +1,11 @@
 //! The device's side of a sync: where it stands, what it sends, and how it takes in a reply.
 
-use super::{
-    Device, capture::reread, enrolled, identity, meta, number, set_identity, summary, to_json,
+use super::{Device, capture::reread, enrolled, identity, meta, number, set_identity, summary, to_json};
+use crate::{
+    error::Error,
+    host::Host,
+    store::{SUPERSEDED, Tx},
 };
-use crate::{error::Error, host::Host, store::Tx};
 use std::collections::BTreeSet;
 use sync_protocol::{
     Change, Dot, RecordId, Subject,
@@ -24,19 +26,14 @@ impl<H: Host> DeviceStore for Device<H> {
             let acked_through = number(tx, meta::ACKED)?;
             let (last, _) = tx.head(replica)?;
             let acked_hash = tx.hash_at(replica, acked_through)?.unwrap_or_default();
-            let adoption = tx
-                .meta(meta::ADOPTION)?
-                .map(|json| super::from_json(&json))
-                .transpose()?;
+            let adoption = tx.meta(meta::ADOPTION)?.map(|json| super::from_json(&json)).transpose()?;
             Ok(Position {
                 replica,
                 key,
                 acked_through,
                 acked_hash,
                 last,
-                scope: super::scope(tx)?
-                    .map(|scope| scope.version)
-                    .unwrap_or_default(),
+                scope: super::scope(tx)?.map(|scope| scope.version).unwrap_or_default(),
                 epoch: tx.meta(meta::EPOCH)?.unwrap_or_default(),
                 cursors: tx.cursors()?,
                 adoption,
@@ -47,46 +44,30 @@ impl<H: Host> DeviceStore for Device<H> {
     fn own_changes(&mut self, after: u64, budget: usize) -> Result<Vec<Vec<u8>>, Error> {
         self.store.read(|tx| {
             let (replica, _) = identity(tx)?;
-            Ok(tx
-                .own_changes(replica, after, budget)?
-                .into_iter()
-                .map(|(_, _, bytes)| bytes)
-                .collect())
+            Ok(tx.own_changes(replica, after, budget)?.into_iter().map(|(_, _, bytes)| bytes).collect())
         })
     }
 
     fn absorb(&mut self, reply: &Reply) -> Result<Absorbed, Error> {
-        let references = reply
-            .scope
-            .iter()
-            .flat_map(|scope| scope.questionnaires.iter());
+        let references = reply.scope.iter().flat_map(|scope| scope.questionnaires.iter());
         for reference in references.cloned().collect::<Vec<_>>() {
             // Those that are not here yet are fetched after the sync.
-            if let Err(error @ (Error::Database(_) | Error::Corrupt(_))) =
-                self.questionnaire(&reference)
-            {
+            if let Err(error @ (Error::Database(_) | Error::Corrupt(_))) = self.questionnaire(&reference) {
                 return Err(error);
             }
         }
-        let Self {
-            store,
-            host,
-            questionnaires,
-        } = self;
+        let Self { store, host, questionnaires } = self;
         store.write(|tx| {
             let mut touched = BTreeSet::new();
             let mut absorbed = Absorbed::default();
             take_header(tx, reply)?;
             for outcome in &reply.outcomes {
                 if outcome.verdict != Verdict::Duplicate {
-                    let dot = Dot {
-                        replica: outcome.replica,
-                        seq: outcome.seq,
-                    };
-                    tx.set_verdict(
-                        dot,
-                        &verdict(outcome.verdict, outcome.code.map(|code| code.as_str())),
-                    )?;
+                    let dot = Dot { replica: outcome.replica, seq: outcome.seq };
+                    tx.set_verdict(dot, &verdict(outcome.verdict, outcome.code.map(|code| code.as_str())))?;
+                    if let Some(row) = tx.record_of(dot)? {
+                        touched.insert(Touched { is_interview: row.round.is_some(), record: row.id });
+                    }
                 }
             }
             take_stamps(tx, reply)?;
@@ -95,14 +76,9 @@ impl<H: Host> DeviceStore for Device<H> {
             }
             for (changes, cursor) in &reply.pulled {
                 for change in changes {
-                    let dot = Dot {
-                        replica: change.replica,
-                        seq: change.seq,
-                    };
+                    let dot = Dot { replica: change.replica, seq: change.seq };
                     // What this program is too old to read is kept for a newer one, under no record.
-                    let by = reread(dot, &change.bytes)
-                        .ok()
-                        .map(|change| Touched::by(&change));
+                    let by = reread(dot, &change.bytes).ok().map(|change| Touched::by(&change));
                     let record = by.map_or(RecordId(uuid::Uuid::nil()), |by| by.record);
                     if tx.insert_change(dot, record, None, Some(change.stamp), &change.bytes)? {
                         absorbed.pulled += 1;
@@ -133,10 +109,7 @@ struct Touched {
 
 impl Touched {
     fn by(change: &Change) -> Self {
-        Self {
-            is_interview: matches!(change.subject, Subject::Interview { .. }),
-            record: change.record(),
-        }
+        Self { is_interview: matches!(change.subject, Subject::Interview { .. }), record: change.record() }
     }
 }
 
@@ -154,10 +127,7 @@ fn verdict(verdict: Verdict, code: Option<&str>) -> String {
 }
 
 fn take_header(tx: &Tx<'_>, reply: &Reply) -> Result<(), Error> {
-    if tx
-        .meta(meta::EPOCH)?
-        .is_some_and(|epoch| epoch != reply.header.epoch)
-    {
+    if tx.meta(meta::EPOCH)?.is_some_and(|epoch| epoch != reply.header.epoch) {
         tx.clear_cursors()?;
     }
     tx.set_meta(meta::EPOCH, &reply.header.epoch)?;
@@ -165,10 +135,7 @@ fn take_header(tx: &Tx<'_>, reply: &Reply) -> Result<(), Error> {
     if reply.fork.is_none() {
         let (replica, _) = identity(tx)?;
         let (last, _) = tx.head(replica)?;
-        tx.set_meta(
-            meta::ACKED,
-            &reply.header.acked_through.min(last).to_string(),
-        )?;
+        tx.set_meta(meta::ACKED, &reply.header.acked_through.min(last).to_string())?;
     }
     Ok(())
 }
@@ -184,10 +151,7 @@ fn take_stamps(tx: &Tx<'_>, reply: &Reply) -> Result<(), Error> {
     };
     for stamped in &reply.stamps {
         let signed = stamped.signed();
-        if keys
-            .iter()
-            .any(|key| signed.is_valid(stamped.replica, stamped.first, stamped.last, key))
-        {
+        if keys.iter().any(|key| signed.is_valid(stamped.replica, stamped.first, stamped.last, key)) {
             tx.stamp(stamped.replica, stamped.first, stamped.last, stamped.stamp)?;
         }
     }
@@ -196,22 +160,14 @@ fn take_stamps(tx: &Tx<'_>, reply: &Reply) -> Result<(), Error> {
 
 /// Goes on under a new replica: what the branches do not share is re-authored, each change with the hash
 /// that it replaces. Nothing is lost, and the other branch arrives by the ordinary pull.
-fn fork_off<H: Host>(
-    tx: &Tx<'_>,
-    host: &mut H,
-    fork: &Fork,
-    touched: &mut BTreeSet<Touched>,
-) -> Result<bool, Error> {
+fn fork_off<H: Host>(tx: &Tx<'_>, host: &mut H, fork: &Fork, touched: &mut BTreeSet<Touched>) -> Result<bool, Error> {
     let (old, old_key) = identity(tx)?;
     if fork.replica != old {
         return Ok(false);
     }
     let lost = tx.own_changes(old, fork.common, usize::MAX)?;
     let (new, new_key) = set_identity(tx, host)?;
-    tx.set_meta(
-        meta::ADOPTION,
-        &to_json(&Adoption::sign(new, new_key.public(), old, &old_key))?,
-    )?;
+    tx.set_meta(meta::ADOPTION, &to_json(&Adoption::sign(new, new_key.public(), old, &old_key))?)?;
     let mut previous = sync_protocol::Hash::default();
     for (seq, hash, bytes) in lost {
         let dot = Dot { replica: old, seq };
@@ -227,11 +183,7 @@ fn fork_off<H: Host>(
 
 /// A server that holds more of this replica than the device does: the device was restored from an older
 /// copy. It writes under a new replica from now on, before it can use a seq twice.
-fn leave_lost_history<H: Host>(
-    tx: &Tx<'_>,
-    host: &mut H,
-    acked_through: u64,
-) -> Result<bool, Error> {
+fn leave_lost_history<H: Host>(tx: &Tx<'_>, host: &mut H, acked_through: u64) -> Result<bool, Error> {
     let (old, old_key) = identity(tx)?;
     let (last, _) = tx.head(old)?;
     if acked_through <= last {
@@ -241,10 +193,7 @@ fn leave_lost_history<H: Host>(
         return Ok(false);
     }
     let (new, new_key) = set_identity(tx, host)?;
-    tx.set_meta(
-        meta::ADOPTION,
-        &to_json(&Adoption::sign(new, new_key.public(), old, &old_key))?,
-    )?;
+    tx.set_meta(meta::ADOPTION, &to_json(&Adoption::sign(new, new_key.public(), old, &old_key))?)?;
     // What was lost comes back by the pull, from the start of each bucket.
     tx.clear_cursors()?;
     Ok(true)

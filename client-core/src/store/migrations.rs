@@ -45,20 +45,14 @@ const STEPS: &[&str] = &[
 /// Brings a database to this program's schema, each step in a transaction of its own.
 pub(super) fn run(conn: &mut Connection) -> Result<(), Error> {
     if rusqlite::version_number() < LEAST_SQLITE {
-        return Err(Error::Corrupt(format!(
-            "SQLite {} is too old to be safe",
-            rusqlite::version()
-        )));
+        return Err(Error::Corrupt(format!("SQLite {} is too old to be safe", rusqlite::version())));
     }
     let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
     let found: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found > known {
         return Err(Error::NewerSchema { found, known });
     }
-    for (version, step) in (1_u32..)
-        .zip(STEPS)
-        .skip(usize::try_from(found).unwrap_or(0))
-    {
+    for (version, step) in (1_u32..).zip(STEPS).skip(usize::try_from(found).unwrap_or(0)) {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute_batch(step)?;
         tx.pragma_update(None, "user_version", version)?;

@@ -35,29 +35,18 @@ impl Catalogue {
         }
         let mut questionnaires = BTreeMap::new();
         for row in tx.questionnaires()? {
-            let reference: QuestionnaireRef = row
-                .reference
-                .parse()
-                .map_err(|_ignored| StoreError::Corrupt("a questionnaire's name"))?;
+            let reference: QuestionnaireRef =
+                row.reference.parse().map_err(|_ignored| StoreError::Corrupt("a questionnaire's name"))?;
             let read = match known.questionnaires.get(&reference) {
                 Some(read) => read.clone(),
                 None => Arc::new(
-                    serde_json::from_str(&row.json)
-                        .map_err(|_ignored| StoreError::Corrupt("a questionnaire"))?,
+                    serde_json::from_str(&row.json).map_err(|_ignored| StoreError::Corrupt("a questionnaire"))?,
                 ),
             };
             questionnaires.insert(reference, read);
         }
-        let areas = tx
-            .areas()?
-            .into_iter()
-            .map(|area| (area.code, area.id))
-            .collect();
-        Ok(Arc::new(Self {
-            version,
-            questionnaires,
-            areas,
-        }))
+        let areas = tx.areas()?.into_iter().map(|area| (area.code, area.id)).collect();
+        Ok(Arc::new(Self { version, questionnaires, areas }))
     }
 
     /// A questionnaire version.
@@ -81,9 +70,7 @@ impl Catalogue {
     #[must_use]
     pub fn merge_of(&self, reference: Option<&QuestionnaireRef>, path: &Path) -> Merge {
         let questionnaire = reference.and_then(|reference| self.questionnaires.get(reference));
-        questionnaire.map_or(Merge::Register, |questionnaire| {
-            questionnaire.merge_of(path)
-        })
+        questionnaire.map_or(Merge::Register, |questionnaire| questionnaire.merge_of(path))
     }
 
     /// Checks what a change names and the types of its answers; what fails goes to quarantine.
@@ -101,17 +88,11 @@ impl Catalogue {
                 for op in &change.ops {
                     match op {
                         Op::Set { path, value, .. } => questionnaire.check_value(path, value)?,
-                        Op::AddRow { row, .. } | Op::RemoveRow { row, .. }
-                            if !questionnaire.has_place(row) =>
-                        {
-                            let detail =
-                                format!("{} has no repeat for `{row}`", change.questionnaire);
+                        Op::AddRow { row, .. } | Op::RemoveRow { row, .. } if !questionnaire.has_place(row) => {
+                            let detail = format!("{} has no repeat for `{row}`", change.questionnaire);
                             return Err(Problem::new(Code::UnknownQuestion, detail));
                         }
-                        Op::AddRow { .. }
-                        | Op::RemoveRow { .. }
-                        | Op::Note { .. }
-                        | Op::Void { .. } => {}
+                        Op::AddRow { .. } | Op::RemoveRow { .. } | Op::Note { .. } | Op::Void { .. } => {}
                     }
                 }
                 Ok(())
@@ -132,17 +113,11 @@ impl Catalogue {
                 match value {
                     Value::Text(code) if self.areas.contains_key(code) => {}
                     Value::Text(_) => {
-                        return Err(Problem::new(
-                            Code::UnknownArea,
-                            "`area`: load this area, then release the change",
-                        ));
+                        return Err(Problem::new(Code::UnknownArea, "`area`: load this area, then release the change"));
                     }
                     Value::Missing(_) => {}
                     Value::Integer(_) | Value::Choices(_) | Value::Fields(_) => {
-                        return Err(Problem::new(
-                            Code::WrongValueType,
-                            "`area` takes an area's code",
-                        ));
+                        return Err(Problem::new(Code::WrongValueType, "`area` takes an area's code"));
                     }
                 }
             }
@@ -185,26 +160,16 @@ pub fn load_questionnaire(
     workbook: &[u8],
     now_ms: i64,
 ) -> Result<QuestionnaireRef, Failure> {
-    let reference = QuestionnaireRef {
-        id: questionnaire.id.clone(),
-        version: questionnaire.version.clone(),
-    };
-    let json = serde_json::to_string(questionnaire).map_err(|_ignored| {
-        Failure::problem(Code::Internal, "the questionnaire can't be written")
-    })?;
-    let row = QuestionnaireRow {
-        reference: reference.to_string(),
-        title: questionnaire.title.clone(),
-        json,
-    };
+    let reference = QuestionnaireRef { id: questionnaire.id.clone(), version: questionnaire.version.clone() };
+    let json = serde_json::to_string(questionnaire)
+        .map_err(|_ignored| Failure::problem(Code::Internal, "the questionnaire can't be written"))?;
+    let row = QuestionnaireRow { reference: reference.to_string(), title: questionnaire.title.clone(), json };
     if !tx.insert_questionnaire(&row, workbook, now_ms)? {
         let held = tx.questionnaire(&row.reference)?;
         if held.is_none_or(|held| held.json != row.json) {
             return Err(Failure::problem(
                 Code::Stale,
-                format!(
-                    "{reference} is published already with other content: give the workbook a new version"
-                ),
+                format!("{reference} is published already with other content: give the workbook a new version"),
             ));
         }
     }

@@ -14,12 +14,7 @@ use sync_protocol::{
 /// What was accepted once is read back whatever the limits are today.
 #[must_use]
 pub fn unlimited() -> Limits {
-    Limits {
-        change: usize::MAX,
-        text: usize::MAX,
-        depth: 128,
-        ..Limits::default()
-    }
+    Limits { change: usize::MAX, text: usize::MAX, depth: 128, ..Limits::default() }
 }
 
 /// Merges a record from its stored changes.
@@ -39,10 +34,7 @@ pub fn merge(changes: Vec<ChangeRow>) -> Result<Record, StoreError> {
 /// The questionnaire version that the record was last filled with: the greatest of its changes'.
 #[must_use]
 pub fn form_of(record: &Record) -> Option<&QuestionnaireRef> {
-    record
-        .changes()
-        .map(|(_, origin)| &origin.questionnaire)
-        .max()
+    record.changes().map(|(_, origin)| &origin.questionnaire).max()
 }
 
 /// Derives the record's line.
@@ -50,10 +42,7 @@ pub fn form_of(record: &Record) -> Option<&QuestionnaireRef> {
 pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
     let form = form_of(record);
     let questionnaire = form.and_then(|form| catalogue.questionnaire(form));
-    let mut derived = Derived {
-        form: form.map(ToString::to_string).unwrap_or_default(),
-        ..Derived::default()
-    };
+    let mut derived = Derived { form: form.map(ToString::to_string).unwrap_or_default(), ..Derived::default() };
     for (path, answer) in record.answers() {
         if path.place().is_record() {
             let shown = answer.siblings.first().map(|sibling| sibling.value);
@@ -76,9 +65,7 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
         }
         derived.answers += 1;
         if answer.siblings.len() > 1 {
-            let merge = questionnaire
-                .map(|questionnaire| questionnaire.merge_of(path))
-                .unwrap_or_default();
+            let merge = questionnaire.map(|questionnaire| questionnaire.merge_of(path)).unwrap_or_default();
             if answer.is_conflict(merge) {
                 derived.conflicts.push(path.to_string());
             }
@@ -86,21 +73,12 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
     }
     let kept = record.all_rows().filter(|row| row.kept).count();
     let standing = record.standing();
-    derived.attention =
-        u32::try_from(kept).unwrap_or(u32::MAX) + u32::from(standing == Standing::KeptDespiteVoid);
+    derived.attention = u32::try_from(kept).unwrap_or(u32::MAX) + u32::from(standing == Standing::KeptDespiteVoid);
     derived.void = standing == Standing::Void;
     let received = |origin: &Origin| origin.stamp.map_or(0, |stamp| stamp.received_ms);
-    let first = record
-        .changes()
-        .min_by_key(|(dot, origin)| (received(origin), origin.effective_ms(), *dot));
-    derived.enumerator = first
-        .map(|(_, origin)| origin.author.clone())
-        .unwrap_or_default();
-    derived.changed_ms = record
-        .changes()
-        .map(|(_, origin)| received(origin))
-        .max()
-        .unwrap_or(0);
+    let first = record.changes().min_by_key(|(dot, origin)| (received(origin), origin.effective_ms(), *dot));
+    derived.enumerator = first.map(|(_, origin)| origin.author.clone()).unwrap_or_default();
+    derived.changed_ms = record.changes().map(|(_, origin)| received(origin)).max().unwrap_or(0);
     derived.changes = u32::try_from(record.changes().count()).unwrap_or(u32::MAX);
     derived
 }
@@ -130,11 +108,7 @@ pub struct Rebuilt {
 ///
 /// # Errors
 /// If the store fails or a stored change can't be read.
-pub fn rebuild(
-    tx: Tx<'_>,
-    catalogue: &Catalogue,
-    mut progress: impl FnMut(u64),
-) -> Result<Rebuilt, Failure> {
+pub fn rebuild(tx: Tx<'_>, catalogue: &Catalogue, mut progress: impl FnMut(u64)) -> Result<Rebuilt, Failure> {
     let before = digest(tx)?;
     tx.clear_derived()?;
     let (mut after, mut records) = (0, 0);
@@ -148,11 +122,7 @@ pub fn rebuild(
         }
         progress(records);
     }
-    Ok(Rebuilt {
-        records,
-        before,
-        after: digest(tx)?,
-    })
+    Ok(Rebuilt { records, before, after: digest(tx)? })
 }
 
 fn digest(tx: Tx<'_>) -> Result<Hash, StoreError> {

@@ -92,36 +92,18 @@ pub struct NoteDetail {
 /// [`Code::NotFound`].
 pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail, Failure> {
     let (row, record) = read(tx, id)?;
-    let questionnaire = form_of(&record)
-        .and_then(|form| catalogue.questionnaire(form))
-        .cloned();
-    let mut sources = Sources {
-        tx,
-        known: BTreeMap::new(),
-    };
-    let kept: Vec<&Place> = record
-        .all_rows()
-        .filter(|row| row.kept)
-        .map(|row| row.place)
-        .collect();
+    let questionnaire = form_of(&record).and_then(|form| catalogue.questionnaire(form)).cloned();
+    let mut sources = Sources { tx, known: BTreeMap::new() };
+    let kept: Vec<&Place> = record.all_rows().filter(|row| row.kept).map(|row| row.place).collect();
     let mut answers = Vec::new();
     for path in in_order(&record, questionnaire.as_deref()) {
         let Some(answer) = record.answer(&path) else {
             continue;
         };
-        let register = questionnaire
-            .as_ref()
-            .and_then(|questionnaire| questionnaire.register_at(&path));
-        let merge = questionnaire
-            .as_ref()
-            .map_or(Merge::Register, |questionnaire| {
-                questionnaire.merge_of(&path)
-            });
-        let siblings = answer
-            .siblings
-            .iter()
-            .map(|sibling| sources.sibling(*sibling))
-            .collect::<Result<_, StoreError>>()?;
+        let register = questionnaire.as_ref().and_then(|questionnaire| questionnaire.register_at(&path));
+        let merge = questionnaire.as_ref().map_or(Merge::Register, |questionnaire| questionnaire.merge_of(&path));
+        let siblings =
+            answer.siblings.iter().map(|sibling| sources.sibling(*sibling)).collect::<Result<_, StoreError>>()?;
         answers.push(AnswerDetail {
             value: answer.value(merge).into_owned(),
             conflict: answer.is_conflict(merge),
@@ -135,9 +117,7 @@ pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail,
         let origin = record.origin(dot);
         NoteDetail {
             text: text.to_owned(),
-            author: origin
-                .map(|origin| origin.author.clone())
-                .unwrap_or_default(),
+            author: origin.map(|origin| origin.author.clone()).unwrap_or_default(),
             effective_ms: origin.map_or(0, |origin| origin.effective_ms()),
         }
     };
@@ -161,10 +141,7 @@ pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail,
 /// [`Code::NotFound`].
 pub fn history(tx: Tx<'_>, id: RecordId, path: &Path) -> Result<Vec<SiblingDetail>, Failure> {
     let (_, record) = read(tx, id)?;
-    let mut sources = Sources {
-        tx,
-        known: BTreeMap::new(),
-    };
+    let mut sources = Sources { tx, known: BTreeMap::new() };
     let mut history = Vec::new();
     for (sibling, by) in record.history(path) {
         let mut sibling = sources.sibling(sibling)?;
@@ -172,10 +149,7 @@ pub fn history(tx: Tx<'_>, id: RecordId, path: &Path) -> Result<Vec<SiblingDetai
         history.push(sibling);
     }
     if history.is_empty() {
-        return Err(Failure::problem(
-            Code::NotFound,
-            format!("`{path}` was never answered"),
-        ));
+        return Err(Failure::problem(Code::NotFound, format!("`{path}` was never answered")));
     }
     Ok(history)
 }
@@ -206,9 +180,7 @@ impl Sources<'_> {
             Some(known) => known.clone(),
             None => {
                 let source = self.tx.change_source(sibling.dot)?;
-                let source = source
-                    .map(|source| (source.device, source.flags))
-                    .unwrap_or_default();
+                let source = source.map(|source| (source.device, source.flags)).unwrap_or_default();
                 self.known.insert(sibling.dot, source.clone());
                 source
             }
@@ -231,17 +203,10 @@ impl Sources<'_> {
 fn in_order(record: &Record, questionnaire: Option<&Questionnaire>) -> Vec<Path> {
     let mut ordered = Vec::new();
     if let Some(questionnaire) = questionnaire {
-        walk(
-            record,
-            questionnaire.items(),
-            &Place::record(),
-            &mut ordered,
-        );
+        walk(record, questionnaire.items(), &Place::record(), &mut ordered);
     }
-    let rest = record
-        .answers()
-        .map(|(path, _)| path)
-        .filter(|path| !path.is_reserved() && record.is_shown(path.place()));
+    let rest =
+        record.answers().map(|(path, _)| path).filter(|path| !path.is_reserved() && record.is_shown(path.place()));
     let mut seen: std::collections::BTreeSet<Path> = ordered.iter().cloned().collect();
     for path in rest {
         if seen.insert(path.clone()) {

@@ -34,21 +34,9 @@ impl Identity {
             tx.insert_replica(replica, None, key.public(), None)?;
         }
         let corrupt = |_| StoreError::Corrupt("the server's identity");
-        let replica = tx
-            .meta(REPLICA)?
-            .unwrap_or_default()
-            .parse()
-            .map_err(corrupt)?;
-        let secret: Hash = tx
-            .meta(SECRET)?
-            .unwrap_or_default()
-            .parse()
-            .map_err(corrupt)?;
-        Ok(Self {
-            replica,
-            key: SecretKey::from_seed(secret.0),
-            epoch: tx.meta(EPOCH)?.unwrap_or_default(),
-        })
+        let replica = tx.meta(REPLICA)?.unwrap_or_default().parse().map_err(corrupt)?;
+        let secret: Hash = tx.meta(SECRET)?.unwrap_or_default().parse().map_err(corrupt)?;
+        Ok(Self { replica, key: SecretKey::from_seed(secret.0), epoch: tx.meta(EPOCH)?.unwrap_or_default() })
     }
 }
 
@@ -59,10 +47,7 @@ impl Identity {
 pub fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_ignored| {
-        Failure::problem(
-            sync_protocol::Code::Internal,
-            "the operating system has no randomness",
-        )
+        Failure::problem(sync_protocol::Code::Internal, "the operating system has no randomness")
     })?;
     Ok(bytes)
 }

@@ -48,20 +48,8 @@ pub struct World {
 ///
 /// # Errors
 /// If the store fails; nothing is stored then.
-pub fn apply(
-    tx: Tx<'_>,
-    prepared: Prepared,
-    world: &World,
-    now_ms: i64,
-) -> Result<Applied, Failure> {
-    let Prepared {
-        device,
-        header,
-        adoptions,
-        batches,
-        refused,
-        ..
-    } = prepared;
+pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Result<Applied, Failure> {
+    let Prepared { device, header, adoptions, batches, refused, .. } = prepared;
     for adoption in adoptions {
         if tx.replica(adoption.replica)?.is_none() {
             let from = tx.replica(adoption.from)?.map(|row| row.id);
@@ -69,23 +57,13 @@ pub fn apply(
         }
     }
     let skew_ms = header.clock.saturating_sub(now_ms);
-    let stamp = Stamp {
-        received_ms: now_ms,
-        skew_ms,
-    };
+    let stamp = Stamp { received_ms: now_ms, skew_ms };
     let mut turn = Turn::new(tx, world, stamp, device.revoked);
-    let mut applied = Applied {
-        outcomes: refused,
-        ..Applied::default()
-    };
+    let mut applied = Applied { outcomes: refused, ..Applied::default() };
     for batch in batches {
         turn.batch(batch, &mut applied)?;
     }
-    let scope: BTreeSet<i64> = tx
-        .assignments(&device.enumerator)?
-        .into_iter()
-        .map(|(area, _, _)| area)
-        .collect();
+    let scope: BTreeSet<i64> = tx.assignments(&device.enumerator)?.into_iter().map(|(area, _, _)| area).collect();
     turn.finish(Some(&scope))?;
     applied.outcomes.append(&mut turn.outcomes);
     applied.acked_through = tx.replica(header.replica)?.map_or(0, |row| row.head);
@@ -97,29 +75,15 @@ pub fn apply(
 ///
 /// # Errors
 /// If the store fails or the batch does not extend the server's chain; nothing is stored then.
-pub fn apply_own(
-    tx: Tx<'_>,
-    verified: Verified,
-    world: &World,
-    now_ms: i64,
-) -> Result<(), Failure> {
-    let stamp = Stamp {
-        received_ms: now_ms,
-        skew_ms: 0,
-    };
+pub fn apply_own(tx: Tx<'_>, verified: Verified, world: &World, now_ms: i64) -> Result<(), Failure> {
+    let stamp = Stamp { received_ms: now_ms, skew_ms: 0 };
     let mut turn = Turn::new(tx, world, stamp, false);
     let mut applied = Applied::default();
-    turn.batch(
-        check(verified, &world.catalogue, &world.limits),
-        &mut applied,
-    )?;
+    turn.batch(check(verified, &world.catalogue, &world.limits), &mut applied)?;
     turn.finish(None)?;
     match turn.outcomes.into_iter().next() {
         None => Ok(()),
-        Some(outcome) => Err(Failure::problem(
-            outcome.code.unwrap_or(sync_protocol::Code::Internal),
-            outcome.detail,
-        )),
+        Some(outcome) => Err(Failure::problem(outcome.code.unwrap_or(sync_protocol::Code::Internal), outcome.detail)),
     }
 }
 
@@ -127,13 +91,7 @@ pub fn apply_own(
 ///
 /// # Errors
 /// If the store fails; nothing is stored then.
-pub fn apply_released(
-    tx: Tx<'_>,
-    id: i64,
-    change: Change,
-    stamp: Stamp,
-    world: &World,
-) -> Result<(), Failure> {
+pub fn apply_released(tx: Tx<'_>, id: i64, change: Change, stamp: Stamp, world: &World) -> Result<(), Failure> {
     let mut turn = Turn::new(tx, world, stamp, false);
     let (key, is_new) = tx.find_or_make_record(change.record(), &change.subject)?;
     tx.set_change_state(id, ChangeState::Applied, Some(key.id))?;
@@ -183,54 +141,26 @@ impl<'a> Turn<'a> {
         match self.replicas.entry(replica) {
             Entry::Occupied(row) => Ok(row.into_mut()),
             Entry::Vacant(free) => {
-                let row = self
-                    .tx
-                    .replica(replica)?
-                    .ok_or(StoreError::Corrupt("a replica that was known before"))?;
+                let row = self.tx.replica(replica)?.ok_or(StoreError::Corrupt("a replica that was known before"))?;
                 Ok(free.insert(row))
             }
         }
     }
 
     fn fresh(&mut self, key: RecordKey, is_new: bool, id: i64, change: Change) {
-        self.fresh
-            .entry(key)
-            .or_insert(Fresh {
-                is_new,
-                changes: Vec::new(),
-            })
-            .changes
-            .push((id, change));
+        self.fresh.entry(key).or_insert(Fresh { is_new, changes: Vec::new() }).changes.push((id, change));
     }
 
-    fn outcome(
-        &mut self,
-        replica: ReplicaId,
-        seq: u64,
-        verdict: Verdict,
-        problem: Option<Problem>,
-    ) {
-        let (code, detail) = problem.map_or((None, String::new()), |problem| {
-            (Some(problem.code), problem.detail)
-        });
-        self.outcomes.push(Outcome {
-            replica,
-            seq,
-            verdict,
-            code,
-            detail,
-        });
+    fn outcome(&mut self, replica: ReplicaId, seq: u64, verdict: Verdict, problem: Option<Problem>) {
+        let (code, detail) = problem.map_or((None, String::new()), |problem| (Some(problem.code), problem.detail));
+        self.outcomes.push(Outcome { replica, seq, verdict, code, detail });
     }
 
     /// Receives one batch, then stamps what it added and gives back the stamps of what was there.
     fn batch(&mut self, batch: Checked, applied: &mut Applied) -> Result<(), StoreError> {
         let Checked { verified, changes } = batch;
         (self.checked, self.added) = (changes, None);
-        let (replica, first, last) = (
-            verified.batch.replica,
-            verified.batch.first,
-            verified.batch.last(),
-        );
+        let (replica, first, last) = (verified.batch.replica, verified.batch.first, verified.batch.last());
         let intake = receive(self, &verified)?;
         let (id, head, head_hash) = {
             let row = self.row(replica)?;
@@ -254,28 +184,11 @@ impl<'a> Turn<'a> {
         if let Some((from, to)) = self.added {
             self.tx.set_head(id, head, head_hash)?;
             let signed = SignedStamp::sign(self.stamp, replica, from, to, &self.world.identity.key);
-            let row = StampRow {
-                first: from,
-                last: to,
-                stamp: self.stamp,
-                signature: signed.signature,
-            };
+            let row = StampRow { first: from, last: to, stamp: self.stamp, signature: signed.signature };
             self.tx.insert_stamp(id, &row)?;
         }
-        for StampRow {
-            first,
-            last,
-            stamp,
-            signature,
-        } in self.tx.stamps(id, first, last)?
-        {
-            applied.stamps.push(Stamped {
-                replica,
-                first,
-                last,
-                stamp,
-                signature,
-            });
+        for StampRow { first, last, stamp, signature } in self.tx.stamps(id, first, last)? {
+            applied.stamps.push(Stamped { replica, first, last, stamp, signature });
         }
         Ok(())
     }
@@ -283,10 +196,7 @@ impl<'a> Turn<'a> {
     /// Derives every record that the turn touched, marks what was out of scope, and fills the buckets.
     fn finish(&mut self, scope: Option<&BTreeSet<i64>>) -> Result<(), Failure> {
         let fresh = std::mem::take(&mut self.fresh);
-        let mut buckets = Buckets {
-            tx: self.tx,
-            heads: BTreeMap::new(),
-        };
+        let mut buckets = Buckets { tx: self.tx, heads: BTreeMap::new() };
         // Areas that a household entered in this turn hold all of its changes already.
         let mut entered: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
         let mut placements: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
@@ -304,15 +214,8 @@ impl<'a> Turn<'a> {
             };
             let derived = derive::derive(&record, &self.world.catalogue);
             if key.is_household() {
-                let before = if is_new {
-                    BTreeSet::new()
-                } else {
-                    self.tx.placement(key.id)?
-                };
-                entered.insert(
-                    key.household,
-                    derived.placement.difference(&before).copied().collect(),
-                );
+                let before = if is_new { BTreeSet::new() } else { self.tx.placement(key.id)? };
+                entered.insert(key.household, derived.placement.difference(&before).copied().collect());
                 placements.insert(key.household, derived.placement.clone());
             }
             self.tx.set_derived(key, &derived, is_new)?;
@@ -328,9 +231,7 @@ impl<'a> Turn<'a> {
         for (key, changes) in &ids {
             let placement = match placements.get(&key.household) {
                 Some(placement) => placement,
-                None => placements
-                    .entry(key.household)
-                    .or_insert(self.tx.placement(key.household)?),
+                None => placements.entry(key.household).or_insert(self.tx.placement(key.household)?),
             };
             let just_entered = entered.get(&key.household);
             for area in placement {
@@ -362,26 +263,17 @@ impl Log for Turn<'_> {
 
     fn hash_at(&mut self, replica: ReplicaId, seq: u64) -> Result<Option<Hash>, StoreError> {
         let (tx, row) = (self.tx, self.row(replica)?);
-        if seq == row.head {
-            Ok(Some(row.head_hash))
-        } else {
-            tx.hash_at(row.id, seq)
-        }
+        if seq == row.head { Ok(Some(row.head_hash)) } else { tx.hash_at(row.id, seq) }
     }
 
     fn append(&mut self, verified: &Verified, index: usize) -> Result<(), StoreError> {
         let (replica, seq) = (verified.batch.replica, verified.seq(index));
-        let (Some(Carried::Bytes(bytes)), Some(hash)) = (
-            verified.batch.changes.get(index),
-            verified.hashes.get(index),
-        ) else {
-            return Err(StoreError::Corrupt(
-                "a batch without the change that it names",
-            ));
+        let (Some(Carried::Bytes(bytes)), Some(hash)) = (verified.batch.changes.get(index), verified.hashes.get(index))
+        else {
+            return Err(StoreError::Corrupt("a batch without the change that it names"));
         };
         let read = self.checked.get_mut(index).and_then(Option::take);
-        let read =
-            read.unwrap_or_else(|| Err(Problem::new(Code::Internal, "the change was read twice")));
+        let read = read.unwrap_or_else(|| Err(Problem::new(Code::Internal, "the change was read twice")));
         let row = self.row(replica)?;
         (row.head, row.head_hash) = (seq, *hash);
         let id = row.id;
@@ -390,12 +282,7 @@ impl Log for Turn<'_> {
         let insert = |record, state| tx.insert_change(id, seq, record, state, stamp, *hash, bytes);
         if self.to_escrow {
             insert(None, ChangeState::Escrow)?;
-            self.outcome(
-                replica,
-                seq,
-                Verdict::Escrow,
-                Some(Problem::new(Code::Escrow, "ask your coordinator")),
-            );
+            self.outcome(replica, seq, Verdict::Escrow, Some(Problem::new(Code::Escrow, "ask your coordinator")));
             return Ok(());
         }
         let change = match read {
@@ -451,19 +338,11 @@ impl Log for Turn<'_> {
             return Ok(None);
         };
         let corrupt = |_| StoreError::Corrupt("a parked batch");
-        let batch = Request::from_bytes(&body)
-            .map_err(corrupt)?
-            .batches
-            .into_iter()
-            .next();
+        let batch = Request::from_bytes(&body).map_err(corrupt)?.batches.into_iter().next();
         let batch = batch.ok_or(StoreError::Corrupt("a parked batch"))?;
         let hashes = batch.verify(&row.key).map_err(corrupt)?;
         tx.insert_batch(row.id, &batch)?;
-        let checked = check(
-            Verified { batch, hashes },
-            &self.world.catalogue,
-            &self.world.limits,
-        );
+        let checked = check(Verified { batch, hashes }, &self.world.catalogue, &self.world.limits);
         self.checked = checked.changes;
         Ok(Some(checked.verified))
     }
@@ -471,16 +350,9 @@ impl Log for Turn<'_> {
     fn hold_branch(&mut self, verified: &Verified, index: usize) -> Result<(), StoreError> {
         let (tx, stamp, seq) = (self.tx, self.stamp, verified.seq(index));
         let id = self.row(verified.batch.replica)?.id;
-        match (
-            verified.batch.changes.get(index),
-            verified.hashes.get(index),
-        ) {
-            (Some(Carried::Bytes(bytes)), Some(hash)) => {
-                tx.hold_branch(id, seq, *hash, stamp, bytes)
-            }
-            (_, _) => Err(StoreError::Corrupt(
-                "a batch without the change that it names",
-            )),
+        match (verified.batch.changes.get(index), verified.hashes.get(index)) {
+            (Some(Carried::Bytes(bytes)), Some(hash)) => tx.hold_branch(id, seq, *hash, stamp, bytes),
+            (_, _) => Err(StoreError::Corrupt("a batch without the change that it names")),
         }
     }
 }
@@ -516,8 +388,6 @@ impl Buckets<'_> {
     }
 
     fn finish(self) -> Result<(), StoreError> {
-        self.heads
-            .into_iter()
-            .try_for_each(|(area, head)| self.tx.set_bucket_head(area, head))
+        self.heads.into_iter().try_for_each(|(area, head)| self.tx.set_bucket_head(area, head))
     }
 }

@@ -31,12 +31,7 @@ pub fn hash_secret(secret: &str) -> Hash {
 ///
 /// # Errors
 /// [`Code::NotFound`] if the enumerator is not known.
-pub fn make_device_code(
-    tx: Tx<'_>,
-    enumerator: &str,
-    days: u32,
-    now_ms: i64,
-) -> Result<String, Failure> {
+pub fn make_device_code(tx: Tx<'_>, enumerator: &str, days: u32, now_ms: i64) -> Result<String, Failure> {
     if !tx.has_enumerator(enumerator)? {
         let detail = format!("no enumerator `{enumerator}`: add the enumerator first");
         return Err(Failure::problem(Code::NotFound, detail));
@@ -57,19 +52,10 @@ pub fn make_device_code(
 ///
 /// # Errors
 /// [`Code::BadDeviceCode`]; the code is used up only where the device becomes known.
-pub fn enrol(
-    tx: Tx<'_>,
-    ask: &Enrol,
-    identity: &Identity,
-    limits: &Limits,
-    now_ms: i64,
-) -> Result<Enrolled, Failure> {
+pub fn enrol(tx: Tx<'_>, ask: &Enrol, identity: &Identity, limits: &Limits, now_ms: i64) -> Result<Enrolled, Failure> {
     let code = ask.code.trim().to_ascii_uppercase();
     let Some(enumerator) = tx.use_device_code(hash_secret(&code), now_ms)? else {
-        return Err(Failure::problem(
-            Code::BadDeviceCode,
-            "ask your coordinator for a new code",
-        ));
+        return Err(Failure::problem(Code::BadDeviceCode, "ask your coordinator for a new code"));
     };
     if tx.replica(ask.replica)?.is_some() {
         let detail = "this database is enrolled already: start with a new one";
@@ -94,12 +80,7 @@ pub fn enrol(
 /// [`Code::Unauthorised`].
 pub fn device(tx: Tx<'_>, token: &str) -> Result<Device, Failure> {
     let device = tx.device_by_token(hash_secret(token))?;
-    device.ok_or_else(|| {
-        Failure::problem(
-            Code::Unauthorised,
-            "enrol the device with a code from your coordinator",
-        )
-    })
+    device.ok_or_else(|| Failure::problem(Code::Unauthorised, "enrol the device with a code from your coordinator"))
 }
 
 /// Hashes a coordinator's password (Argon2id with the library's defaults, RFC 9106).
@@ -108,10 +89,7 @@ pub fn device(tx: Tx<'_>, token: &str) -> Result<Device, Failure> {
 /// If the password is shorter than 8 characters.
 pub fn hash_password(password: &str) -> Result<String, Failure> {
     if password.chars().count() < 8 {
-        return Err(Failure::problem(
-            Code::WrongType,
-            "a password has at least 8 characters",
-        ));
+        return Err(Failure::problem(Code::WrongType, "a password has at least 8 characters"));
     }
     let salt = random::<16>()?;
     let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt);
@@ -123,15 +101,13 @@ pub fn hash_password(password: &str) -> Result<String, Failure> {
 #[must_use]
 pub fn is_password(account: Option<&Account>, password: &str) -> bool {
     // The hash of nothing in particular.
-    const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    const NOBODY: &str =
+        "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let stored = account.map_or(NOBODY, |account| account.password.as_str());
     let Ok(hash) = PasswordHash::new(stored) else {
         return false;
     };
-    Argon2::default()
-        .verify_password(password.as_bytes(), &hash)
-        .is_ok()
-        && account.is_some()
+    Argon2::default().verify_password(password.as_bytes(), &hash).is_ok() && account.is_some()
 }
 
 /// Begins a session; its token.
@@ -140,11 +116,6 @@ pub fn is_password(account: Option<&Account>, password: &str) -> bool {
 /// If the store fails.
 pub fn begin_session(tx: Tx<'_>, account: &str, now_ms: i64) -> Result<String, Failure> {
     let token = hex::encode(random::<32>()?);
-    tx.insert_session(
-        hash_secret(&token),
-        account,
-        now_ms,
-        now_ms.saturating_add(SESSION_MS),
-    )?;
+    tx.insert_session(hash_secret(&token), account, now_ms, now_ms.saturating_add(SESSION_MS))?;
     Ok(token)
 }

@@ -48,32 +48,21 @@ pub fn check(verified: Verified, catalogue: &Catalogue, limits: &Limits) -> Chec
         .iter()
         .enumerate()
         .map(|(index, carried)| {
-            let dot = Dot {
-                replica: verified.batch.replica,
-                seq: verified.seq(index),
-            };
+            let dot = Dot { replica: verified.batch.replica, seq: verified.seq(index) };
             Some(read(dot, carried, catalogue, limits))
         })
         .collect();
     Checked { verified, changes }
 }
 
-fn read(
-    dot: Dot,
-    carried: &Carried,
-    catalogue: &Catalogue,
-    limits: &Limits,
-) -> Result<Change, Problem> {
+fn read(dot: Dot, carried: &Carried, catalogue: &Catalogue, limits: &Limits) -> Result<Change, Problem> {
     match carried {
         Carried::Bytes(bytes) => {
             let change = Change::from_bytes(dot, bytes, limits)?;
             catalogue.check(&change, limits)?;
             Ok(change)
         }
-        Carried::Withheld(_) => Err(Problem::new(
-            Code::WrongType,
-            "a hash stands in place of the change",
-        )),
+        Carried::Withheld(_) => Err(Problem::new(Code::WrongType, "a hash stands in place of the change")),
     }
 }
 
@@ -89,24 +78,14 @@ pub fn prepare(
     limits: &Limits,
 ) -> Result<Prepared, Failure> {
     let request = Request::from_bytes(body)?;
-    let mut keys = Keys {
-        tx,
-        device: &device,
-        known: BTreeMap::new(),
-    };
+    let mut keys = Keys { tx, device: &device, known: BTreeMap::new() };
     let mut adoptions = Vec::new();
     for adoption in request.adoptions {
-        let vouched = keys
-            .of(adoption.from)?
-            .is_some_and(|old| adoption.is_valid(&old));
-        let free = tx
-            .replica(adoption.replica)?
-            .is_none_or(|row| row.device == Some(device.id) && row.key == adoption.key);
+        let vouched = keys.of(adoption.from)?.is_some_and(|old| adoption.is_valid(&old));
+        let free =
+            tx.replica(adoption.replica)?.is_none_or(|row| row.device == Some(device.id) && row.key == adoption.key);
         if !vouched || !free {
-            let detail = format!(
-                "`adopt`: nothing vouches for {} as a replica of this device",
-                adoption.replica
-            );
+            let detail = format!("`adopt`: nothing vouches for {} as a replica of this device", adoption.replica);
             return Err(Failure::problem(Code::WrongReplica, detail));
         }
         keys.known.insert(adoption.replica, adoption.key);
@@ -123,14 +102,7 @@ pub fn prepare(
             Err(outcome) => refused.push(outcome),
         }
     }
-    Ok(Prepared {
-        device,
-        header: request.header,
-        adoptions,
-        batches,
-        refused,
-        cut_off: request.cut_off,
-    })
+    Ok(Prepared { device, header: request.header, adoptions, batches, refused, cut_off: request.cut_off })
 }
 
 fn verify(keys: &mut Keys<'_>, batch: Batch) -> Result<Result<Verified, Outcome>, StoreError> {
@@ -143,16 +115,9 @@ fn verify(keys: &mut Keys<'_>, batch: Batch) -> Result<Result<Verified, Outcome>
     };
     let Some(key) = keys.of(batch.replica)? else {
         let detail = format!("{} is not a replica of this device", batch.replica);
-        return Ok(Err(refuse(
-            &batch,
-            Problem::new(Code::WrongReplica, detail),
-        )));
+        return Ok(Err(refuse(&batch, Problem::new(Code::WrongReplica, detail))));
     };
-    if batch
-        .changes
-        .iter()
-        .any(|change| matches!(change, Carried::Withheld(_)))
-    {
+    if batch.changes.iter().any(|change| matches!(change, Carried::Withheld(_))) {
         let problem = Problem::new(Code::WrongType, "a device sends its own changes whole");
         return Ok(Err(refuse(&batch, problem)));
     }
@@ -174,11 +139,7 @@ impl Keys<'_> {
         if let Some(key) = self.known.get(&replica) {
             return Ok(Some(*key));
         }
-        let key = self
-            .tx
-            .replica(replica)?
-            .filter(|row| row.device == Some(self.device.id))
-            .map(|row| row.key);
+        let key = self.tx.replica(replica)?.filter(|row| row.device == Some(self.device.id)).map(|row| row.key);
         if let Some(key) = key {
             self.known.insert(replica, key);
         }

@@ -6,9 +6,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use sync_protocol::{
     Limits,
-    wire::{
-        Area, Assignment, Cursor, Delivered, Reply, ReplyHeader, RequestHeader, Scope, VERSIONS,
-    },
+    wire::{Area, Assignment, Cursor, Delivered, Reply, ReplyHeader, RequestHeader, Scope, VERSIONS},
 };
 
 /// Bytes of changes in one reply, before compression; a run of one bucket is a quarter of it.
@@ -49,23 +47,15 @@ pub fn reply(
     }
     let mut left = BUDGET;
     for (code, area) in areas {
-        let known = if request.epoch == identity.epoch {
-            request.cursors.get(&code).copied()
-        } else {
-            None
-        };
+        let known = if request.epoch == identity.epoch { request.cursors.get(&code).copied() } else { None };
         let mut cursor = known.unwrap_or(0);
         loop {
             if left == 0 {
                 reply.header.more = reply.header.more || tx.bucket_head(area)? > cursor;
                 break;
             }
-            let (changes, through, more) =
-                tx.pull(area, cursor, request.replica, left.min(BUDGET / 4))?;
-            let size = changes
-                .iter()
-                .map(|change| change.bytes.len())
-                .sum::<usize>();
+            let (changes, through, more) = tx.pull(area, cursor, request.replica, left.min(BUDGET / 4))?;
+            let size = changes.iter().map(|change| change.bytes.len()).sum::<usize>();
             left = left.saturating_sub(size);
             if known != Some(through) && (through > cursor || known.is_none()) {
                 let delivered = changes.into_iter().map(|change| Delivered {
@@ -74,13 +64,7 @@ pub fn reply(
                     stamp: change.stamp,
                     bytes: change.bytes,
                 });
-                reply.pulled.push((
-                    delivered.collect(),
-                    Cursor {
-                        bucket: code.clone(),
-                        seq: through,
-                    },
-                ));
+                reply.pulled.push((delivered.collect(), Cursor { bucket: code.clone(), seq: through }));
             }
             cursor = through;
             if !more {
@@ -106,10 +90,7 @@ fn scope(
     }
     let mut named = Vec::new();
     for code in areas.keys() {
-        named.push(Area {
-            code: code.clone(),
-            name: tx.area_name(code)?,
-        });
+        named.push(Area { code: code.clone(), name: tx.area_name(code)? });
     }
     let questionnaires = tx.questionnaire_names()?;
     let mut scope = Scope {

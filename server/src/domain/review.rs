@@ -39,90 +39,38 @@ pub fn resolve(
     let bad = |what: &str| Failure::problem(Code::WrongType, format!("`{what}` is not one"));
     let path: Path = resolution.path.parse().map_err(|_ignored| bad("path"))?;
     let keep: Dot = resolution.keep.parse().map_err(|_ignored| bad("keep"))?;
-    let shown = resolution
-        .shown
-        .iter()
-        .map(|dot| dot.parse())
-        .collect::<Result<Vec<Dot>, _>>();
+    let shown = resolution.shown.iter().map(|dot| dot.parse()).collect::<Result<Vec<Dot>, _>>();
     let mut shown = shown.map_err(|_ignored| bad("shown"))?;
-    let key = tx
-        .record_key(id)?
-        .ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
+    let key = tx.record_key(id)?.ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
     let record = merge(tx.changes_of(key.id)?)?;
-    let answer = record
-        .answer(&path)
-        .ok_or_else(|| Failure::problem(Code::NotFound, "no such answer"))?;
+    let answer = record.answer(&path).ok_or_else(|| Failure::problem(Code::NotFound, "no such answer"))?;
     let mut live = answer.all();
     live.sort_unstable();
     shown.sort_unstable();
     if live != shown {
-        return Err(Failure::problem(
-            Code::Stale,
-            "another value arrived meanwhile: look again before you decide",
-        ));
+        return Err(Failure::problem(Code::Stale, "another value arrived meanwhile: look again before you decide"));
     }
     let kept = answer.siblings.iter().find(|sibling| sibling.dot == keep);
     let value = kept.ok_or_else(|| bad("keep"))?.value.clone();
-    let subject = record
-        .subject()
-        .cloned()
-        .ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
-    let questionnaire = form_of(&record)
-        .cloned()
-        .ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
-    author_change(
-        tx,
-        subject,
-        questionnaire,
-        vec![Op::Set {
-            path,
-            value,
-            preds: live,
-        }],
-        author,
-        world,
-        now_ms,
-    )
+    let subject = record.subject().cloned().ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
+    let questionnaire = form_of(&record).cloned().ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
+    author_change(tx, subject, questionnaire, vec![Op::Set { path, value, preds: live }], author, world, now_ms)
 }
 
 /// Adds a remark to a record, for whoever has it on a device.
 ///
 /// # Errors
 /// [`Code::NotFound`]; [`Code::WrongType`] for an empty remark.
-pub fn remark(
-    tx: Tx<'_>,
-    id: RecordId,
-    text: &str,
-    author: &str,
-    world: &World,
-    now_ms: i64,
-) -> Result<(), Failure> {
+pub fn remark(tx: Tx<'_>, id: RecordId, text: &str, author: &str, world: &World, now_ms: i64) -> Result<(), Failure> {
     if text.trim().is_empty() || text.len() > world.limits.text {
-        return Err(Failure::problem(
-            Code::WrongType,
-            format!("a remark has 1 to {} bytes", world.limits.text),
-        ));
+        return Err(Failure::problem(Code::WrongType, format!("a remark has 1 to {} bytes", world.limits.text)));
     }
-    let key = tx
-        .record_key(id)?
-        .ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
+    let key = tx.record_key(id)?.ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
     let record = merge(tx.changes_of(key.id)?)?;
-    let (Some(subject), Some(questionnaire)) =
-        (record.subject().cloned(), form_of(&record).cloned())
-    else {
+    let (Some(subject), Some(questionnaire)) = (record.subject().cloned(), form_of(&record).cloned()) else {
         return Err(Failure::problem(Code::NotFound, "no such record"));
     };
-    author_change(
-        tx,
-        subject,
-        questionnaire,
-        vec![Op::Note {
-            text: text.trim().into(),
-        }],
-        author,
-        world,
-        now_ms,
-    )
+    author_change(tx, subject, questionnaire, vec![Op::Note { text: text.trim().into() }], author, world, now_ms)
 }
 
 fn author_change(
@@ -135,30 +83,11 @@ fn author_change(
     now_ms: i64,
 ) -> Result<(), Failure> {
     let replica = world.identity.replica;
-    let row = tx
-        .replica(replica)?
-        .ok_or(StoreError::Corrupt("the server's own replica"))?;
-    let dot = Dot {
-        replica,
-        seq: row.head.saturating_add(1),
-    };
-    let change = Change {
-        dot,
-        subject,
-        questionnaire,
-        author: author.into(),
-        wall_ms: now_ms,
-        ops,
-        instead_of: None,
-    };
+    let row = tx.replica(replica)?.ok_or(StoreError::Corrupt("the server's own replica"))?;
+    let dot = Dot { replica, seq: row.head.saturating_add(1) };
+    let change = Change { dot, subject, questionnaire, author: author.into(), wall_ms: now_ms, ops, instead_of: None };
     let carried = vec![Carried::Bytes(change.to_bytes())];
-    let batch = Batch::sign(
-        replica,
-        dot.seq,
-        row.head_hash,
-        carried,
-        &world.identity.key,
-    );
+    let batch = Batch::sign(replica, dot.seq, row.head_hash, carried, &world.identity.key);
     let hashes = vec![batch.after];
     apply_own(tx, Verified { batch, hashes }, world, now_ms)
 }
@@ -168,16 +97,9 @@ fn author_change(
 /// # Errors
 /// [`Code::NotFound`] if no such change waits; the change's own problem if it can't even be read, or names a
 /// questionnaire that is not here.
-pub fn release(
-    tx: Tx<'_>,
-    number: i64,
-    author: &str,
-    world: &World,
-    now_ms: i64,
-) -> Result<(), Failure> {
+pub fn release(tx: Tx<'_>, number: i64, author: &str, world: &World, now_ms: i64) -> Result<(), Failure> {
     let waiting = tx.quarantined_change(number)?;
-    let row = waiting
-        .ok_or_else(|| Failure::problem(Code::NotFound, "no such change waits in quarantine"))?;
+    let row = waiting.ok_or_else(|| Failure::problem(Code::NotFound, "no such change waits in quarantine"))?;
     let change = Change::from_bytes(row.dot, &row.bytes, &unlimited())?;
     if let Err(problem) = world.catalogue.check(&change, &world.limits)
         && matches!(problem.code, Code::UnknownQuestionnaire | Code::UnknownArea)

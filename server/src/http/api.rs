@@ -35,9 +35,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 async fn openapi() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("application/json")
-        .body(include_str!("api/openapi.json"))
+    HttpResponse::Ok().content_type("application/json").body(include_str!("api/openapi.json"))
 }
 
 /// What a list of records takes in its query.
@@ -89,11 +87,7 @@ impl RecordQuery {
             search: some(self.q),
             household: household.transpose().map_err(bad)?.map(|id| id.0),
         };
-        Ok((
-            filter,
-            self.after.unwrap_or(0),
-            self.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX),
-        ))
+        Ok((filter, self.after.unwrap_or(0), self.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX)))
     }
 }
 
@@ -110,44 +104,26 @@ async fn login(server: web::Data<Server>, body: web::Bytes) -> Result<HttpRespon
 }
 
 /// Checks a password and begins a session; its token.
-pub(super) async fn begin_session(
-    server: &Server,
-    name: String,
-    password: String,
-) -> Result<String, Rejection> {
+pub(super) async fn begin_session(server: &Server, name: String, password: String) -> Result<String, Rejection> {
     let account = server
         .read(move |tx| {
             let account = tx.account(&name)?;
-            Ok(people::is_password(account.as_ref(), &password)
-                .then_some(account)
-                .flatten())
+            Ok(people::is_password(account.as_ref(), &password).then_some(account).flatten())
         })
         .await?;
-    let account =
-        account.ok_or_else(|| Rejection::new(Code::Unauthorised, "wrong name or password"))?;
-    Ok(server
-        .write(move |tx| people::begin_session(tx, &account.name, now_ms()))
-        .await?)
+    let account = account.ok_or_else(|| Rejection::new(Code::Unauthorised, "wrong name or password"))?;
+    Ok(server.write(move |tx| people::begin_session(tx, &account.name, now_ms())).await?)
 }
 
-async fn records(
-    server: web::Data<Server>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Rejection> {
+async fn records(server: web::Data<Server>, request: HttpRequest) -> Result<HttpResponse, Rejection> {
     auth::coordinator(&server, &request).await?;
     let (filter, after, limit) = query::<RecordQuery>(&request)?.filter()?;
-    let rows = server
-        .read(move |tx| Ok(tx.records(&filter, after, limit)?))
-        .await?;
+    let rows = server.read(move |tx| Ok(tx.records(&filter, after, limit)?)).await?;
     Ok(HttpResponse::Ok().json(page(&rows, limit, |row| row.number)))
 }
 
 /// A page of a list; `next` is what `after` takes for the page behind it.
-fn page<T: serde::Serialize>(
-    rows: &[T],
-    limit: u32,
-    number: impl Fn(&T) -> i64,
-) -> serde_json::Value {
+fn page<T: serde::Serialize>(rows: &[T], limit: u32, number: impl Fn(&T) -> i64) -> serde_json::Value {
     let is_full = u32::try_from(rows.len()).is_ok_and(|count| count == limit);
     let next = rows.last().filter(|_| is_full).map(number);
     json!({ "items": rows, "next": next })
@@ -160,15 +136,12 @@ async fn record(
 ) -> Result<HttpResponse, Rejection> {
     auth::coordinator(&server, &request).await?;
     let (id, shared) = (record_id(&id)?, server.clone());
-    let record = server
-        .read(move |tx| detail::detail(tx, id, &shared.world(tx)?.catalogue))
-        .await?;
+    let record = server.read(move |tx| detail::detail(tx, id, &shared.world(tx)?.catalogue)).await?;
     Ok(HttpResponse::Ok().json(record))
 }
 
 pub(super) fn record_id(text: &str) -> Result<RecordId, Rejection> {
-    text.parse()
-        .map_err(|_ignored| Rejection::new(Code::NotFound, "no such record: its id is a UUID"))
+    text.parse().map_err(|_ignored| Rejection::new(Code::NotFound, "no such record: its id is a UUID"))
 }
 
 #[derive(Deserialize)]
@@ -184,13 +157,10 @@ async fn history(
 ) -> Result<HttpResponse, Rejection> {
     auth::coordinator(&server, &request).await?;
     let HistoryQuery { path } = query(&request)?;
-    let path: Path = path
-        .parse()
-        .map_err(|_ignored| Rejection::new(Code::BadQuery, "`path` is not an answer's path"))?;
+    let path: Path =
+        path.parse().map_err(|_ignored| Rejection::new(Code::BadQuery, "`path` is not an answer's path"))?;
     let id = record_id(&id)?;
-    let values = server
-        .read(move |tx| detail::history(tx, id, &path))
-        .await?;
+    let values = server.read(move |tx| detail::history(tx, id, &path)).await?;
     Ok(HttpResponse::Ok().json(json!({ "values": values })))
 }
 
@@ -222,10 +192,8 @@ async fn remark(
 ) -> Result<HttpResponse, Rejection> {
     let author = auth::coordinator(&server, &request).await?;
     let Remark { text } = read_json(&body, "`text`")?;
-    decide(&server, &id, author, move |tx, id, author, world| {
-        review::remark(tx, id, &text, author, world, now_ms())
-    })
-    .await?;
+    decide(&server, &id, author, move |tx, id, author, world| review::remark(tx, id, &text, author, world, now_ms()))
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -234,24 +202,16 @@ pub(super) async fn decide(
     server: &web::Data<Server>,
     id: &str,
     author: String,
-    decision: impl FnOnce(
-        crate::store::Tx<'_>,
-        RecordId,
-        &str,
-        &crate::domain::ingest::World,
-    ) -> Result<(), Failure>
+    decision: impl FnOnce(crate::store::Tx<'_>, RecordId, &str, &crate::domain::ingest::World) -> Result<(), Failure>
     + Send
     + 'static,
 ) -> Result<(), Rejection> {
     let (id, shared) = (record_id(id)?, server.clone());
-    Ok(server
-        .write(move |tx| decision(tx, id, &author, &shared.world(tx)?))
-        .await?)
+    Ok(server.write(move |tx| decision(tx, id, &author, &shared.world(tx)?)).await?)
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(body: &[u8], takes: &str) -> Result<T, Problem> {
-    serde_json::from_slice(body)
-        .map_err(|_ignored| Problem::new(Code::WrongType, format!("the body takes {takes}")))
+    serde_json::from_slice(body).map_err(|_ignored| Problem::new(Code::WrongType, format!("the body takes {takes}")))
 }
 
 #[derive(Deserialize)]
@@ -260,20 +220,14 @@ struct ProgressQuery {
     by: ProgressBy,
 }
 
-async fn progress(
-    server: web::Data<Server>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Rejection> {
+async fn progress(server: web::Data<Server>, request: HttpRequest) -> Result<HttpResponse, Rejection> {
     auth::coordinator(&server, &request).await?;
     let ProgressQuery { by } = query(&request)?;
     let rows = server.read(move |tx| Ok(tx.progress(by)?)).await?;
     Ok(HttpResponse::Ok().json(json!({ "items": rows })))
 }
 
-async fn devices(
-    server: web::Data<Server>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Rejection> {
+async fn devices(server: web::Data<Server>, request: HttpRequest) -> Result<HttpResponse, Rejection> {
     auth::coordinator(&server, &request).await?;
     let rows = server.read(|tx| Ok(tx.devices()?)).await?;
     Ok(HttpResponse::Ok().json(json!({ "items": rows })))
@@ -286,16 +240,11 @@ struct PageQuery {
     limit: Option<u32>,
 }
 
-async fn quarantine(
-    server: web::Data<Server>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Rejection> {
+async fn quarantine(server: web::Data<Server>, request: HttpRequest) -> Result<HttpResponse, Rejection> {
     auth::coordinator(&server, &request).await?;
     let PageQuery { after, limit } = query(&request)?;
     let limit = limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let rows = server
-        .read(move |tx| Ok(tx.quarantine(after.unwrap_or(0), limit)?))
-        .await?;
+    let rows = server.read(move |tx| Ok(tx.quarantine(after.unwrap_or(0), limit)?)).await?;
     Ok(HttpResponse::Ok().json(page(&rows, limit, |row| row.number)))
 }
 
@@ -306,8 +255,6 @@ async fn release(
 ) -> Result<HttpResponse, Rejection> {
     let author = auth::coordinator(&server, &request).await?;
     let (number, shared) = (number.into_inner(), server.clone());
-    server
-        .write(move |tx| review::release(tx, number, &author, &shared.world(tx)?, now_ms()))
-        .await?;
+    server.write(move |tx| review::release(tx, number, &author, &shared.world(tx)?, now_ms())).await?;
     Ok(HttpResponse::NoContent().finish())
 }

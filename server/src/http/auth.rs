@@ -22,26 +22,15 @@ pub(super) fn bearer(request: &HttpRequest) -> Option<String> {
 pub(super) fn device(tx: Tx<'_>, token: Option<String>) -> Result<Device, Failure> {
     match token {
         Some(token) => people::device(tx, &token),
-        None => Err(Failure::problem(
-            Code::Unauthorised,
-            "send the device's token as `Authorization: Bearer …`",
-        )),
+        None => Err(Failure::problem(Code::Unauthorised, "send the device's token as `Authorization: Bearer …`")),
     }
 }
 
 /// The coordinator who is logged in.
-pub(super) async fn coordinator(
-    server: &Server,
-    request: &HttpRequest,
-) -> Result<String, Rejection> {
-    let token = request
-        .cookie(COOKIE)
-        .map(|cookie| cookie.value().to_owned())
-        .or_else(|| bearer(request));
+pub(super) async fn coordinator(server: &Server, request: &HttpRequest) -> Result<String, Rejection> {
+    let token = request.cookie(COOKIE).map(|cookie| cookie.value().to_owned()).or_else(|| bearer(request));
     let log_in = || Rejection::new(Code::Unauthorised, "log in first");
     let token = people::hash_secret(&token.ok_or_else(log_in)?);
-    let account = server
-        .read(move |tx| Ok(tx.session(token, now_ms())?))
-        .await?;
+    let account = server.read(move |tx| Ok(tx.session(token, now_ms())?)).await?;
     account.ok_or_else(log_in)
 }

@@ -30,42 +30,24 @@ pub(super) struct Raw {
 }
 
 /// Reads a body; what arrived before the connection broke is kept.
-pub(super) async fn read(
-    request: &HttpRequest,
-    mut payload: Payload,
-    limit: usize,
-) -> Result<Raw, Rejection> {
-    let coding = match request
-        .headers()
-        .get(CONTENT_ENCODING)
-        .map(|coding| coding.as_bytes())
-    {
+pub(super) async fn read(request: &HttpRequest, mut payload: Payload, limit: usize) -> Result<Raw, Rejection> {
+    let coding = match request.headers().get(CONTENT_ENCODING).map(|coding| coding.as_bytes()) {
         None | Some(b"identity") => Coding::Identity,
         Some(b"gzip" | b"x-gzip") => Coding::Gzip,
         Some(b"zstd") => Coding::Zstd,
         Some(_) => {
-            return Err(Rejection::new(
-                Code::BadEncoding,
-                "send `zstd`, `gzip` or no content-encoding",
-            ));
+            return Err(Rejection::new(Code::BadEncoding, "send `zstd`, `gzip` or no content-encoding"));
         }
     };
     let mut bytes = Vec::new();
     while let Some(chunk) = payload.next().await {
         let Ok(chunk) = chunk else { break };
         if bytes.len() + chunk.len() > limit {
-            return Err(Rejection::new(
-                Code::RequestTooLarge,
-                format!("at most {limit} bytes: send less at once"),
-            ));
+            return Err(Rejection::new(Code::RequestTooLarge, format!("at most {limit} bytes: send less at once")));
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(Raw {
-        bytes,
-        coding,
-        limit,
-    })
+    Ok(Raw { bytes, coding, limit })
 }
 
 impl Raw {
@@ -73,11 +55,7 @@ impl Raw {
     ///
     /// Works on the CPU: call it off the async threads.
     pub(super) fn unpack(self) -> Result<Vec<u8>, sync_protocol::problem::Problem> {
-        let Self {
-            bytes,
-            coding,
-            limit,
-        } = self;
+        let Self { bytes, coding, limit } = self;
         match coding {
             Coding::Identity => Ok(bytes),
             Coding::Gzip => inflate(flate2::read::MultiGzDecoder::new(bytes.as_slice()), limit),
@@ -94,10 +72,7 @@ impl Raw {
 }
 
 fn broken() -> sync_protocol::problem::Problem {
-    sync_protocol::problem::Problem::new(
-        Code::BadEncoding,
-        "the compressed body is broken: send it again",
-    )
+    sync_protocol::problem::Problem::new(Code::BadEncoding, "the compressed body is broken: send it again")
 }
 
 fn inflate(decoder: impl Read, limit: usize) -> Result<Vec<u8>, sync_protocol::problem::Problem> {
@@ -109,43 +84,26 @@ fn inflate(decoder: impl Read, limit: usize) -> Result<Vec<u8>, sync_protocol::p
     }
     if out.len() > limit {
         let detail = format!("more than {limit} bytes after decompression: send less at once");
-        return Err(sync_protocol::problem::Problem::new(
-            Code::RequestTooLarge,
-            detail,
-        ));
+        return Err(sync_protocol::problem::Problem::new(Code::RequestTooLarge, detail));
     }
     Ok(out)
 }
 
 /// Answers with a body compressed as the asker can take it.
 pub(super) fn respond(request: &HttpRequest, content_type: &str, body: Vec<u8>) -> HttpResponse {
-    let accepted = request
-        .headers()
-        .get(ACCEPT_ENCODING)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("");
-    let accepts = |coding: &str| {
-        accepted
-            .split(',')
-            .any(|part| part.split(';').next().map(str::trim) == Some(coding))
-    };
+    let accepted = request.headers().get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let accepts = |coding: &str| accepted.split(',').any(|part| part.split(';').next().map(str::trim) == Some(coding));
     let packed = if accepts("zstd") {
-        zstd::bulk::compress(&body, LEVEL)
-            .ok()
-            .map(|packed| ("zstd", packed))
+        zstd::bulk::compress(&body, LEVEL).ok().map(|packed| ("zstd", packed))
     } else if accepts("gzip") {
         gzip(&body).ok().map(|packed| ("gzip", packed))
     } else {
         None
     };
     let mut response = HttpResponse::Ok();
-    response
-        .content_type(content_type)
-        .insert_header((VARY, "accept-encoding"));
+    response.content_type(content_type).insert_header((VARY, "accept-encoding"));
     match packed {
-        Some((coding, packed)) => response
-            .insert_header((CONTENT_ENCODING, coding))
-            .body(packed),
+        Some((coding, packed)) => response.insert_header((CONTENT_ENCODING, coding)).body(packed),
         None => response.body(body),
     }
 }

@@ -15,10 +15,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/enrol", web::post().to(enrol))
         .route("/sync", web::post().to(sync))
-        .route(
-            "/questionnaires/{id}/{version}",
-            web::get().to(questionnaire),
-        );
+        .route("/questionnaires/{id}/{version}", web::get().to(questionnaire));
 }
 
 async fn enrol(
@@ -27,16 +24,10 @@ async fn enrol(
     payload: web::Payload,
 ) -> Result<HttpResponse, Rejection> {
     let body = body::read(&request, payload, 16 << 10).await?.unpack()?;
-    let ask: Enrol = serde_json::from_slice(&body).map_err(|_ignored| {
-        Rejection::new(
-            Code::WrongType,
-            "the body takes `code`, `replica`, `key` and `name`",
-        )
-    })?;
+    let ask: Enrol = serde_json::from_slice(&body)
+        .map_err(|_ignored| Rejection::new(Code::WrongType, "the body takes `code`, `replica`, `key` and `name`"))?;
     let (identity, limits) = (server.identity.clone(), server.limits.clone());
-    let answer = server
-        .write(move |tx| people::enrol(tx, &ask, &identity, &limits, now_ms()))
-        .await?;
+    let answer = server.write(move |tx| people::enrol(tx, &ask, &identity, &limits, now_ms())).await?;
     Ok(HttpResponse::Ok().json(answer))
 }
 
@@ -54,11 +45,7 @@ async fn sync(
     Ok(body::respond(&request, "application/x-ndjson", reply))
 }
 
-async fn receive(
-    server: web::Data<Server>,
-    raw: body::Raw,
-    token: Option<String>,
-) -> Result<Vec<u8>, Rejection> {
+async fn receive(server: web::Data<Server>, raw: body::Raw, token: Option<String>) -> Result<Vec<u8>, Rejection> {
     let gate = server.gate.clone().acquire_owned().await;
     let shared = server.clone();
     let (prepared, world) = server
@@ -70,21 +57,11 @@ async fn receive(
             Ok((prepared, world))
         })
         .await?;
-    let (device, header, cut_off) = (
-        prepared.device.clone(),
-        prepared.header.clone(),
-        prepared.cut_off,
-    );
-    let applied = server
-        .write(move |tx| ingest::apply(tx, prepared, &world, now_ms()))
-        .await?;
+    let (device, header, cut_off) = (prepared.device.clone(), prepared.header.clone(), prepared.cut_off);
+    let applied = server.write(move |tx| ingest::apply(tx, prepared, &world, now_ms())).await?;
     drop(gate);
     if cut_off {
-        return Err(Problem::new(
-            Code::CutOff,
-            "whole batches before the cut were kept: send the rest",
-        )
-        .into());
+        return Err(Problem::new(Code::CutOff, "whole batches before the cut were kept: send the rest").into());
     }
     let (identity, limits) = (server.identity.clone(), server.limits.clone());
     let reply = server
@@ -107,17 +84,8 @@ async fn questionnaire(
         .read(move |tx| {
             auth::device(tx, token)?;
             let row = tx.questionnaire(&format!("{id}@{version}"))?;
-            row.ok_or_else(|| {
-                Failure::problem(
-                    Code::NotFound,
-                    format!("no questionnaire {id}@{version} here"),
-                )
-            })
+            row.ok_or_else(|| Failure::problem(Code::NotFound, format!("no questionnaire {id}@{version} here")))
         })
         .await?;
-    Ok(body::respond(
-        &request,
-        "application/json",
-        row.json.into_bytes(),
-    ))
+    Ok(body::respond(&request, "application/json", row.json.into_bytes()))
 }

@@ -8,9 +8,7 @@ use sync_protocol::problem::{Code, Problem};
 fn status(code: Code) -> StatusCode {
     match code {
         Code::Unauthorised => StatusCode::UNAUTHORIZED,
-        Code::Forbidden | Code::WrongReplica | Code::BadDeviceCode | Code::Escrow => {
-            StatusCode::FORBIDDEN
-        }
+        Code::Forbidden | Code::WrongReplica | Code::BadDeviceCode | Code::Escrow => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::Stale | Code::Fork | Code::Gap => StatusCode::CONFLICT,
         Code::Purged => StatusCode::GONE,
@@ -48,10 +46,7 @@ impl From<Failure> for Rejection {
             Failure::Problem(problem) => Self(problem),
             Failure::Store(error) => {
                 eprintln!("tenun-server: {error}");
-                Self(Problem::new(
-                    Code::Internal,
-                    "try again later; the operator finds the reason in the log",
-                ))
+                Self(Problem::new(Code::Internal, "try again later; the operator finds the reason in the log"))
             }
         }
     }
@@ -92,22 +87,17 @@ impl ResponseError for Rejection {
         if *code == Code::Busy {
             response.insert_header(("retry-after", "60"));
         }
-        response
-            .content_type("application/problem+json")
-            .json(serde_json::json!({
-                "type": format!("urn:tenun:problem:{code}"),
-                "title": code.title(),
-                "status": status.as_u16(),
-                "code": code,
-                "detail": detail,
-            }))
+        response.content_type("application/problem+json").json(serde_json::json!({
+            "type": format!("urn:tenun:problem:{code}"),
+            "title": code.title(),
+            "status": status.as_u16(),
+            "code": code,
+            "detail": detail,
+        }))
     }
 }
 
 /// Answers where no route leads.
 pub(super) async fn not_found() -> Result<HttpResponse, Rejection> {
-    Err(Rejection::new(
-        Code::NotFound,
-        "no such address; /api/v1/openapi.json lists those that there are",
-    ))
+    Err(Rejection::new(Code::NotFound, "no such address; /api/v1/openapi.json lists those that there are"))
 }

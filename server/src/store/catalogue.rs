@@ -38,10 +38,7 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn catalogue_version(&self) -> Result<u64, StoreError> {
-        Ok(self
-            .meta(CATALOGUE)?
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0))
+        Ok(self.meta(CATALOGUE)?.and_then(|text| text.parse().ok()).unwrap_or(0))
     }
 
     /// Says that areas or questionnaires changed.
@@ -49,27 +46,15 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn raise_catalogue_version(&self) -> Result<(), StoreError> {
-        self.set_meta(
-            CATALOGUE,
-            &self.catalogue_version()?.saturating_add(1).to_string(),
-        )
+        self.set_meta(CATALOGUE, &self.catalogue_version()?.saturating_add(1).to_string())
     }
 
     /// Adds an area or gives it another name; true if it is new.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn put_area(
-        &self,
-        code: &str,
-        name: &str,
-        level: &str,
-        parent: Option<&str>,
-    ) -> Result<bool, StoreError> {
-        let known = self
-            .conn
-            .prepare_cached("SELECT 1 FROM area WHERE code = ?1")?
-            .exists([code])?;
+    pub fn put_area(&self, code: &str, name: &str, level: &str, parent: Option<&str>) -> Result<bool, StoreError> {
+        let known = self.conn.prepare_cached("SELECT 1 FROM area WHERE code = ?1")?.exists([code])?;
         let mut put = self.conn.prepare_cached(
             "INSERT INTO area (code, name, level, parent) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (code) DO UPDATE SET name = excluded.name, level = excluded.level, parent = excluded.parent",
@@ -83,9 +68,7 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn areas(&self) -> Result<Vec<AreaRow>, StoreError> {
-        let mut query = self
-            .conn
-            .prepare_cached("SELECT id, code, name, level, parent FROM area ORDER BY code")?;
+        let mut query = self.conn.prepare_cached("SELECT id, code, name, level, parent FROM area ORDER BY code")?;
         let rows = query.query_map([], |row| {
             Ok(AreaRow {
                 id: row.get(0)?,
@@ -107,10 +90,7 @@ impl Tx<'_> {
             "SELECT coalesce(outer.name || ' · ', '') || area.name FROM area
              LEFT JOIN area AS outer ON outer.code = area.parent WHERE area.code = ?1",
         )?;
-        Ok(query
-            .query_row([code], |row| row.get(0))
-            .optional()?
-            .unwrap_or_default())
+        Ok(query.query_row([code], |row| row.get(0)).optional()?.unwrap_or_default())
     }
 
     /// The names of all questionnaire versions, in the order of loading.
@@ -118,9 +98,7 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn questionnaire_names(&self) -> Result<Vec<String>, StoreError> {
-        let mut query = self
-            .conn
-            .prepare_cached("SELECT reference FROM questionnaire ORDER BY id")?;
+        let mut query = self.conn.prepare_cached("SELECT reference FROM questionnaire ORDER BY id")?;
         let rows = query.query_map([], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -139,13 +117,7 @@ impl Tx<'_> {
             "INSERT INTO questionnaire (reference, title, json, workbook, loaded_ms) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (reference) DO NOTHING",
         )?;
-        Ok(put.execute(params![
-            row.reference,
-            row.title,
-            row.json,
-            workbook,
-            now_ms
-        ])? == 1)
+        Ok(put.execute(params![row.reference, row.title, row.json, workbook, now_ms])? == 1)
     }
 
     /// A questionnaire version as devices get it.
@@ -153,9 +125,8 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn questionnaire(&self, reference: &str) -> Result<Option<QuestionnaireRow>, StoreError> {
-        let mut query = self.conn.prepare_cached(
-            "SELECT reference, title, json FROM questionnaire WHERE reference = ?1",
-        )?;
+        let mut query =
+            self.conn.prepare_cached("SELECT reference, title, json FROM questionnaire WHERE reference = ?1")?;
         Ok(query.query_row([reference], questionnaire_row).optional()?)
     }
 
@@ -164,18 +135,12 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn questionnaires(&self) -> Result<Vec<QuestionnaireRow>, StoreError> {
-        let mut query = self
-            .conn
-            .prepare_cached("SELECT reference, title, json FROM questionnaire ORDER BY id")?;
+        let mut query = self.conn.prepare_cached("SELECT reference, title, json FROM questionnaire ORDER BY id")?;
         let rows = query.query_map([], questionnaire_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 
 fn questionnaire_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<QuestionnaireRow> {
-    Ok(QuestionnaireRow {
-        reference: row.get(0)?,
-        title: row.get(1)?,
-        json: row.get(2)?,
-    })
+    Ok(QuestionnaireRow { reference: row.get(0)?, title: row.get(1)?, json: row.get(2)? })
 }

@@ -180,9 +180,7 @@ fn record_row(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
         void: row.get(14)?,
         changes: row.get(15)?,
         changed_ms: row.get(16)?,
-        flags: flags
-            .map(|flags| flags.split(',').map(str::to_owned).collect())
-            .unwrap_or_default(),
+        flags: flags.map(|flags| flags.split(',').map(str::to_owned).collect()).unwrap_or_default(),
     })
 }
 
@@ -191,12 +189,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn records(
-        &self,
-        filter: &RecordFilter,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<RecordRow>, StoreError> {
+    pub fn records(&self, filter: &RecordFilter, after: i64, limit: u32) -> Result<Vec<RecordRow>, StoreError> {
         // `area.code` is compared as a span, so that the index over codes serves a beginning, too.
         let mut query = self.conn.prepare_cached(&format!(
             "{RECORD} WHERE record.id > ?1
@@ -212,11 +205,8 @@ impl Tx<'_> {
              AND (?10 IS NULL OR household.uuid = ?10)
              AND record.changes > 0 ORDER BY record.id LIMIT ?11"
         ))?;
-        let search = filter.search.as_deref().map(|text| {
-            text.replace('\\', "\\\\")
-                .replace('%', "\\%")
-                .replace('_', "\\_")
-        });
+        let search =
+            filter.search.as_deref().map(|text| text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
         let rows = query.query_map(
             params![
                 after,
@@ -241,9 +231,7 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn record_row(&self, id: RecordId) -> Result<Option<RecordRow>, StoreError> {
-        let mut query = self.conn.prepare_cached(&format!(
-            "{RECORD} WHERE record.uuid = ?1 AND record.changes > 0"
-        ))?;
+        let mut query = self.conn.prepare_cached(&format!("{RECORD} WHERE record.uuid = ?1 AND record.changes > 0"))?;
         Ok(query.query_row([id.0], record_row).optional()?)
     }
 
@@ -252,8 +240,7 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn progress(&self, by: ProgressBy) -> Result<Vec<ProgressRow>, StoreError> {
-        let counts =
-            "sum(record.round IS NULL), sum(record.round IS NOT NULL), sum(record.finished),
+        let counts = "sum(record.round IS NULL), sum(record.round IS NOT NULL), sum(record.finished),
             sum(record.conflicts), max(record.changed_ms)";
         let sql = match by {
             ProgressBy::Area => format!(
@@ -269,9 +256,7 @@ impl Tx<'_> {
             ),
         };
         let mut query = self.conn.prepare_cached(&sql)?;
-        let count = |row: &Row<'_>, at| {
-            Ok::<_, rusqlite::Error>(row.get::<_, Option<u64>>(at)?.unwrap_or(0))
-        };
+        let count = |row: &Row<'_>, at| Ok::<_, rusqlite::Error>(row.get::<_, Option<u64>>(at)?.unwrap_or(0));
         let rows = query.query_map([], |row| {
             Ok(ProgressRow {
                 code: row.get(0)?,
@@ -355,9 +340,7 @@ impl Tx<'_> {
             let flags: Option<String> = row.get(1)?;
             Ok(ChangeSource {
                 device: row.get(0)?,
-                flags: flags
-                    .map(|flags| flags.split(',').map(str::to_owned).collect())
-                    .unwrap_or_default(),
+                flags: flags.map(|flags| flags.split(',').map(str::to_owned).collect()).unwrap_or_default(),
             })
         });
         Ok(row.optional()?)

@@ -75,10 +75,7 @@ pub struct StampRow {
 }
 
 fn hash(bytes: Vec<u8>) -> rusqlite::Result<Hash> {
-    bytes
-        .try_into()
-        .map(Hash)
-        .map_err(|_ignored| rusqlite::Error::InvalidQuery)
+    bytes.try_into().map(Hash).map_err(|_ignored| rusqlite::Error::InvalidQuery)
 }
 
 fn replica_row(row: &Row<'_>) -> rusqlite::Result<ReplicaRow> {
@@ -95,14 +92,8 @@ fn replica_row(row: &Row<'_>) -> rusqlite::Result<ReplicaRow> {
 pub(super) fn change_row(row: &Row<'_>) -> rusqlite::Result<ChangeRow> {
     Ok(ChangeRow {
         id: row.get(0)?,
-        dot: Dot {
-            replica: ReplicaId(row.get(1)?),
-            seq: row.get(2)?,
-        },
-        stamp: Stamp {
-            received_ms: row.get(3)?,
-            skew_ms: row.get(4)?,
-        },
+        dot: Dot { replica: ReplicaId(row.get(1)?), seq: row.get(2)? },
+        stamp: Stamp { received_ms: row.get(3)?, skew_ms: row.get(4)? },
         bytes: row.get(5)?,
     })
 }
@@ -113,9 +104,8 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn replica(&self, replica: ReplicaId) -> Result<Option<ReplicaRow>, StoreError> {
-        let mut query = self.conn.prepare_cached(
-            "SELECT id, uuid, device, key, head, head_hash FROM replica WHERE uuid = ?1",
-        )?;
+        let mut query =
+            self.conn.prepare_cached("SELECT id, uuid, device, key, head, head_hash FROM replica WHERE uuid = ?1")?;
         Ok(query.query_row([replica.0], replica_row).optional()?)
     }
 
@@ -133,13 +123,7 @@ impl Tx<'_> {
         let mut put = self.conn.prepare_cached(
             "INSERT INTO replica (uuid, device, key, adopted_from, head_hash) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?;
-        Ok(put.insert(params![
-            replica.0,
-            device,
-            key.0,
-            adopted_from,
-            Hash::default().0
-        ])?)
+        Ok(put.insert(params![replica.0, device, key.0, adopted_from, Hash::default().0])?)
     }
 
     /// Moves the end of a replica's chain.
@@ -147,9 +131,7 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn set_head(&self, replica: i64, head: u64, hash: Hash) -> Result<(), StoreError> {
-        let mut put = self
-            .conn
-            .prepare_cached("UPDATE replica SET head = ?2, head_hash = ?3 WHERE id = ?1")?;
+        let mut put = self.conn.prepare_cached("UPDATE replica SET head = ?2, head_hash = ?3 WHERE id = ?1")?;
         put.execute(params![replica, head, hash.0])?;
         Ok(())
     }
@@ -159,22 +141,15 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn hash_at(&self, replica: i64, seq: u64) -> Result<Option<Hash>, StoreError> {
-        let mut query = self
-            .conn
-            .prepare_cached("SELECT hash FROM change WHERE replica = ?1 AND seq = ?2")?;
-        Ok(query
-            .query_row(params![replica, seq], |row| hash(row.get(0)?))
-            .optional()?)
+        let mut query = self.conn.prepare_cached("SELECT hash FROM change WHERE replica = ?1 AND seq = ?2")?;
+        Ok(query.query_row(params![replica, seq], |row| hash(row.get(0)?)).optional()?)
     }
 
     /// Appends a change as authored; its number.
     ///
     /// # Errors
     /// If the store fails.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one argument a column, named at the one place that calls it"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "one argument a column, named at the one place that calls it")]
     pub fn insert_change(
         &self,
         replica: i64,
@@ -190,31 +165,15 @@ impl Tx<'_> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?;
         let state = state.number();
-        Ok(put.insert(params![
-            replica,
-            seq,
-            record,
-            state,
-            stamp.received_ms,
-            stamp.skew_ms,
-            hash.0,
-            bytes
-        ])?)
+        Ok(put.insert(params![replica, seq, record, state, stamp.received_ms, stamp.skew_ms, hash.0, bytes])?)
     }
 
     /// Changes what became of a change, and of which record it is a part.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn set_change_state(
-        &self,
-        change: i64,
-        state: ChangeState,
-        record: Option<i64>,
-    ) -> Result<(), StoreError> {
-        let mut put = self
-            .conn
-            .prepare_cached("UPDATE change SET state = ?2, record = ?3 WHERE id = ?1")?;
+    pub fn set_change_state(&self, change: i64, state: ChangeState, record: Option<i64>) -> Result<(), StoreError> {
+        let mut put = self.conn.prepare_cached("UPDATE change SET state = ?2, record = ?3 WHERE id = ?1")?;
         put.execute(params![change, state.number(), record])?;
         Ok(())
     }
@@ -236,11 +195,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn is_held_before_adoption(
-        &self,
-        replica: ReplicaId,
-        hash: Hash,
-    ) -> Result<bool, StoreError> {
+    pub fn is_held_before_adoption(&self, replica: ReplicaId, hash: Hash) -> Result<bool, StoreError> {
         let mut query = self.conn.prepare_cached(
             "SELECT 1 FROM replica JOIN change ON change.replica = replica.adopted_from
              WHERE replica.uuid = ?1 AND change.hash = ?2",
@@ -276,20 +231,8 @@ impl Tx<'_> {
         let mut put = self.conn.prepare_cached(
             "INSERT INTO stamp (replica, first, last, received_ms, skew_ms, signature) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
-        let StampRow {
-            first,
-            last,
-            stamp,
-            signature,
-        } = row;
-        put.execute(params![
-            replica,
-            first,
-            last,
-            stamp.received_ms,
-            stamp.skew_ms,
-            signature.0.as_slice()
-        ])?;
+        let StampRow { first, last, stamp, signature } = row;
+        put.execute(params![replica, first, last, stamp.received_ms, stamp.skew_ms, signature.0.as_slice()])?;
         Ok(())
     }
 
@@ -307,15 +250,8 @@ impl Tx<'_> {
             Ok(StampRow {
                 first: row.get(0)?,
                 last: row.get(1)?,
-                stamp: Stamp {
-                    received_ms: row.get(2)?,
-                    skew_ms: row.get(3)?,
-                },
-                signature: Signature(
-                    signature
-                        .try_into()
-                        .map_err(|_ignored| rusqlite::Error::InvalidQuery)?,
-                ),
+                stamp: Stamp { received_ms: row.get(2)?, skew_ms: row.get(3)? },
+                signature: Signature(signature.try_into().map_err(|_ignored| rusqlite::Error::InvalidQuery)?),
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -325,15 +261,8 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn insert_quarantine(
-        &self,
-        change: i64,
-        code: &str,
-        detail: &str,
-    ) -> Result<(), StoreError> {
-        let mut put = self
-            .conn
-            .prepare_cached("INSERT INTO quarantine (change, code, detail) VALUES (?1, ?2, ?3)")?;
+    pub fn insert_quarantine(&self, change: i64, code: &str, detail: &str) -> Result<(), StoreError> {
+        let mut put = self.conn.prepare_cached("INSERT INTO quarantine (change, code, detail) VALUES (?1, ?2, ?3)")?;
         put.execute(params![change, code, detail])?;
         Ok(())
     }
@@ -357,9 +286,8 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn release(&self, change: i64, by: &str, now_ms: i64) -> Result<(), StoreError> {
-        let mut put = self.conn.prepare_cached(
-            "UPDATE quarantine SET released_by = ?2, released_ms = ?3 WHERE change = ?1",
-        )?;
+        let mut put =
+            self.conn.prepare_cached("UPDATE quarantine SET released_by = ?2, released_ms = ?3 WHERE change = ?1")?;
         put.execute(params![change, by, now_ms])?;
         Ok(())
     }
@@ -368,14 +296,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn park(
-        &self,
-        replica: i64,
-        first: u64,
-        last: u64,
-        body: &[u8],
-        now_ms: i64,
-    ) -> Result<(), StoreError> {
+    pub fn park(&self, replica: i64, first: u64, last: u64, body: &[u8], now_ms: i64) -> Result<(), StoreError> {
         let mut put = self.conn.prepare_cached(
             "INSERT INTO parked (replica, first, last, body, received_ms) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT DO NOTHING",
@@ -393,9 +314,7 @@ impl Tx<'_> {
             "DELETE FROM parked WHERE rowid = (SELECT rowid FROM parked
              WHERE replica = ?1 AND first <= ?2 AND last >= ?2 LIMIT 1) RETURNING body",
         )?;
-        Ok(take
-            .query_row(params![replica, next], |row| row.get(0))
-            .optional()?)
+        Ok(take.query_row(params![replica, next], |row| row.get(0)).optional()?)
     }
 
     /// Keeps a change of another branch, once.
@@ -414,14 +333,7 @@ impl Tx<'_> {
             "INSERT INTO branch (replica, seq, hash, received_ms, skew_ms, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO NOTHING",
         )?;
-        put.execute(params![
-            replica,
-            seq,
-            hash.0,
-            stamp.received_ms,
-            stamp.skew_ms,
-            bytes
-        ])?;
+        put.execute(params![replica, seq, hash.0, stamp.received_ms, stamp.skew_ms, bytes])?;
         Ok(())
     }
 
@@ -430,9 +342,7 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn branch_state(&self, hash: Hash) -> Result<Option<bool>, StoreError> {
-        let mut query = self
-            .conn
-            .prepare_cached("SELECT reauthored IS NOT NULL FROM branch WHERE hash = ?1")?;
+        let mut query = self.conn.prepare_cached("SELECT reauthored IS NOT NULL FROM branch WHERE hash = ?1")?;
         Ok(query.query_row([hash.0], |row| row.get(0)).optional()?)
     }
 
@@ -441,9 +351,7 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn set_reauthored(&self, hash: Hash, change: i64) -> Result<(), StoreError> {
-        let mut put = self
-            .conn
-            .prepare_cached("UPDATE branch SET reauthored = ?2 WHERE hash = ?1")?;
+        let mut put = self.conn.prepare_cached("UPDATE branch SET reauthored = ?2 WHERE hash = ?1")?;
         put.execute(params![hash.0, change])?;
         Ok(())
     }
@@ -453,9 +361,9 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn flag(&self, change: i64, kind: &str, detail: &str) -> Result<(), StoreError> {
-        let mut put = self.conn.prepare_cached(
-            "INSERT INTO flag (change, kind, detail) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-        )?;
+        let mut put = self
+            .conn
+            .prepare_cached("INSERT INTO flag (change, kind, detail) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
         put.execute(params![change, kind, detail])?;
         Ok(())
     }

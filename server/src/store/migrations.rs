@@ -19,10 +19,7 @@ pub(super) fn run(conn: &mut Connection) -> Result<(), StoreError> {
     if found > known {
         return Err(StoreError::NewerSchema { found, known });
     }
-    for (version, step) in (1_u32..)
-        .zip(STEPS)
-        .skip(usize::try_from(found).unwrap_or(0))
-    {
+    for (version, step) in (1_u32..).zip(STEPS).skip(usize::try_from(found).unwrap_or(0)) {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute_batch(step)?;
         tx.pragma_update(None, "user_version", version)?;

@@ -29,12 +29,7 @@ pub struct Account {
 }
 
 fn device(row: &Row<'_>) -> rusqlite::Result<Device> {
-    Ok(Device {
-        id: row.get(0)?,
-        enumerator: row.get(1)?,
-        enumerator_name: row.get(2)?,
-        revoked: row.get(3)?,
-    })
+    Ok(Device { id: row.get(0)?, enumerator: row.get(1)?, enumerator_name: row.get(2)?, revoked: row.get(3)? })
 }
 
 impl Tx<'_> {
@@ -55,10 +50,7 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn has_enumerator(&self, code: &str) -> Result<bool, StoreError> {
-        Ok(self
-            .conn
-            .prepare_cached("SELECT 1 FROM enumerator WHERE code = ?1")?
-            .exists([code])?)
+        Ok(self.conn.prepare_cached("SELECT 1 FROM enumerator WHERE code = ?1")?.exists([code])?)
     }
 
     /// Assigns an area to an enumerator in a round; false if the area is not known.
@@ -66,13 +58,8 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn assign(&self, enumerator: &str, area: &str, round: &str) -> Result<bool, StoreError> {
-        let mut query = self
-            .conn
-            .prepare_cached("SELECT id FROM area WHERE code = ?1")?;
-        let Some(area) = query
-            .query_row([area], |row| row.get::<_, i64>(0))
-            .optional()?
-        else {
+        let mut query = self.conn.prepare_cached("SELECT id FROM area WHERE code = ?1")?;
+        let Some(area) = query.query_row([area], |row| row.get::<_, i64>(0)).optional()? else {
             return Ok(false);
         };
         let mut put = self.conn.prepare_cached(
@@ -91,9 +78,7 @@ impl Tx<'_> {
             "SELECT area.id, area.code, round FROM assignment JOIN area ON area.id = assignment.area
              WHERE enumerator = ?1 ORDER BY area.code, round",
         )?;
-        let rows = query.query_map([enumerator], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?;
+        let rows = query.query_map([enumerator], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -101,15 +86,9 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// If the store fails, or the enumerator is not known.
-    pub fn insert_device_code(
-        &self,
-        code: Hash,
-        enumerator: &str,
-        expires_ms: i64,
-    ) -> Result<(), StoreError> {
-        let mut put = self.conn.prepare_cached(
-            "INSERT INTO device_code (hash, enumerator, expires_ms) VALUES (?1, ?2, ?3)",
-        )?;
+    pub fn insert_device_code(&self, code: Hash, enumerator: &str, expires_ms: i64) -> Result<(), StoreError> {
+        let mut put =
+            self.conn.prepare_cached("INSERT INTO device_code (hash, enumerator, expires_ms) VALUES (?1, ?2, ?3)")?;
         put.execute(params![code.0, enumerator, expires_ms])?;
         Ok(())
     }
@@ -123,25 +102,17 @@ impl Tx<'_> {
             "UPDATE device_code SET used_ms = ?2 WHERE hash = ?1 AND used_ms IS NULL AND expires_ms > ?2
              RETURNING enumerator",
         )?;
-        Ok(take
-            .query_row(params![code.0, now_ms], |row| row.get(0))
-            .optional()?)
+        Ok(take.query_row(params![code.0, now_ms], |row| row.get(0)).optional()?)
     }
 
     /// Adds a device; its number.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn insert_device(
-        &self,
-        enumerator: &str,
-        name: &str,
-        token: Hash,
-        now_ms: i64,
-    ) -> Result<i64, StoreError> {
-        let mut put = self.conn.prepare_cached(
-            "INSERT INTO device (enumerator, name, token, enrolled_ms) VALUES (?1, ?2, ?3, ?4)",
-        )?;
+    pub fn insert_device(&self, enumerator: &str, name: &str, token: Hash, now_ms: i64) -> Result<i64, StoreError> {
+        let mut put = self
+            .conn
+            .prepare_cached("INSERT INTO device (enumerator, name, token, enrolled_ms) VALUES (?1, ?2, ?3, ?4)")?;
         Ok(put.insert(params![enumerator, name, token.0, now_ms])?)
     }
 
@@ -169,9 +140,9 @@ impl Tx<'_> {
         app: &str,
         unsent: u64,
     ) -> Result<(), StoreError> {
-        let mut put = self.conn.prepare_cached(
-            "UPDATE device SET seen_ms = ?2, skew_ms = ?3, app = ?4, unsent = ?5 WHERE id = ?1",
-        )?;
+        let mut put = self
+            .conn
+            .prepare_cached("UPDATE device SET seen_ms = ?2, skew_ms = ?3, app = ?4, unsent = ?5 WHERE id = ?1")?;
         put.execute(params![device, now_ms, skew_ms, app, unsent])?;
         Ok(())
     }
@@ -181,9 +152,8 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn revoke_device(&self, device: i64, now_ms: i64) -> Result<bool, StoreError> {
-        let mut put = self.conn.prepare_cached(
-            "UPDATE device SET revoked_ms = coalesce(revoked_ms, ?2) WHERE id = ?1",
-        )?;
+        let mut put =
+            self.conn.prepare_cached("UPDATE device SET revoked_ms = coalesce(revoked_ms, ?2) WHERE id = ?1")?;
         Ok(put.execute(params![device, now_ms])? == 1)
     }
 
@@ -197,9 +167,7 @@ impl Tx<'_> {
              ON CONFLICT (name) DO UPDATE SET password = excluded.password",
         )?;
         put.execute(params![account.name, account.password, now_ms])?;
-        self.conn
-            .prepare_cached("DELETE FROM session WHERE account = ?1")?
-            .execute([&account.name])?;
+        self.conn.prepare_cached("DELETE FROM session WHERE account = ?1")?.execute([&account.name])?;
         Ok(())
     }
 
@@ -208,15 +176,8 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn account(&self, name: &str) -> Result<Option<Account>, StoreError> {
-        let mut query = self
-            .conn
-            .prepare_cached("SELECT name, password FROM account WHERE name = ?1")?;
-        let row = query.query_row([name], |row| {
-            Ok(Account {
-                name: row.get(0)?,
-                password: row.get(1)?,
-            })
-        });
+        let mut query = self.conn.prepare_cached("SELECT name, password FROM account WHERE name = ?1")?;
+        let row = query.query_row([name], |row| Ok(Account { name: row.get(0)?, password: row.get(1)? }));
         Ok(row.optional()?)
     }
 
@@ -224,19 +185,10 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn insert_session(
-        &self,
-        token: Hash,
-        account: &str,
-        now_ms: i64,
-        expires_ms: i64,
-    ) -> Result<(), StoreError> {
-        self.conn
-            .prepare_cached("DELETE FROM session WHERE expires_ms < ?1")?
-            .execute([now_ms])?;
-        let mut put = self.conn.prepare_cached(
-            "INSERT INTO session (token, account, expires_ms) VALUES (?1, ?2, ?3)",
-        )?;
+    pub fn insert_session(&self, token: Hash, account: &str, now_ms: i64, expires_ms: i64) -> Result<(), StoreError> {
+        self.conn.prepare_cached("DELETE FROM session WHERE expires_ms < ?1")?.execute([now_ms])?;
+        let mut put =
+            self.conn.prepare_cached("INSERT INTO session (token, account, expires_ms) VALUES (?1, ?2, ?3)")?;
         put.execute(params![token.0, account, expires_ms])?;
         Ok(())
     }
@@ -246,12 +198,8 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn session(&self, token: Hash, now_ms: i64) -> Result<Option<String>, StoreError> {
-        let mut query = self
-            .conn
-            .prepare_cached("SELECT account FROM session WHERE token = ?1 AND expires_ms > ?2")?;
-        Ok(query
-            .query_row(params![token.0, now_ms], |row| row.get(0))
-            .optional()?)
+        let mut query = self.conn.prepare_cached("SELECT account FROM session WHERE token = ?1 AND expires_ms > ?2")?;
+        Ok(query.query_row(params![token.0, now_ms], |row| row.get(0)).optional()?)
     }
 
     /// Ends a session.
@@ -259,9 +207,7 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn delete_session(&self, token: Hash) -> Result<(), StoreError> {
-        self.conn
-            .prepare_cached("DELETE FROM session WHERE token = ?1")?
-            .execute([token.0])?;
+        self.conn.prepare_cached("DELETE FROM session WHERE token = ?1")?.execute([token.0])?;
         Ok(())
     }
 }

@@ -58,49 +58,25 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn find_or_make_record(
-        &self,
-        id: RecordId,
-        subject: &Subject,
-    ) -> Result<(RecordKey, bool), StoreError> {
+    pub fn find_or_make_record(&self, id: RecordId, subject: &Subject) -> Result<(RecordKey, bool), StoreError> {
         if let Some(key) = self.record_key(id)? {
             return Ok((key, false));
         }
         match subject {
             Subject::Household(_) => {
-                let mut put = self.conn.prepare_cached(
-                    "INSERT INTO record (uuid, household) VALUES (?1, 0) RETURNING id",
-                )?;
+                let mut put =
+                    self.conn.prepare_cached("INSERT INTO record (uuid, household) VALUES (?1, 0) RETURNING id")?;
                 let row: i64 = put.query_row([id.0], |row| row.get(0))?;
-                self.conn
-                    .prepare_cached("UPDATE record SET household = id WHERE id = ?1")?
-                    .execute([row])?;
-                Ok((
-                    RecordKey {
-                        id: row,
-                        household: row,
-                    },
-                    true,
-                ))
+                self.conn.prepare_cached("UPDATE record SET household = id WHERE id = ?1")?.execute([row])?;
+                Ok((RecordKey { id: row, household: row }, true))
             }
-            Subject::Interview {
-                household,
-                round,
-                purpose,
-            } => {
-                let (household, _) =
-                    self.find_or_make_record((*household).into(), &Subject::Household(*household))?;
-                let mut put = self.conn.prepare_cached(
-                    "INSERT INTO record (uuid, household, round, purpose) VALUES (?1, ?2, ?3, ?4)",
-                )?;
+            Subject::Interview { household, round, purpose } => {
+                let (household, _) = self.find_or_make_record((*household).into(), &Subject::Household(*household))?;
+                let mut put = self
+                    .conn
+                    .prepare_cached("INSERT INTO record (uuid, household, round, purpose) VALUES (?1, ?2, ?3, ?4)")?;
                 let row = put.insert(params![id.0, household.id, round, purpose])?;
-                Ok((
-                    RecordKey {
-                        id: row,
-                        household: household.id,
-                    },
-                    true,
-                ))
+                Ok((RecordKey { id: row, household: household.id }, true))
             }
         }
     }
@@ -110,15 +86,8 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn record_key(&self, id: RecordId) -> Result<Option<RecordKey>, StoreError> {
-        let mut query = self
-            .conn
-            .prepare_cached("SELECT id, household FROM record WHERE uuid = ?1")?;
-        let row = query.query_row([id.0], |row| {
-            Ok(RecordKey {
-                id: row.get(0)?,
-                household: row.get(1)?,
-            })
-        });
+        let mut query = self.conn.prepare_cached("SELECT id, household FROM record WHERE uuid = ?1")?;
+        let row = query.query_row([id.0], |row| Ok(RecordKey { id: row.get(0)?, household: row.get(1)? }));
         Ok(row.optional()?)
     }
 
@@ -127,15 +96,10 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn record_keys(&self, after: i64, limit: usize) -> Result<Vec<RecordKey>, StoreError> {
-        let mut query = self.conn.prepare_cached(
-            "SELECT id, household FROM record WHERE id > ?1 ORDER BY id LIMIT ?2",
-        )?;
-        let rows = query.query_map(params![after, limit], |row| {
-            Ok(RecordKey {
-                id: row.get(0)?,
-                household: row.get(1)?,
-            })
-        })?;
+        let mut query =
+            self.conn.prepare_cached("SELECT id, household FROM record WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+        let rows =
+            query.query_map(params![after, limit], |row| Ok(RecordKey { id: row.get(0)?, household: row.get(1)? }))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -143,12 +107,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn set_derived(
-        &self,
-        key: RecordKey,
-        derived: &Derived,
-        is_new: bool,
-    ) -> Result<(), StoreError> {
+    pub fn set_derived(&self, key: RecordKey, derived: &Derived, is_new: bool) -> Result<(), StoreError> {
         let mut put = self.conn.prepare_cached(
             "UPDATE record SET form = ?2, title = ?3, area = ?4, enumerator = ?5, finished = ?6, answers = ?7,
              conflicts = ?8, attention = ?9, void = ?10, changes = ?11, changed_ms = ?12 WHERE id = ?1",
@@ -168,25 +127,17 @@ impl Tx<'_> {
             derived.changed_ms
         ])?;
         if !is_new {
-            self.conn
-                .prepare_cached("DELETE FROM conflict WHERE record = ?1")?
-                .execute([key.id])?;
+            self.conn.prepare_cached("DELETE FROM conflict WHERE record = ?1")?.execute([key.id])?;
             if key.is_household() {
-                self.conn
-                    .prepare_cached("DELETE FROM placement WHERE record = ?1")?
-                    .execute([key.id])?;
+                self.conn.prepare_cached("DELETE FROM placement WHERE record = ?1")?.execute([key.id])?;
             }
         }
         for path in &derived.conflicts {
-            let mut put = self
-                .conn
-                .prepare_cached("INSERT INTO conflict (record, path) VALUES (?1, ?2)")?;
+            let mut put = self.conn.prepare_cached("INSERT INTO conflict (record, path) VALUES (?1, ?2)")?;
             put.execute(params![key.id, path])?;
         }
         for area in &derived.placement {
-            let mut put = self
-                .conn
-                .prepare_cached("INSERT INTO placement (record, area) VALUES (?1, ?2)")?;
+            let mut put = self.conn.prepare_cached("INSERT INTO placement (record, area) VALUES (?1, ?2)")?;
             put.execute([key.id, *area])?;
         }
         Ok(())
@@ -224,9 +175,7 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn placement(&self, household: i64) -> Result<BTreeSet<i64>, StoreError> {
-        let mut query = self
-            .conn
-            .prepare_cached("SELECT area FROM placement WHERE record = ?1")?;
+        let mut query = self.conn.prepare_cached("SELECT area FROM placement WHERE record = ?1")?;
         let rows = query.query_map([household], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -249,9 +198,7 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn bucket_head(&self, area: i64) -> Result<u64, StoreError> {
-        let mut query = self
-            .conn
-            .prepare_cached("SELECT head FROM area WHERE id = ?1")?;
+        let mut query = self.conn.prepare_cached("SELECT head FROM area WHERE id = ?1")?;
         Ok(query.query_row([area], |row| row.get(0))?)
     }
 
@@ -260,9 +207,7 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn set_bucket_head(&self, area: i64, head: u64) -> Result<(), StoreError> {
-        self.conn
-            .prepare_cached("UPDATE area SET head = ?2 WHERE id = ?1")?
-            .execute(params![area, head])?;
+        self.conn.prepare_cached("UPDATE area SET head = ?2 WHERE id = ?1")?.execute(params![area, head])?;
         Ok(())
     }
 
@@ -271,9 +216,7 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn append_to_bucket(&self, area: i64, seq: u64, change: i64) -> Result<(), StoreError> {
-        let mut put = self
-            .conn
-            .prepare_cached("INSERT INTO bucket (area, seq, change) VALUES (?1, ?2, ?3)")?;
+        let mut put = self.conn.prepare_cached("INSERT INTO bucket (area, seq, change) VALUES (?1, ?2, ?3)")?;
         put.execute(params![area, seq, change])?;
         Ok(())
     }

@@ -43,9 +43,7 @@ where
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Named<T>, E> {
                 // The name itself may be somebody's answer gone astray: it is not repeated in the error.
-                text.parse()
-                    .map(Named)
-                    .map_err(|_ignored| E::custom("a name that is not one"))
+                text.parse().map(Named).map_err(|_ignored| E::custom("a name that is not one"))
             }
         }
         deserializer.deserialize_str(Text(std::marker::PhantomData))
@@ -134,21 +132,18 @@ pub(super) fn encode(change: &Change) -> Vec<u8> {
         preds.dedup();
         preds
             .into_iter()
-            .map(|dot| {
-                if dot.replica == change.dot.replica {
-                    WrittenDot::Own(dot.seq)
-                } else {
-                    WrittenDot::Other(dot)
-                }
-            })
+            .map(
+                |dot| {
+                    if dot.replica == change.dot.replica { WrittenDot::Own(dot.seq) } else { WrittenDot::Other(dot) }
+                },
+            )
             .collect()
     };
     let (round, purpose) = match &change.subject {
         Subject::Household(_) => (None, None),
-        Subject::Interview { round, purpose, .. } => (
-            Some(round.as_str()),
-            (purpose != FIRST_INTERVIEW).then_some(purpose.as_str()),
-        ),
+        Subject::Interview { round, purpose, .. } => {
+            (Some(round.as_str()), (purpose != FIRST_INTERVIEW).then_some(purpose.as_str()))
+        }
     };
     let mut written = Written {
         household: change.subject.household(),
@@ -173,28 +168,15 @@ pub(super) fn encode(change: &Change) -> Vec<u8> {
             Op::Set { path, value, preds } => {
                 let place = Named(path.place().clone());
                 if !preds.is_empty() {
-                    written
-                        .over
-                        .entry(place.clone())
-                        .or_default()
-                        .insert(path.name(), dots(preds));
+                    written.over.entry(place.clone()).or_default().insert(path.name(), dots(preds));
                 }
-                written
-                    .set
-                    .entry(place)
-                    .or_default()
-                    .insert(path.name(), value);
+                written.set.entry(place).or_default().insert(path.name(), value);
             }
             Op::RemoveRow { row, preds } => {
                 written.remove.insert(Named(row.clone()), dots(preds));
             }
             Op::Note { text } => written.note.push(text),
-            Op::Void { reason, preds } => {
-                written.void = Some(WrittenVoid {
-                    reason,
-                    over: dots(preds),
-                })
-            }
+            Op::Void { reason, preds } => written.void = Some(WrittenVoid { reason, over: dots(preds) }),
         }
     }
     // Writing to memory fails only where a map key is no string, and every key here is one.
@@ -246,11 +228,7 @@ impl<'de> Visitor<'de> for ReadVisitor {
             A: MapAccess<'de>,
         {
             let places: strict::Map<Named<Place>, strict::Map<String, T>> = map.next_value()?;
-            Ok(places
-                .0
-                .into_iter()
-                .map(|(place, names)| (place, names.0))
-                .collect())
+            Ok(places.0.into_iter().map(|(place, names)| (place, names.0)).collect())
         }
         let mut read = Read::default();
         let mut seen = std::collections::BTreeSet::new();
@@ -285,24 +263,13 @@ pub(super) fn decode(dot: Dot, bytes: &[u8], limits: &Limits) -> Result<Change, 
     if bytes.len() > limits.change {
         return Err(Problem::new(
             Code::ChangeTooLarge,
-            format!(
-                "{} bytes, at most {}: split the save",
-                bytes.len(),
-                limits.change
-            ),
+            format!("{} bytes, at most {}: split the save", bytes.len(), limits.change),
         ));
     }
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        Problem::new(
-            Code::NotUtf8,
-            format!("byte {} is no UTF-8", error.valid_up_to()),
-        )
-    })?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Problem::new(Code::NotUtf8, format!("byte {} is no UTF-8", error.valid_up_to())))?;
     if strict::depth(bytes) > limits.depth {
-        return Err(Problem::new(
-            Code::TooDeep,
-            format!("at most {} levels", limits.depth),
-        ));
+        return Err(Problem::new(Code::TooDeep, format!("at most {} levels", limits.depth)));
     }
     let read: Read = serde_json::from_str(text).map_err(|error| Problem::json(&error))?;
     change(dot, read, limits)
@@ -316,17 +283,10 @@ fn change(dot: Dot, read: Read, limits: &Limits) -> Result<Change, Problem> {
             let purpose = read.purpose.unwrap_or_else(|| FIRST_INTERVIEW.into());
             short("round", &round)?;
             short("purpose", &purpose)?;
-            Subject::Interview {
-                household,
-                round,
-                purpose,
-            }
+            Subject::Interview { household, round, purpose }
         }
         None if read.purpose.is_some() => {
-            return Err(Problem::new(
-                Code::WrongType,
-                "`purpose` stands without `round`",
-            ));
+            return Err(Problem::new(Code::WrongType, "`purpose` stands without `round`"));
         }
         None => Subject::Household(household),
     };
@@ -335,21 +295,13 @@ fn change(dot: Dot, read: Read, limits: &Limits) -> Result<Change, Problem> {
     short("by", &author)?;
 
     let mut ops = Vec::new();
-    ops.extend(
-        read.add
-            .into_iter()
-            .map(|(Named(row), order)| Op::AddRow { row, order }),
-    );
+    ops.extend(read.add.into_iter().map(|(Named(row), order)| Op::AddRow { row, order }));
     let mut over = read.over;
     for (Named(place), names) in read.set {
         let mut replaced = over.remove(&Named(place.clone())).unwrap_or_default();
         for (name, value) in names {
             let at = || {
-                if place.is_record() {
-                    name.clone()
-                } else {
-                    format!("{place}/{name}")
-                }
+                if place.is_record() { name.clone() } else { format!("{place}/{name}") }
             };
             if value.longest_text() > limits.text {
                 let longest = value.longest_text();
@@ -357,54 +309,35 @@ fn change(dot: Dot, read: Read, limits: &Limits) -> Result<Change, Problem> {
                 return Err(Problem::new(Code::ValueTooLong, detail));
             }
             let preds = preds(dot, replaced.remove(&name).unwrap_or_default())?;
-            let path = Path::new(place.clone(), name).map_err(|_ignored| {
-                Problem::new(Code::WrongType, "`set` holds a name that is no question's")
-            })?;
+            let path = Path::new(place.clone(), name)
+                .map_err(|_ignored| Problem::new(Code::WrongType, "`set` holds a name that is no question's"))?;
             ops.push(Op::Set { path, value, preds });
         }
         if !replaced.is_empty() {
-            return Err(Problem::new(
-                Code::WrongType,
-                "`over` names a question that `set` does not answer",
-            ));
+            return Err(Problem::new(Code::WrongType, "`over` names a question that `set` does not answer"));
         }
     }
     if !over.is_empty() {
-        return Err(Problem::new(
-            Code::WrongType,
-            "`over` names a place that `set` does not",
-        ));
+        return Err(Problem::new(Code::WrongType, "`over` names a place that `set` does not"));
     }
     for (Named(row), dots) in read.remove {
-        ops.push(Op::RemoveRow {
-            row,
-            preds: preds(dot, dots)?,
-        });
+        ops.push(Op::RemoveRow { row, preds: preds(dot, dots)? });
     }
     for text in read.note {
         if text.len() > limits.text {
-            return Err(Problem::new(
-                Code::ValueTooLong,
-                format!("a note is longer than {} bytes", limits.text),
-            ));
+            return Err(Problem::new(Code::ValueTooLong, format!("a note is longer than {} bytes", limits.text)));
         }
         ops.push(Op::Note { text });
     }
     if let Some(void) = read.void {
         short("void.reason", &void.reason)?;
-        ops.push(Op::Void {
-            reason: void.reason,
-            preds: preds(dot, void.over)?,
-        });
+        ops.push(Op::Void { reason: void.reason, preds: preds(dot, void.over)? });
     }
     for op in &ops {
         if let Op::AddRow { row, .. } | Op::RemoveRow { row, .. } = op
             && row.is_record()
         {
-            return Err(Problem::new(
-                Code::WrongType,
-                "`add` or `remove` names no row",
-            ));
+            return Err(Problem::new(Code::WrongType, "`add` or `remove` names no row"));
         }
     }
     Ok(Change {
@@ -420,10 +353,7 @@ fn change(dot: Dot, read: Read, limits: &Limits) -> Result<Change, Problem> {
 
 fn short(field: &str, text: &str) -> Result<(), Problem> {
     if text.is_empty() || text.len() > 1024 {
-        return Err(Problem::new(
-            Code::WrongType,
-            format!("`{field}` must have 1 to 1024 bytes"),
-        ));
+        return Err(Problem::new(Code::WrongType, format!("`{field}` must have 1 to 1024 bytes")));
     }
     Ok(())
 }
@@ -433,18 +363,12 @@ fn preds(dot: Dot, written: Vec<WrittenDot>) -> Result<Vec<Dot>, Problem> {
         .into_iter()
         .map(|pred| {
             let pred = match pred {
-                WrittenDot::Own(seq) => Dot {
-                    replica: dot.replica,
-                    seq,
-                },
+                WrittenDot::Own(seq) => Dot { replica: dot.replica, seq },
                 WrittenDot::Other(pred) => pred,
             };
             let own = pred.replica == dot.replica;
             if pred.seq == 0 || (own && pred.seq >= dot.seq) {
-                return Err(Problem::new(
-                    Code::BadPred,
-                    format!("change {} replaces {}", dot.seq, pred.seq),
-                ));
+                return Err(Problem::new(Code::BadPred, format!("change {} replaces {}", dot.seq, pred.seq)));
             }
             Ok(pred)
         })

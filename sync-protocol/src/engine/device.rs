@@ -145,30 +145,18 @@ impl Turn {
     /// Begins a turn; `app` names the program and its version.
     #[must_use]
     pub fn new(app: impl Into<String>) -> Self {
-        Self {
-            app: app.into(),
-            budget: FIRST_BUDGET,
-            idle: 0,
-            report: Report::default(),
-        }
+        Self { app: app.into(), budget: FIRST_BUDGET, idle: 0, report: Report::default() }
     }
 
     /// Takes the next step.
     ///
     /// # Errors
     /// If the store fails; the turn may be begun again later.
-    pub fn step<S: DeviceStore>(
-        &mut self,
-        store: &mut S,
-        event: Event,
-        now_ms: i64,
-    ) -> Result<Action, S::Error> {
+    pub fn step<S: DeviceStore>(&mut self, store: &mut S, event: Event, now_ms: i64) -> Result<Action, S::Error> {
         match event {
             Event::Begin => self.send(store, now_ms),
             Event::Answered(body) => self.answered(store, &body, now_ms),
-            Event::TimedOut if self.budget <= LEAST_BUDGET => {
-                Ok(Action::GiveUp(self.report, GaveUp::NoAnswer))
-            }
+            Event::TimedOut if self.budget <= LEAST_BUDGET => Ok(Action::GiveUp(self.report, GaveUp::NoAnswer)),
             Event::TimedOut => {
                 self.budget = (self.budget / 2).max(LEAST_BUDGET);
                 self.send(store, now_ms)
@@ -177,12 +165,7 @@ impl Turn {
         }
     }
 
-    fn answered<S: DeviceStore>(
-        &mut self,
-        store: &mut S,
-        body: &[u8],
-        now_ms: i64,
-    ) -> Result<Action, S::Error> {
+    fn answered<S: DeviceStore>(&mut self, store: &mut S, body: &[u8], now_ms: i64) -> Result<Action, S::Error> {
         let reply = match Reply::from_bytes(body) {
             Ok(reply) => reply,
             Err(problem) => return Ok(Action::GiveUp(self.report, GaveUp::BadReply(problem))),
@@ -190,19 +173,12 @@ impl Turn {
         let before = store.position()?;
         let absorbed = store.absorb(&reply)?;
         let after = store.position()?;
-        let acked = if absorbed.forked {
-            0
-        } else {
-            after.acked_through.saturating_sub(before.acked_through)
-        };
+        let acked = if absorbed.forked { 0 } else { after.acked_through.saturating_sub(before.acked_through) };
         self.report.round_trips += 1;
         self.report.acked += acked;
         self.report.pulled += absorbed.pulled;
         self.report.forks += u32::from(absorbed.forked);
-        let progress = acked > 0
-            || absorbed.forked
-            || after.cursors != before.cursors
-            || after.scope != before.scope;
+        let progress = acked > 0 || absorbed.forked || after.cursors != before.cursors || after.scope != before.scope;
         self.idle = if progress { 0 } else { self.idle + 1 };
         let is_done = !reply.header.more && !reply.cut_off && after.acked_through >= after.last;
         if is_done {

@@ -63,9 +63,7 @@ impl Verified {
     /// The seq of the change at an index.
     #[must_use]
     pub fn seq(&self, index: usize) -> u64 {
-        self.batch
-            .first
-            .saturating_add(u64::try_from(index).unwrap_or(u64::MAX))
+        self.batch.first.saturating_add(u64::try_from(index).unwrap_or(u64::MAX))
     }
 }
 
@@ -101,15 +99,9 @@ pub fn receive<L: Log>(log: &mut L, verified: &Verified) -> Result<Intake, L::Er
     let previous = batch.first.saturating_sub(1);
     if previous > through {
         log.park(verified)?;
-        return Ok(Intake::Parked {
-            missing: through.saturating_add(1),
-        });
+        return Ok(Intake::Parked { missing: through.saturating_add(1) });
     }
-    let known = if previous == through {
-        Some(head)
-    } else {
-        hash_before(log, batch)?
-    };
+    let known = if previous == through { Some(head) } else { hash_before(log, batch)? };
     if known != Some(batch.before) {
         // The histories parted before this batch; where, the device finds by sending from its start.
         for index in 0..verified.hashes.len() {
@@ -129,27 +121,18 @@ pub fn receive<L: Log>(log: &mut L, verified: &Verified) -> Result<Intake, L::Er
             for index in index..verified.hashes.len() {
                 log.hold_branch(verified, index)?;
             }
-            return Ok(Intake::Fork {
-                common: seq.saturating_sub(1),
-            });
+            return Ok(Intake::Fork { common: seq.saturating_sub(1) });
         }
     }
     while let Some(parked) = log.unpark(batch.replica, through.saturating_add(1))? {
         through = join(log, &parked, through, head)?;
         head = log.hash_at(batch.replica, through)?.unwrap_or(head);
     }
-    Ok(Intake::Held {
-        duplicates,
-        through,
-    })
+    Ok(Intake::Held { duplicates, through })
 }
 
 fn hash_before<L: Log>(log: &mut L, batch: &Batch) -> Result<Option<Hash>, L::Error> {
-    if batch.first == 1 {
-        Ok(Some(Hash::default()))
-    } else {
-        log.hash_at(batch.replica, batch.first.saturating_sub(1))
-    }
+    if batch.first == 1 { Ok(Some(Hash::default())) } else { log.hash_at(batch.replica, batch.first.saturating_sub(1)) }
 }
 
 /// Appends what a parked batch adds, or holds it as a branch where it does not fit.

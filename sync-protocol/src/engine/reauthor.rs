@@ -15,32 +15,15 @@ use crate::{
 ///
 /// # Errors
 /// If the bytes cannot be read: such a change was in quarantine and stays there with its branch.
-pub fn reauthor(
-    old: Dot,
-    bytes: &[u8],
-    hash: Hash,
-    new: ReplicaId,
-    common: u64,
-) -> Result<Change, Problem> {
-    let unlimited = Limits {
-        change: usize::MAX,
-        text: usize::MAX,
-        depth: 128,
-        ..Limits::default()
-    };
+pub fn reauthor(old: Dot, bytes: &[u8], hash: Hash, new: ReplicaId, common: u64) -> Result<Change, Problem> {
+    let unlimited = Limits { change: usize::MAX, text: usize::MAX, depth: 128, ..Limits::default() };
     let mut change = Change::from_bytes(old, bytes, &unlimited)?;
     let rename = |dot: &mut Dot| {
         if dot.replica == old.replica && dot.seq > common {
-            *dot = Dot {
-                replica: new,
-                seq: dot.seq.saturating_sub(common),
-            };
+            *dot = Dot { replica: new, seq: dot.seq.saturating_sub(common) };
         }
     };
-    change.dot = Dot {
-        replica: new,
-        seq: old.seq.saturating_sub(common),
-    };
+    change.dot = Dot { replica: new, seq: old.seq.saturating_sub(common) };
     for op in &mut change.ops {
         match op {
             Op::Set { preds, .. } | Op::RemoveRow { preds, .. } | Op::Void { preds, .. } => {

@@ -47,13 +47,7 @@ impl<'a> Answer<'a> {
             .sets
             .iter()
             .filter(|(dot, _)| !register.is_replaced(*dot))
-            .filter_map(|(dot, value)| {
-                Some(Sibling {
-                    dot: *dot,
-                    value,
-                    origin: record.origin(*dot)?,
-                })
-            })
+            .filter_map(|(dot, value)| Some(Sibling { dot: *dot, value, origin: record.origin(*dot)? }))
             .collect();
         if siblings.len() > 1 {
             siblings.sort_by_key(|sibling| Reverse((sibling.origin.effective_ms(), sibling.dot)));
@@ -88,14 +82,9 @@ impl<'a> Answer<'a> {
         let Some((winner, rest)) = self.siblings.split_first() else {
             return false;
         };
-        let distinct = rest
-            .iter()
-            .any(|sibling| !sibling.value.same_as(winner.value));
-        let united = merge == Merge::Union
-            && self
-                .siblings
-                .iter()
-                .all(|sibling| matches!(sibling.value, Value::Choices(_)));
+        let distinct = rest.iter().any(|sibling| !sibling.value.same_as(winner.value));
+        let united =
+            merge == Merge::Union && self.siblings.iter().all(|sibling| matches!(sibling.value, Value::Choices(_)));
         distinct && !united
     }
 
@@ -105,11 +94,7 @@ impl<'a> Answer<'a> {
         let Some(winner) = self.siblings.first() else {
             return Vec::new();
         };
-        self.siblings
-            .iter()
-            .filter(|s| s.value.same_as(winner.value))
-            .map(|s| s.dot)
-            .collect()
+        self.siblings.iter().filter(|s| s.value.same_as(winner.value)).map(|s| s.dot).collect()
     }
 
     /// The preds of a resolution, which displayed every sibling.
@@ -145,16 +130,12 @@ impl Record {
     /// The merged answer at a path, if it has a live value.
     #[must_use]
     pub fn answer(&self, path: &Path) -> Option<Answer<'_>> {
-        self.registers
-            .get(path)
-            .and_then(|register| Answer::of(register, self))
+        self.registers.get(path).and_then(|register| Answer::of(register, self))
     }
 
     /// Every answer with a live value, those in removed rows too.
     pub fn answers(&self) -> impl Iterator<Item = (&Path, Answer<'_>)> {
-        self.registers
-            .iter()
-            .filter_map(|(path, register)| Some((path, Answer::of(register, self)?)))
+        self.registers.iter().filter_map(|(path, register)| Some((path, Answer::of(register, self)?)))
     }
 
     /// Every value that an answer ever had, with the changes that replaced it (empty: it is live).
@@ -166,20 +147,8 @@ impl Record {
             .sets
             .iter()
             .filter_map(|(dot, value)| {
-                let by = register
-                    .replaced
-                    .iter()
-                    .filter(|(pred, _)| pred == dot)
-                    .map(|(_, by)| *by)
-                    .collect();
-                Some((
-                    Sibling {
-                        dot: *dot,
-                        value,
-                        origin: self.origin(*dot)?,
-                    },
-                    by,
-                ))
+                let by = register.replaced.iter().filter(|(pred, _)| pred == dot).map(|(_, by)| *by).collect();
+                Some((Sibling { dot: *dot, value, origin: self.origin(*dot)? }, by))
             })
             .collect();
         history.sort_by_key(|(sibling, _)| (sibling.origin.effective_ms(), sibling.dot));
@@ -200,11 +169,7 @@ impl Record {
     pub fn rows(&self, outer: &Place, repeat: &str) -> Vec<Row<'_>> {
         let mut rows: Vec<_> = self
             .all_rows()
-            .filter(|row| {
-                row.place
-                    .split()
-                    .is_some_and(|(place, name, _)| place == *outer && name == repeat)
-            })
+            .filter(|row| row.place.split().is_some_and(|(place, name, _)| place == *outer && name == repeat))
             .collect();
         rows.sort_by(|a, b| (a.order, a.place).cmp(&(b.order, b.place)));
         rows
@@ -212,31 +177,22 @@ impl Record {
 
     /// Every shown row of the record, by place.
     pub fn all_rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.rows
-            .iter()
-            .filter(|(place, _)| self.is_shown(place))
-            .map(|(place, row)| Row {
-                place,
-                order: self.order(row),
-                kept: !row.removed.is_empty(),
-            })
+        self.rows.iter().filter(|(place, _)| self.is_shown(place)).map(|(place, row)| Row {
+            place,
+            order: self.order(row),
+            kept: !row.removed.is_empty(),
+        })
     }
 
     fn order(&self, row: &super::RowState) -> i64 {
-        let latest = row
-            .adds
-            .iter()
-            .max_by_key(|(dot, _)| (self.origin(**dot).map(Origin::effective_ms), **dot));
+        let latest = row.adds.iter().max_by_key(|(dot, _)| (self.origin(**dot).map(Origin::effective_ms), **dot));
         latest.map_or(i64::MAX, |(_, order)| *order)
     }
 
     /// The preds of a removal: every change seen in the row.
     #[must_use]
     pub fn touched(&self, row: &Place) -> Vec<Dot> {
-        self.rows
-            .get(row)
-            .map(|row| row.touched.iter().copied().collect())
-            .unwrap_or_default()
+        self.rows.get(row).map(|row| row.touched.iter().copied().collect()).unwrap_or_default()
     }
 
     /// Whether the record is valid, void, or voided and edited at once.
@@ -246,18 +202,12 @@ impl Record {
             return Standing::Valid;
         }
         let covered = |dot: &Dot| self.voids.contains_key(dot) || self.void_covers.contains(dot);
-        if self.origins.keys().all(covered) {
-            Standing::Void
-        } else {
-            Standing::KeptDespiteVoid
-        }
+        if self.origins.keys().all(covered) { Standing::Void } else { Standing::KeptDespiteVoid }
     }
 
     /// Why the record was voided, by change.
     pub fn voids(&self) -> impl Iterator<Item = (Dot, &str)> {
-        self.voids
-            .iter()
-            .map(|(dot, reason)| (*dot, reason.as_str()))
+        self.voids.iter().map(|(dot, reason)| (*dot, reason.as_str()))
     }
 
     /// The merged view as canonical JSON: replicas that hold the same changes and stamps give the same
@@ -275,25 +225,10 @@ impl Record {
                 .collect();
             answers.insert(path.to_string(), Json::Array(siblings));
         }
-        let rows: BTreeMap<&str, Json> = self
-            .all_rows()
-            .map(|row| {
-                (
-                    row.place.as_str(),
-                    json!({"order": row.order, "kept": row.kept}),
-                )
-            })
-            .collect();
-        let removed: Vec<&str> = self
-            .rows
-            .keys()
-            .filter(|place| !self.is_shown(place))
-            .map(Place::as_str)
-            .collect();
-        let notes: Vec<Json> = self
-            .notes()
-            .map(|(dot, text)| json!({"dot": dot.to_string(), "text": text}))
-            .collect();
+        let rows: BTreeMap<&str, Json> =
+            self.all_rows().map(|row| (row.place.as_str(), json!({"order": row.order, "kept": row.kept}))).collect();
+        let removed: Vec<&str> = self.rows.keys().filter(|place| !self.is_shown(place)).map(Place::as_str).collect();
+        let notes: Vec<Json> = self.notes().map(|(dot, text)| json!({"dot": dot.to_string(), "text": text})).collect();
         let standing = match self.standing() {
             Standing::Valid => "valid",
             Standing::Void => "void",

@@ -99,10 +99,7 @@ impl Stamped {
     /// The stamp with its signature.
     #[must_use]
     pub fn signed(&self) -> SignedStamp {
-        SignedStamp {
-            stamp: self.stamp,
-            signature: self.signature,
-        }
+        SignedStamp { stamp: self.stamp, signature: self.signature }
     }
 }
 
@@ -245,17 +242,8 @@ impl Reply {
         }
         for (changes, cursor) in &self.pulled {
             for change in changes {
-                let Delivered {
-                    replica,
-                    seq,
-                    stamp,
-                    bytes,
-                } = change;
-                let header = ChangeHeader {
-                    replica: *replica,
-                    seq: *seq,
-                    stamp: *stamp,
-                };
+                let Delivered { replica, seq, stamp, bytes } = change;
+                let header = ChangeHeader { replica: *replica, seq: *seq, stamp: *stamp };
                 write_line(&mut out, &ChangeFrame { change: header });
                 out.extend(bytes);
                 out.push(b'\n');
@@ -273,33 +261,18 @@ impl Reply {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Problem> {
         let mut lines = Lines::new(bytes);
         let Some(first) = lines.next() else {
-            return Err(Problem::new(
-                Code::CutOff,
-                "the reply has no whole first line",
-            ));
+            return Err(Problem::new(Code::CutOff, "the reply has no whole first line"));
         };
-        let mut reply = Self {
-            cut_off: true,
-            ..Self::new(read_line(first, "the first line")?)
-        };
+        let mut reply = Self { cut_off: true, ..Self::new(read_line(first, "the first line")?) };
         let mut run = Vec::new();
         while let Some(line) = lines.next() {
             match frame_name(line) {
                 Some("change") => {
-                    let ChangeHeader {
-                        replica,
-                        seq,
-                        stamp,
-                    } = read_line::<ChangeFrame>(line, "`change`")?.change;
+                    let ChangeHeader { replica, seq, stamp } = read_line::<ChangeFrame>(line, "`change`")?.change;
                     let Some(bytes) = lines.next() else {
                         return Ok(reply);
                     };
-                    run.push(Delivered {
-                        replica,
-                        seq,
-                        stamp,
-                        bytes: bytes.to_vec(),
-                    });
+                    run.push(Delivered { replica, seq, stamp, bytes: bytes.to_vec() });
                 }
                 Some("outcome" | "stamp" | "fork" | "scope" | "cursor" | "end") => {
                     match read_line::<Frame>(line, "a frame")? {
@@ -307,9 +280,7 @@ impl Reply {
                         Frame::Stamp(stamp) => reply.stamps.push(stamp),
                         Frame::Fork(fork) => reply.fork = Some(fork),
                         Frame::Scope(scope) => reply.scope = Some(scope),
-                        Frame::Cursor(cursor) => {
-                            reply.pulled.push((std::mem::take(&mut run), cursor))
-                        }
+                        Frame::Cursor(cursor) => reply.pulled.push((std::mem::take(&mut run), cursor)),
                         Frame::End(()) => {
                             reply.cut_off = false;
                             return Ok(reply);

@@ -80,12 +80,7 @@ impl Request {
         let mut out = Vec::new();
         write_line(&mut out, &self.header);
         for adopt in &self.adoptions {
-            write_line(
-                &mut out,
-                &AdoptFrame {
-                    adopt: adopt.clone(),
-                },
-            );
+            write_line(&mut out, &AdoptFrame { adopt: adopt.clone() });
         }
         for batch in &self.batches {
             let header = BatchHeader {
@@ -119,38 +114,23 @@ impl Request {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Problem> {
         let mut lines = Lines::new(bytes);
         let Some(first) = lines.next() else {
-            return Err(Problem::new(
-                Code::CutOff,
-                "the request has no whole first line",
-            ));
+            return Err(Problem::new(Code::CutOff, "the request has no whole first line"));
         };
         let header: RequestHeader = read_line(first, "the first line")?;
         if !VERSIONS.contains(&header.tenun) {
             return Err(Problem::new(
                 Code::UnsupportedProtocol,
-                format!(
-                    "`tenun` is {}; this server speaks {} to {}",
-                    header.tenun,
-                    VERSIONS.start(),
-                    VERSIONS.end()
-                ),
+                format!("`tenun` is {}; this server speaks {} to {}", header.tenun, VERSIONS.start(), VERSIONS.end()),
             ));
         }
-        let mut request = Self {
-            header,
-            adoptions: Vec::new(),
-            batches: Vec::new(),
-            cut_off: true,
-        };
+        let mut request = Self { header, adoptions: Vec::new(), batches: Vec::new(), cut_off: true };
         while let Some(line) = lines.next() {
             match frame_name(line) {
                 Some("batch") => match read_batch(line, &mut lines)? {
                     Some(batch) => request.batches.push(batch),
                     None => return Ok(request),
                 },
-                Some("adopt") => request
-                    .adoptions
-                    .push(read_line::<AdoptFrame>(line, "`adopt`")?.adopt),
+                Some("adopt") => request.adoptions.push(read_line::<AdoptFrame>(line, "`adopt`")?.adopt),
                 Some("end") => {
                     request.cut_off = !lines.is_at_end();
                     return Ok(request);
@@ -167,36 +147,16 @@ impl Request {
 fn read_batch(line: &[u8], lines: &mut Lines<'_>) -> Result<Option<Batch>, Problem> {
     let header = read_line::<BatchFrame>(line, "`batch`")?.batch;
     if header.first == 0 || header.count == 0 {
-        return Err(Problem::new(
-            Code::WrongType,
-            "`batch`: `first` and `count` start at 1",
-        ));
+        return Err(Problem::new(Code::WrongType, "`batch`: `first` and `count` start at 1"));
     }
     let mut changes = Vec::new();
     for _ in 0..header.count {
         let Some(line) = lines.next() else {
             return Ok(None);
         };
-        let withheld = line
-            .starts_with(b"\"")
-            .then(|| serde_json::from_slice::<Hash>(line).ok())
-            .flatten();
+        let withheld = line.starts_with(b"\"").then(|| serde_json::from_slice::<Hash>(line).ok()).flatten();
         changes.push(withheld.map_or_else(|| Carried::Bytes(line.to_vec()), Carried::Withheld));
     }
-    let BatchHeader {
-        replica,
-        first,
-        before,
-        after,
-        signature,
-        ..
-    } = header;
-    Ok(Some(Batch {
-        replica,
-        first,
-        before,
-        changes,
-        after,
-        signature,
-    }))
+    let BatchHeader { replica, first, before, after, signature, .. } = header;
+    Ok(Some(Batch { replica, first, before, changes, after, signature }))
 }

@@ -33,19 +33,11 @@ struct Wish {
 
 impl Wish {
     fn read() -> Result<Self> {
-        let is_set =
-            |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0");
+        let is_set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0");
         let port = std::env::var("PORT").ok().filter(|port| !port.is_empty());
-        let port = port
-            .map_or(Ok(8080), |port| port.parse())
-            .context("PORT is a number from 1 to 65535")?;
+        let port = port.map_or(Ok(8080), |port| port.parse()).context("PORT is a number from 1 to 65535")?;
         let folder = std::env::var("DEMO_DIR").unwrap_or_else(|_| "demo-data".into());
-        Ok(Self {
-            port,
-            once: is_set("ONCE"),
-            json: is_set("JSON"),
-            folder: folder.into(),
-        })
+        Ok(Self { port, once: is_set("ONCE"), json: is_set("JSON"), folder: folder.into() })
     }
 }
 
@@ -87,10 +79,7 @@ async fn demo() -> Result<()> {
     if !wish.once {
         println!("\nThe coordinator's desk: {}", server.url);
         println!("  name      {COORDINATOR}\n  password  {password}");
-        println!(
-            "  (Ctrl-C ends the server; the data stays in {})",
-            wish.folder.display()
-        );
+        println!("  (Ctrl-C ends the server; the data stays in {})", wish.folder.display());
     }
     if wish.json {
         println!("{}", summary.json());
@@ -155,41 +144,19 @@ async fn survey(
         let file = folder.join(format!("{}.sqlite", person.code));
         let seed = u64::try_from(person.index)?;
         let phone = Phone::new(seed, now - 2 * DAY_MS, clock_offset(&trouble, person.index));
-        people.push(
-            Enumerator::enrol(
-                &http,
-                &server.url,
-                &code,
-                &person.code,
-                &person.device,
-                &file,
-                phone,
-            )
-            .await?,
-        );
+        people.push(Enumerator::enrol(&http, &server.url, &code, &person.code, &person.device, &file, phone).await?);
     }
     sync_all(&http, &mut people.iter_mut().collect::<Vec<_>>(), now).await?;
 
     // What is edited on the second day must have been seen by both editors on the first night.
-    let first: BTreeSet<u64> = world
-        .households()
-        .filter(|home| is_first_day(world, home.index, &trouble))
-        .map(|h| h.index)
-        .collect();
+    let first: BTreeSet<u64> =
+        world.households().filter(|home| is_first_day(world, home.index, &trouble)).map(|h| h.index).collect();
     say("Day 1, offline: enumerators interview households.");
-    work(
-        world,
-        &mut people,
-        now - 2 * DAY_MS,
-        |index| first.contains(&index),
-        &trouble,
-        &mut summary,
-    )?;
+    work(world, &mut people, now - 2 * DAY_MS, |index| first.contains(&index), &trouble, &mut summary)?;
     let mut copies = Vec::new();
     for (index, person) in std::mem::take(&mut people).into_iter().enumerate() {
-        let is_cloned = trouble
-            .iter()
-            .any(|t| matches!(t, Trouble::ClonedPhone { enumerator, .. } if *enumerator == index));
+        let is_cloned =
+            trouble.iter().any(|t| matches!(t, Trouble::ClonedPhone { enumerator, .. } if *enumerator == index));
         if is_cloned {
             let copy = folder.join(format!("{}-copy.sqlite", person.code));
             let (original, copy) = person.cloned(&copy)?;
@@ -200,34 +167,15 @@ async fn survey(
         }
     }
     say("Night 1: the phones sync over HTTP.");
-    let nights = sync_all(
-        &http,
-        &mut people.iter_mut().collect::<Vec<_>>(),
-        now - DAY_MS,
-    )
-    .await?;
+    let nights = sync_all(&http, &mut people.iter_mut().collect::<Vec<_>>(), now - DAY_MS).await?;
     summary.add(&nights);
     // In the morning each fetches what the others sent in the night.
-    summary.add_traffic(
-        &sync_all(
-            &http,
-            &mut people.iter_mut().collect::<Vec<_>>(),
-            now - DAY_MS,
-        )
-        .await?,
-    );
+    summary.add_traffic(&sync_all(&http, &mut people.iter_mut().collect::<Vec<_>>(), now - DAY_MS).await?);
 
     say(
         "Day 2, offline: more interviews, and trouble: conflicting edits, a twin, a copied phone, an edit out of scope.",
     );
-    work(
-        world,
-        &mut people,
-        now - DAY_MS,
-        |index| !first.contains(&index),
-        &trouble,
-        &mut summary,
-    )?;
+    work(world, &mut people, now - DAY_MS, |index| !first.contains(&index), &trouble, &mut summary)?;
     let planted = plant(world, &mut people, &mut copies, &trouble, &mut summary)?;
     say("Night 2: the phones sync, the copied one with its other life.");
     let nights = sync_all(&http, &mut people.iter_mut().collect::<Vec<_>>(), now).await?;
@@ -249,9 +197,7 @@ async fn survey(
         eprintln!("lost: {answer}");
     }
     summary.lost = lost.len();
-    summary
-        .look(&Coordinator::log_in(&server.url, password).await?, &planted)
-        .await?;
+    summary.look(&Coordinator::log_in(&server.url, password).await?, &planted).await?;
     summary.server_memory_kib = server.memory_kib("VmHWM").unwrap_or(0);
     summary.server_cpu_ms = server.cpu_ms().unwrap_or(0);
     Ok(summary)
@@ -259,10 +205,9 @@ async fn survey(
 
 fn clock_offset(trouble: &[Trouble], person: usize) -> i64 {
     let offset = |trouble: &Trouble| match trouble {
-        Trouble::WrongClock {
-            enumerator,
-            offset_minutes,
-        } => (*enumerator == person).then_some(offset_minutes * 60_000),
+        Trouble::WrongClock { enumerator, offset_minutes } => {
+            (*enumerator == person).then_some(offset_minutes * 60_000)
+        }
         Trouble::ConflictingEdits { .. }
         | Trouble::RegisteredTwice { .. }
         | Trouble::ClonedPhone { .. }
@@ -279,11 +224,7 @@ fn is_first_day(world: &World, index: u64, trouble: &[Trouble]) -> bool {
         | Trouble::ClonedPhone { household, .. } => *household == index,
         Trouble::RegisteredTwice { .. } | Trouble::WrongClock { .. } => false,
     });
-    is_troubled
-        || world
-            .household(index)
-            .and_then(|home| home.rounds.first().map(|i| i.day == 0))
-            .unwrap_or(false)
+    is_troubled || world.household(index).and_then(|home| home.rounds.first().map(|i| i.day == 0)).unwrap_or(false)
 }
 
 /// One day of work of everybody.
@@ -298,13 +239,8 @@ fn work(
     for person in people.iter_mut() {
         person.device.host().set_time(morning);
     }
-    for household in world
-        .households()
-        .filter(|household| today(household.index))
-    {
-        let person = people
-            .get_mut(household.enumerator)
-            .context("an enumerator who is not there")?;
+    for household in world.households().filter(|household| today(household.index)) {
+        let person = people.get_mut(household.enumerator).context("an enumerator who is not there")?;
         person.register(&household, household.id)?;
         if let Some(interview) = household.rounds.first() {
             person.interview(household.id, interview)?;
@@ -312,23 +248,13 @@ fn work(
         }
         summary.households += 1;
         if summary.households.is_multiple_of(10) {
-            say(&format!(
-                "  {} of {} households",
-                summary.households,
-                world.len()
-            ));
+            say(&format!("  {} of {} households", summary.households, world.len()));
         }
         for twin in trouble {
-            if let Trouble::RegisteredTwice {
-                household: index,
-                twin,
-                enumerator,
-            } = twin
+            if let Trouble::RegisteredTwice { household: index, twin, enumerator } = twin
                 && *index == household.index
             {
-                let person = people
-                    .get_mut(*enumerator)
-                    .context("an enumerator who is not there")?;
+                let person = people.get_mut(*enumerator).context("an enumerator who is not there")?;
                 person.register(&household, *twin)?;
                 if let Some(interview) = household.rounds.first() {
                     person.interview(*twin, interview)?;
@@ -357,39 +283,20 @@ fn plant(
     summary: &mut Summary,
 ) -> Result<Planted> {
     let mut planted = Planted::default();
-    let home = |index: u64| {
-        world
-            .household(index)
-            .context("a household that is not there")
-    };
+    let home = |index: u64| world.household(index).context("a household that is not there");
     for trouble in trouble {
         match trouble {
-            Trouble::ConflictingEdits {
-                household,
-                round,
-                path,
-                values,
-            } => {
+            Trouble::ConflictingEdits { household, round, path, values } => {
                 let record = interview_of(home(*household)?.id, *round);
                 for (person, value) in values {
-                    let person = people
-                        .get_mut(*person)
-                        .context("an enumerator who is not there")?;
+                    let person = people.get_mut(*person).context("an enumerator who is not there")?;
                     person.set(record, path, value)?;
                 }
                 planted.conflicts.insert((record, path.clone()));
             }
-            Trouble::OutOfScopeEdit {
-                household,
-                round,
-                enumerator,
-                path,
-                value,
-            } => {
+            Trouble::OutOfScopeEdit { household, round, enumerator, path, value } => {
                 let home = home(*household)?;
-                let person = people
-                    .get_mut(*enumerator)
-                    .context("an enumerator who is not there")?;
+                let person = people.get_mut(*enumerator).context("an enumerator who is not there")?;
                 let household = sync_protocol::HouseholdId(home.id);
                 let code = person.code.clone();
                 let record = person.device.start_interview(
@@ -401,21 +308,9 @@ fn plant(
                 person.set(record, path, value)?;
                 planted.out_of_scope.insert(record);
             }
-            Trouble::ClonedPhone {
-                household,
-                path,
-                value,
-                enumerator,
-                ..
-            } => {
-                let code = &people
-                    .get(*enumerator)
-                    .context("an enumerator who is not there")?
-                    .code;
-                let copy = copies
-                    .iter_mut()
-                    .find(|copy| copy.code == *code)
-                    .context("a copy that is not there")?;
+            Trouble::ClonedPhone { household, path, value, enumerator, .. } => {
+                let code = &people.get(*enumerator).context("an enumerator who is not there")?.code;
+                let copy = copies.iter_mut().find(|copy| copy.code == *code).context("a copy that is not there")?;
                 copy.set(interview_of(home(*household)?.id, 1), path, value)?;
                 summary.forks_planted += 1;
             }
@@ -445,8 +340,7 @@ async fn leader(
     let code = office.device_code("KT001")?;
     let phone = Phone::new(99, now, 0);
     let file = folder.join("leader.sqlite");
-    let mut leader =
-        Enumerator::enrol(http, &server.url, &code, "KT001", "tablet", &file, phone).await?;
+    let mut leader = Enumerator::enrol(http, &server.url, &code, "KT001", "tablet", &file, phone).await?;
     sync_all(http, &mut [&mut leader], now).await?;
     Ok(leader)
 }
@@ -454,19 +348,12 @@ async fn leader(
 impl Summary {
     fn add(&mut self, nights: &[Night]) {
         self.nights += nights.len();
-        self.round_trips += nights
-            .iter()
-            .map(|night| night.report.round_trips)
-            .sum::<u32>();
+        self.round_trips += nights.iter().map(|night| night.report.round_trips).sum::<u32>();
         self.add_traffic(nights);
     }
 
     fn add_traffic(&mut self, nights: &[Night]) {
-        for Night {
-            traffic: Traffic { up, down },
-            ..
-        } in nights
-        {
+        for Night { traffic: Traffic { up, down }, .. } in nights {
             self.up += up;
             self.down += down;
         }
@@ -476,10 +363,7 @@ impl Summary {
     async fn look(&mut self, coordinator: &Coordinator, planted: &Planted) -> Result<()> {
         for (record, path) in &planted.conflicts {
             let record = coordinator.get(&format!("records/{record}")).await?;
-            let answers = record
-                .get("answers")
-                .and_then(Json::as_array)
-                .context("no answers")?;
+            let answers = record.get("answers").and_then(Json::as_array).context("no answers")?;
             let is_found = answers.iter().any(|answer| {
                 answer.get("path").and_then(Json::as_str) == Some(&path.to_string())
                     && answer.get("conflict").and_then(Json::as_bool) == Some(true)
@@ -487,26 +371,13 @@ impl Summary {
             self.conflicts_found += usize::from(is_found);
         }
         let flagged = coordinator.all("records?flag=out-of-scope").await?;
-        let flagged: BTreeSet<&str> = flagged
-            .iter()
-            .filter_map(|r| r.get("id").and_then(Json::as_str))
-            .collect();
-        self.out_of_scope_found = planted
-            .out_of_scope
-            .iter()
-            .filter(|id| flagged.contains(id.to_string().as_str()))
-            .count();
+        let flagged: BTreeSet<&str> = flagged.iter().filter_map(|r| r.get("id").and_then(Json::as_str)).collect();
+        self.out_of_scope_found =
+            planted.out_of_scope.iter().filter(|id| flagged.contains(id.to_string().as_str())).count();
         let devices = coordinator.all("devices").await?;
-        self.forks_found = devices
-            .iter()
-            .filter_map(|device| device.get("forks").and_then(Json::as_u64))
-            .sum();
-        let skewed = |device: &&Json| {
-            device
-                .get("skew_ms")
-                .and_then(Json::as_i64)
-                .is_some_and(|skew| skew.abs() > DAY_MS * 300)
-        };
+        self.forks_found = devices.iter().filter_map(|device| device.get("forks").and_then(Json::as_u64)).sum();
+        let skewed =
+            |device: &&Json| device.get("skew_ms").and_then(Json::as_i64).is_some_and(|skew| skew.abs() > DAY_MS * 300);
         self.wrong_clocks_found = devices.iter().filter(skewed).count();
         self.quarantined = coordinator.all("quarantine").await?.len();
         Ok(())
@@ -535,34 +406,13 @@ impl Summary {
 
     fn print(&self) {
         let nights = u32::try_from(self.nights.max(1)).unwrap_or(1);
-        println!(
-            "\n  households         {:>7}   in {} interviews",
-            self.households, self.interviews
-        );
-        println!(
-            "  answers typed      {:>7}   lost: {}",
-            self.answers, self.lost
-        );
-        println!(
-            "  conflicts          {:>7}   planted, {} found",
-            self.conflicts_planted, self.conflicts_found
-        );
-        println!(
-            "  registered twice   {:>7}   planted",
-            self.duplicates_planted
-        );
-        println!(
-            "  copied phones      {:>7}   planted, {} found",
-            self.forks_planted, self.forks_found
-        );
-        println!(
-            "  edits out of scope {:>7}   planted, {} found",
-            self.out_of_scope_planted, self.out_of_scope_found
-        );
-        println!(
-            "  wrong clocks       {:>7}   planted, {} found",
-            self.wrong_clocks_planted, self.wrong_clocks_found
-        );
+        println!("\n  households         {:>7}   in {} interviews", self.households, self.interviews);
+        println!("  answers typed      {:>7}   lost: {}", self.answers, self.lost);
+        println!("  conflicts          {:>7}   planted, {} found", self.conflicts_planted, self.conflicts_found);
+        println!("  registered twice   {:>7}   planted", self.duplicates_planted);
+        println!("  copied phones      {:>7}   planted, {} found", self.forks_planted, self.forks_found);
+        println!("  edits out of scope {:>7}   planted, {} found", self.out_of_scope_planted, self.out_of_scope_found);
+        println!("  wrong clocks       {:>7}   planted, {} found", self.wrong_clocks_planted, self.wrong_clocks_found);
         println!(
             "  bytes a household  {:>7}   up, {} down",
             self.per_household(self.up),
@@ -582,8 +432,6 @@ impl Summary {
 
 #[expect(clippy::disallowed_methods, reason = "the demonstration happens now")]
 fn now_ms() -> i64 {
-    let elapsed = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
+    let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }
