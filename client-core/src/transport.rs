@@ -10,7 +10,7 @@ use sync_protocol::{
 };
 
 /// How hard uploads are compressed: the phone has time, the line has not.
-const LEVEL: i32 = 9;
+pub const LEVEL: i32 = 9;
 /// A reply is never larger than this after decompression.
 const REPLY_MAX: u64 = 64 << 20;
 /// How long one request may take before the engine tries a smaller one.

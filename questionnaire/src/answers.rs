@@ -40,10 +40,7 @@ impl Questionnaire {
     #[must_use]
     pub fn merge_of(&self, path: &Path) -> record::Merge {
         match self.register_at(path) {
-            Some(Register::One(Question {
-                merge: Merge::Union,
-                ..
-            })) => record::Merge::Union,
+            Some(Register::One(Question { merge: Merge::Union, .. })) => record::Merge::Union,
             Some(Register::One(_) | Register::Group { .. }) | None => record::Merge::Register,
         }
     }
@@ -58,12 +55,7 @@ impl Questionnaire {
         if path.is_reserved() {
             return Ok(());
         }
-        let wrong = |expected: &str| {
-            Err(Problem::new(
-                Code::WrongValueType,
-                format!("`{path}` takes {expected}"),
-            ))
-        };
+        let wrong = |expected: &str| Err(Problem::new(Code::WrongValueType, format!("`{path}` takes {expected}")));
         match (self.register_at(path), value) {
             (None, _) => {
                 let detail = format!("{}@{} has no question `{path}`", self.id, self.version);
@@ -80,18 +72,14 @@ impl Questionnaire {
                         return wrong("only fields that are members of its merge group");
                     };
                     if let Some(expected) = mismatch(&member.kind, value) {
-                        return Err(Problem::new(
-                            Code::WrongValueType,
-                            format!("`{path}.{key}` takes {expected}"),
-                        ));
+                        return Err(Problem::new(Code::WrongValueType, format!("`{path}.{key}` takes {expected}")));
                     }
                 }
                 Ok(())
             }
-            (
-                Some(Register::Group { .. }),
-                Value::Text(_) | Value::Integer(_) | Value::Choices(_),
-            ) => wrong("an object of its members"),
+            (Some(Register::Group { .. }), Value::Text(_) | Value::Integer(_) | Value::Choices(_)) => {
+                wrong("an object of its members")
+            }
         }
     }
 
@@ -103,9 +91,7 @@ impl Questionnaire {
     /// # Errors
     /// [`Code::UnknownQuestion`] or [`Code::WrongValueType`].
     pub fn parse_value(&self, path: &Path, text: &str) -> Result<Value, Problem> {
-        let wrong = |expected: &str| {
-            Problem::new(Code::WrongValueType, format!("`{path}` takes {expected}"))
-        };
+        let wrong = |expected: &str| Problem::new(Code::WrongValueType, format!("`{path}` takes {expected}"));
         if text.is_empty() {
             return Ok(Value::Missing(Missing::Cleared));
         }
@@ -121,16 +107,9 @@ impl Questionnaire {
             Some(Register::Group { members, .. }) => {
                 let mut fields = BTreeMap::new();
                 for part in text.split(';') {
-                    let (key, text) = part
-                        .split_once('=')
-                        .ok_or_else(|| wrong("`member=value;member=value`"))?;
-                    let member = members
-                        .get(key.trim())
-                        .ok_or_else(|| wrong("only members of its merge group"))?;
-                    fields.insert(
-                        member.key.clone(),
-                        parse(&member.kind, text.trim()).map_err(wrong)?,
-                    );
+                    let (key, text) = part.split_once('=').ok_or_else(|| wrong("`member=value;member=value`"))?;
+                    let member = members.get(key.trim()).ok_or_else(|| wrong("only members of its merge group"))?;
+                    fields.insert(member.key.clone(), parse(&member.kind, text.trim()).map_err(wrong)?);
                 }
                 Ok(Value::Fields(fields))
             }
@@ -151,27 +130,17 @@ fn mismatch(kind: &Kind, value: &Value) -> Option<&'static str> {
         },
         Kind::Date => match value {
             Value::Text(text) if is_date(text) => None,
-            Value::Text(_)
-            | Value::Integer(_)
-            | Value::Choices(_)
-            | Value::Fields(_)
-            | Value::Missing(_) => Some("a date such as 2026-11-24"),
-        },
-        Kind::GeoPoint | Kind::Metadata(Metadata::StartGeopoint | Metadata::BackgroundGeopoint) => {
-            match value {
-                Value::Fields(fields) if is_fix(fields) => None,
-                Value::Text(_)
-                | Value::Integer(_)
-                | Value::Choices(_)
-                | Value::Fields(_)
-                | Value::Missing(_) => {
-                    Some("a GPS fix: lat and lon in 1e-7 degree, alt and acc in millimetres")
-                }
+            Value::Text(_) | Value::Integer(_) | Value::Choices(_) | Value::Fields(_) | Value::Missing(_) => {
+                Some("a date such as 2026-11-24")
             }
-        }
-        Kind::SelectMultiple(_) | Kind::Rank(_) => {
-            (!matches!(value, Value::Choices(_))).then_some("a list of choices")
-        }
+        },
+        Kind::GeoPoint | Kind::Metadata(Metadata::StartGeopoint | Metadata::BackgroundGeopoint) => match value {
+            Value::Fields(fields) if is_fix(fields) => None,
+            Value::Text(_) | Value::Integer(_) | Value::Choices(_) | Value::Fields(_) | Value::Missing(_) => {
+                Some("a GPS fix: lat and lon in 1e-7 degree, alt and acc in millimetres")
+            }
+        },
+        Kind::SelectMultiple(_) | Kind::Rank(_) => (!matches!(value, Value::Choices(_))).then_some("a list of choices"),
         Kind::Note | Kind::XmlExternal | Kind::CsvExternal => Some("no answer"),
         Kind::Image | Kind::Audio | Kind::Video | Kind::File => {
             (!matches!(value, Value::Text(_) | Value::Fields(_))).then_some("an attachment")
@@ -193,15 +162,9 @@ fn mismatch(kind: &Kind, value: &Value) -> Option<&'static str> {
 fn parse(kind: &Kind, text: &str) -> Result<Value, &'static str> {
     let value = match kind {
         Kind::Integer => Value::Integer(text.trim().parse().map_err(|_ignored| "an integer")?),
-        Kind::Decimal | Kind::Range => {
-            Value::Text(decimal(text.trim()).ok_or("a decimal such as 2.5")?)
-        }
-        Kind::GeoPoint | Kind::Metadata(Metadata::StartGeopoint | Metadata::BackgroundGeopoint) => {
-            fix(text)?
-        }
-        Kind::SelectMultiple(_) | Kind::Rank(_) => {
-            Value::Choices(text.split_whitespace().map(str::to_owned).collect())
-        }
+        Kind::Decimal | Kind::Range => Value::Text(decimal(text.trim()).ok_or("a decimal such as 2.5")?),
+        Kind::GeoPoint | Kind::Metadata(Metadata::StartGeopoint | Metadata::BackgroundGeopoint) => fix(text)?,
+        Kind::SelectMultiple(_) | Kind::Rank(_) => Value::Choices(text.split_whitespace().map(str::to_owned).collect()),
         Kind::Text
         | Kind::Date
         | Kind::Time
@@ -242,16 +205,8 @@ fn decimal(text: &str) -> Option<String> {
     let whole = whole.trim_start_matches('0');
     let whole = if whole.is_empty() { "0" } else { whole };
     let fraction = fraction.trim_end_matches('0');
-    let sign = if whole == "0" && fraction.is_empty() {
-        ""
-    } else {
-        sign
-    };
-    Some(if fraction.is_empty() {
-        format!("{sign}{whole}")
-    } else {
-        format!("{sign}{whole}.{fraction}")
-    })
+    let sign = if whole == "0" && fraction.is_empty() { "" } else { sign };
+    Some(if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") })
 }
 
 fn is_date(text: &str) -> bool {
@@ -260,21 +215,19 @@ fn is_date(text: &str) -> bool {
         parts.next().is_some_and(|part| {
             part.len() == length
                 && part.bytes().all(|byte| byte.is_ascii_digit())
-                && part
-                    .parse()
-                    .is_ok_and(|number: u32| (1..=most).contains(&number))
+                && part.parse().is_ok_and(|number: u32| (1..=most).contains(&number))
         })
     };
     next(4, 9999) && next(2, 12) && next(2, 31) && parts.next().is_none()
 }
 
 fn is_fix(fields: &BTreeMap<String, Value>) -> bool {
-    let within = |name: &str, most: i64| matches!(fields.get(name), Some(Value::Integer(number)) if number.abs() <= most);
+    let within =
+        |name: &str, most: i64| matches!(fields.get(name), Some(Value::Integer(number)) if number.abs() <= most);
     within("lat", 900_000_000)
         && within("lon", 1_800_000_000)
         && fields.iter().all(|(name, value)| {
-            matches!(name.as_str(), "lat" | "lon" | "alt" | "acc")
-                && matches!(value, Value::Integer(_))
+            matches!(name.as_str(), "lat" | "lon" | "alt" | "acc") && matches!(value, Value::Integer(_))
         })
 }
 
@@ -288,10 +241,7 @@ fn fix(text: &str) -> Result<Value, &'static str> {
         return Err(EXPECTED);
     }
     for ((name, scale), part) in scales.into_iter().zip(parts) {
-        fields.insert(
-            name.to_owned(),
-            Value::Integer(scaled(part, scale).ok_or(EXPECTED)?),
-        );
+        fields.insert(name.to_owned(), Value::Integer(scaled(part, scale).ok_or(EXPECTED)?));
     }
     Ok(Value::Fields(fields))
 }
@@ -300,11 +250,7 @@ fn fix(text: &str) -> Result<Value, &'static str> {
 fn scaled(text: &str, scale: usize) -> Option<i64> {
     let text = decimal(text)?;
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let fraction: String = fraction
-        .chars()
-        .chain(std::iter::repeat('0'))
-        .take(scale)
-        .collect();
+    let fraction: String = fraction.chars().chain(std::iter::repeat('0')).take(scale).collect();
     format!("{whole}{fraction}").parse().ok()
 }
 
@@ -314,14 +260,7 @@ mod tests {
 
     #[test]
     fn a_decimal_has_one_form() {
-        let forms = [
-            ("1.50", "1.5"),
-            ("007", "7"),
-            ("-0.0", "0"),
-            (".5", "0.5"),
-            ("-2.", "-2"),
-            ("0710301", "710301"),
-        ];
+        let forms = [("1.50", "1.5"), ("007", "7"), ("-0.0", "0"), (".5", "0.5"), ("-2.", "-2"), ("0710301", "710301")];
         for (text, canonical) in forms {
             assert_eq!(decimal(text).as_deref(), Some(canonical), "{text}");
         }
@@ -333,22 +272,13 @@ mod tests {
     #[test]
     fn a_fix_is_read_in_degrees_and_kept_in_integers() {
         let fix = serde_json::to_string(&fix("-10.1772 123.6070001 35 4.5").unwrap()).unwrap();
-        assert_eq!(
-            fix,
-            r#"{"acc":4500,"alt":35000,"lat":-101772000,"lon":1236070001}"#
-        );
+        assert_eq!(fix, r#"{"acc":4500,"alt":35000,"lat":-101772000,"lon":1236070001}"#);
     }
 
     #[test]
     fn a_date_has_four_two_and_two_digits() {
         assert!(is_date("2026-02-28"));
-        for text in [
-            "2026-2-28",
-            "2026-13-01",
-            "2026-00-10",
-            "26-01-01",
-            "2026-01-01x",
-        ] {
+        for text in ["2026-2-28", "2026-13-01", "2026-00-10", "26-01-01", "2026-01-01x"] {
             assert!(!is_date(text), "{text}");
         }
     }

@@ -57,8 +57,8 @@ mod problem;
 mod read;
 
 pub use model::{
-    Choice, ChoiceList, ChoiceSource, Expression, Group, Item, Kind, Members, Merge, Metadata,
-    Question, Questionnaire, Register, Repeat, RowChoice, Select, Text,
+    Choice, ChoiceList, ChoiceSource, Expression, Group, Item, Kind, Members, Merge, Metadata, Question, Questionnaire,
+    Register, Repeat, RowChoice, Select, Text,
 };
 pub use problem::{Problem, ProblemCode, Problems, Severity};
 pub use read::Loaded;

@@ -87,11 +87,7 @@ pub(crate) struct Clash {
 }
 
 fn place(repeats: &[String]) -> String {
-    if repeats.is_empty() {
-        "the form".to_owned()
-    } else {
-        repeats.join("/")
-    }
+    if repeats.is_empty() { "the form".to_owned() } else { repeats.join("/") }
 }
 
 impl TryFrom<Parts> for Questionnaire {
@@ -139,8 +135,7 @@ impl Questionnaire {
 
     /// Returns a text in a language, or else in the questionnaire's default language.
     pub fn text<'a>(&self, text: &'a Text, language: &str) -> &'a str {
-        text.get(language)
-            .unwrap_or_else(|| text.in_language(&self.default_language))
+        text.get(language).unwrap_or_else(|| text.in_language(&self.default_language))
     }
 }
 

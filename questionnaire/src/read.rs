@@ -67,13 +67,9 @@ impl Questionnaire {
 
 fn read(bytes: &[u8], lenient: bool) -> Result<Loaded, Problems> {
     let mut log = Log::new(lenient);
-    let questionnaire =
-        workbook::open(bytes, &mut log).and_then(|sheets| assemble(&sheets, &mut log));
+    let questionnaire = workbook::open(bytes, &mut log).and_then(|sheets| assemble(&sheets, &mut log));
     match questionnaire {
-        Some(questionnaire) if !log.has_errors() => Ok(Loaded {
-            questionnaire,
-            warnings: log.into_problems(),
-        }),
+        Some(questionnaire) if !log.has_errors() => Ok(Loaded { questionnaire, warnings: log.into_problems() }),
         Some(_) | None => Err(Problems(log.into_problems())),
     }
 }
@@ -82,29 +78,16 @@ fn assemble(sheets: &Sheets, log: &mut Log) -> Option<Questionnaire> {
     let settings = Settings::read(sheets.settings.as_ref(), log);
     let unnamed = settings.default_language.clone().unwrap_or_default();
 
-    let choices = sheets
-        .choices
-        .as_ref()
-        .map(|sheet| Table::new(sheet, Place::Choices, &unnamed, log));
-    let external = sheets
-        .external
-        .as_ref()
-        .map(|sheet| Table::new(sheet, Place::Choices, &unnamed, log));
-    let mut lists = choices
-        .as_ref()
-        .map(|table| choices::read(table, settings.allow_choice_duplicates, log));
-    let external_lists = external
-        .as_ref()
-        .map(|table| choices::read(table, true, log));
+    let choices = sheets.choices.as_ref().map(|sheet| Table::new(sheet, Place::Choices, &unnamed, log));
+    let external = sheets.external.as_ref().map(|sheet| Table::new(sheet, Place::Choices, &unnamed, log));
+    let mut lists = choices.as_ref().map(|table| choices::read(table, settings.allow_choice_duplicates, log));
+    let external_lists = external.as_ref().map(|table| choices::read(table, true, log));
 
     let Some(survey) = sheets.survey.as_ref() else {
         log.error(
             Spot::new("survey", 0, ""),
             ProblemCode::SheetMissing,
-            format!(
-                "There is no sheet survey among: {}.",
-                sheets.names.join(", ")
-            ),
+            format!("There is no sheet survey among: {}.", sheets.names.join(", ")),
             "Name the sheet with the questions survey.",
         );
         return None;
@@ -128,13 +111,7 @@ fn assemble(sheets: &Sheets, log: &mut Log) -> Option<Questionnaire> {
     }
 
     let mut items = survey::read(&survey, log);
-    choices::check_used(
-        &mut items,
-        &survey,
-        lists.as_mut(),
-        external_lists.as_ref(),
-        log,
-    );
+    choices::check_used(&mut items, &survey, lists.as_mut(), external_lists.as_ref(), log);
     references::check(&items, &survey, choices.as_ref(), &settings, log);
     scopes::check(&mut items, &survey, log);
 
@@ -148,9 +125,7 @@ fn assemble(sheets: &Sheets, log: &mut Log) -> Option<Questionnaire> {
         default_language,
         instance_name: settings.instance_name,
         lists: lists.map(choices::Lists::into_lists).unwrap_or_default(),
-        external_lists: external_lists
-            .map(choices::Lists::into_lists)
-            .unwrap_or_default(),
+        external_lists: external_lists.map(choices::Lists::into_lists).unwrap_or_default(),
         settings: settings.others,
         items,
     };

@@ -1,10 +1,6 @@
 //! Keys, registers, and the JSON that carries them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a helper of tests fails its test"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails its test")]
 
 #[path = "support/book.rs"]
 mod book;
@@ -49,27 +45,11 @@ const TWO_PARENTS: &str = "
 #[test]
 fn a_name_in_two_groups_gets_as_many_groups_as_tell_it_apart() {
     let questionnaire = read(TWO_PARENTS);
-    let keys: Vec<String> = questionnaire
-        .questions()
-        .map(|(_, question)| question.key.clone())
-        .collect();
-    assert_eq!(
-        keys,
-        [
-            "father.age",
-            "father.work.place",
-            "mother.age",
-            "mother.work.place",
-            "mood",
-            "age"
-        ]
-    );
+    let keys: Vec<String> = questionnaire.questions().map(|(_, question)| question.key.clone()).collect();
+    assert_eq!(keys, ["father.age", "father.work.place", "mother.age", "mother.work.place", "mood", "age"]);
     assert_eq!(questionnaire.question(&[], "mother.age").unwrap().row, 9);
     assert_eq!(questionnaire.question(&[], "age"), None);
-    assert_eq!(
-        questionnaire.question(&["children"], "age").unwrap().row,
-        16
-    );
+    assert_eq!(questionnaire.question(&["children"], "age").unwrap().row, 16);
 }
 
 #[test]
@@ -84,24 +64,15 @@ fn a_merge_group_is_one_register_and_its_members_are_none() {
         end_repeat
     ",
     );
-    let Some(Register::Group { name, members }) = questionnaire.register(&["plots"], "yield")
-    else {
+    let Some(Register::Group { name, members }) = questionnaire.register(&["plots"], "yield") else {
         panic!("no group");
     };
     assert_eq!(name, "yield");
-    assert_eq!(
-        members
-            .iter()
-            .map(|question| question.key.as_str())
-            .collect::<Vec<_>>(),
-        ["amount", "unit"]
-    );
+    assert_eq!(members.iter().map(|question| question.key.as_str()).collect::<Vec<_>>(), ["amount", "unit"]);
     assert_eq!(members.get("unit").unwrap().row, 5);
     assert!(questionnaire.register(&["plots"], "amount").is_none());
     assert!(questionnaire.question(&["plots"], "amount").is_some());
-    assert!(
-        matches!(questionnaire.register(&["plots"], "crop"), Some(Register::One(question)) if question.row == 4)
-    );
+    assert!(matches!(questionnaire.register(&["plots"], "crop"), Some(Register::One(question)) if question.row == 4));
     assert!(questionnaire.register(&[], "yield").is_none());
     assert!(questionnaire.question(&["plots"], "yield").is_none());
 }
@@ -114,10 +85,7 @@ fn a_questionnaire_is_the_same_after_a_journey_as_json_and_ignores_fields_of_lat
     json["items"][0]["group"]["of_tomorrow"] = 1.into();
     let back: Questionnaire = serde_json::from_value(json).unwrap();
     assert_eq!(back, questionnaire);
-    assert_eq!(
-        back.question(&[], "mother.age"),
-        questionnaire.question(&[], "mother.age")
-    );
+    assert_eq!(back.question(&[], "mother.age"), questionnaire.question(&[], "mother.age"));
 }
 
 #[test]
@@ -178,10 +146,6 @@ fn names_that_would_share_a_key_are_errors() {
             end_repeat
         "
         ),
-        [
-            (ProblemCode::NameTwice, 4),
-            (ProblemCode::KeyClash, 9),
-            (ProblemCode::NameTwice, 11)
-        ]
+        [(ProblemCode::NameTwice, 4), (ProblemCode::KeyClash, 9), (ProblemCode::NameTwice, 11)]
     );
 }

@@ -1,10 +1,6 @@
 //! What is wrong with a workbook is told all at once, each with its cell; and no bytes make the reader fall over.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a helper of tests fails its test"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails its test")]
 
 #[path = "support/book.rs"]
 mod book;
@@ -59,19 +55,8 @@ const WRONG: &[(&str, &str)] = &[
 #[test]
 fn every_problem_is_told_at_once_with_its_cell() {
     let problems = Questionnaire::read_xlsx(&book(WRONG)).unwrap_err();
-    let told: Vec<(Severity, &str, u32, &str, Code)> = problems
-        .0
-        .iter()
-        .map(|p| {
-            (
-                p.severity,
-                p.sheet.as_str(),
-                p.row,
-                p.column.as_str(),
-                p.code,
-            )
-        })
-        .collect();
+    let told: Vec<(Severity, &str, u32, &str, Code)> =
+        problems.0.iter().map(|p| (p.severity, p.sheet.as_str(), p.row, p.column.as_str(), p.code)).collect();
     let (error, warning) = (Severity::Error, Severity::Warning);
     assert_eq!(
         told,
@@ -87,13 +72,7 @@ fn every_problem_is_told_at_once_with_its_cell() {
             (error, "survey", 7, "type", Code::ListEmpty),
             (error, "survey", 7, "label", Code::ReferenceUnknown),
             (warning, "survey", 8, "label", Code::LabelMissing),
-            (
-                warning,
-                "survey",
-                8,
-                "constraint_message",
-                Code::MessageWithoutConstraint
-            ),
+            (warning, "survey", 8, "constraint_message", Code::MessageWithoutConstraint),
             (error, "survey", 9, "name", Code::NameTwice),
             (error, "survey", 9, "repeat_count", Code::ColumnMisplaced),
             (error, "survey", 10, "parameters", Code::ParametersMalformed),
@@ -117,22 +96,12 @@ fn every_problem_is_told_at_once_with_its_cell() {
         ]
     );
     for problem in &problems.0 {
-        assert!(
-            problem.message.ends_with('.') && !problem.fix.is_empty(),
-            "{problem}"
-        );
+        assert!(problem.message.ends_with('.') && !problem.fix.is_empty(), "{problem}");
     }
-    let near = problems
-        .0
-        .iter()
-        .find(|problem| problem.code == Code::TypeUnknown)
-        .unwrap();
+    let near = problems.0.iter().find(|problem| problem.code == Code::TypeUnknown).unwrap();
     assert_eq!(near.fix, "Did you mean integer?");
     let text = problems.to_string();
-    assert!(
-        text.contains("sheet survey, row 9, column name: The name g is already taken"),
-        "{text}"
-    );
+    assert!(text.contains("sheet survey, row 9, column name: The name g is already taken"), "{text}");
 }
 
 #[test]
@@ -147,10 +116,7 @@ fn the_lenient_reader_only_warns_of_what_is_harmless() {
             calculate | c
             ",
         ),
-        (
-            "choices",
-            "list name | name | label\nyn | 1 | One\nyn | 1 | Uno\nyn | a b | AB",
-        ),
+        ("choices", "list name | name | label\nyn | 1 | One\nyn | 1 | Uno\nyn | a b | AB"),
     ]);
     let strict = Questionnaire::read_xlsx(&bytes).unwrap_err();
     let mut codes: Vec<Code> = strict.errors().map(|problem| problem.code).collect();
@@ -172,26 +138,9 @@ fn the_lenient_reader_only_warns_of_what_is_harmless() {
         ]
     );
     let questionnaire = loaded.questionnaire;
-    assert_eq!(
-        (questionnaire.id.as_str(), questionnaire.version.as_str()),
-        ("form", "1")
-    );
-    assert_eq!(
-        questionnaire
-            .question(&[], "a")
-            .unwrap()
-            .label
-            .in_language(""),
-        "First"
-    );
-    assert_eq!(
-        questionnaire.lists["yn"]
-            .get("1")
-            .unwrap()
-            .label
-            .in_language(""),
-        "One"
-    );
+    assert_eq!((questionnaire.id.as_str(), questionnaire.version.as_str()), ("form", "1"));
+    assert_eq!(questionnaire.question(&[], "a").unwrap().label.in_language(""), "First");
+    assert_eq!(questionnaire.lists["yn"].get("1").unwrap().label.in_language(""), "One");
 }
 
 #[test]
@@ -201,36 +150,19 @@ fn a_missing_sheet_or_column_is_named() {
         let problem = problems.errors().next().unwrap().clone();
         (problem.code, problem.sheet, problem.row, problem.column)
     };
-    let owned =
-        |code, sheet: &str, row, column: &str| (code, sheet.to_owned(), row, column.to_owned());
-    assert_eq!(
-        first(book(&[("Sheet1", "a"), SETTINGS])),
-        owned(Code::SheetMissing, "survey", 0, "")
-    );
+    let owned = |code, sheet: &str, row, column: &str| (code, sheet.to_owned(), row, column.to_owned());
+    assert_eq!(first(book(&[("Sheet1", "a"), SETTINGS])), owned(Code::SheetMissing, "survey", 0, ""));
     assert_eq!(
         first(book(&[("survey", "type | label\ntext | A"), SETTINGS])),
         owned(Code::ColumnMissing, "survey", 1, "name")
     );
     assert_eq!(
-        first(book(&[
-            ("survey", "type | name | label\ntext | a | A"),
-            ("choices", "list_name | label"),
-            SETTINGS
-        ])),
+        first(book(&[("survey", "type | name | label\ntext | a | A"), ("choices", "list_name | label"), SETTINGS])),
         owned(Code::ColumnMissing, "choices", 1, "name")
     );
+    assert_eq!(first(book(&[("survey", "type | name"), SETTINGS])), owned(Code::NoQuestions, "survey", 0, ""));
     assert_eq!(
-        first(book(&[("survey", "type | name"), SETTINGS])),
-        owned(Code::NoQuestions, "survey", 0, "")
-    );
-    assert_eq!(
-        first(book(&[
-            (
-                "survey",
-                "type | name | label | tenun::personnal\ntext | a | A | yes"
-            ),
-            SETTINGS
-        ])),
+        first(book(&[("survey", "type | name | label | tenun::personnal\ntext | a | A | yes"), SETTINGS])),
         owned(Code::ColumnUnknown, "survey", 1, "tenun::personnal")
     );
 }
@@ -252,17 +184,10 @@ fn groups_nested_too_deep_are_refused_and_the_deepest_allowed_travel_as_json() {
     };
     let questionnaire = nested(8, 16).unwrap().questionnaire;
     let json = serde_json::to_string(&questionnaire).unwrap();
-    assert_eq!(
-        serde_json::from_str::<Questionnaire>(&json).unwrap(),
-        questionnaire
-    );
+    assert_eq!(serde_json::from_str::<Questionnaire>(&json).unwrap(), questionnaire);
     for (repeats, groups, row) in [(0, 200, 26), (9, 0, 10), (8, 17, 26), (200, 3, 10)] {
         let problems = nested(repeats, groups).unwrap_err();
-        let told: Vec<(Code, u32)> = problems
-            .0
-            .iter()
-            .map(|problem| (problem.code, problem.row))
-            .collect();
+        let told: Vec<(Code, u32)> = problems.0.iter().map(|problem| (problem.code, problem.row)).collect();
         assert_eq!(told, [(Code::NestedTooDeep, row)], "{repeats} {groups}");
     }
 }
@@ -278,32 +203,19 @@ fn too_many_rows_are_refused_and_a_cell_in_the_last_corner_costs_nothing() {
         sheet.write_string(row, 0, "note").unwrap();
     }
     let problems = Questionnaire::read_xlsx(&workbook.save_to_buffer().unwrap()).unwrap_err();
-    assert!(
-        problems
-            .errors()
-            .any(|problem| problem.code == Code::WorkbookTooLarge && problem.sheet == "survey")
-    );
+    assert!(problems.errors().any(|problem| problem.code == Code::WorkbookTooLarge && problem.sheet == "survey"));
 
     let mut workbook = Workbook::new();
     let sheet = workbook.add_worksheet();
     sheet.set_name("survey").unwrap();
-    for (column, cells) in [["type", "text"], ["name", "a"], ["label", "A"]]
-        .into_iter()
-        .enumerate()
-    {
+    for (column, cells) in [["type", "text"], ["name", "a"], ["label", "A"]].into_iter().enumerate() {
         for (row, cell) in (0..).zip(cells) {
-            sheet
-                .write_string(row, u16::try_from(column).unwrap(), cell)
-                .unwrap();
+            sheet.write_string(row, u16::try_from(column).unwrap(), cell).unwrap();
         }
     }
     sheet.write_string(1_048_575, 16_383, "far").unwrap();
     let loaded = Questionnaire::read_xlsx_lenient(&workbook.save_to_buffer().unwrap()).unwrap();
-    let far = loaded
-        .warnings
-        .iter()
-        .find(|problem| problem.code == Code::ColumnUnknown)
-        .unwrap();
+    let far = loaded.warnings.iter().find(|problem| problem.code == Code::ColumnUnknown).unwrap();
     assert_eq!((far.row, far.column.as_str()), (1_048_576, "XFD"));
 }
 
@@ -312,10 +224,7 @@ fn a_cut_off_workbook_is_an_error_at_every_length() {
     let bytes = book(&[("survey", "type | name | label\ntext | a | A"), SETTINGS]);
     assert!(Questionnaire::read_xlsx(&bytes).is_ok());
     for length in (0..bytes.len()).step_by(37) {
-        assert!(
-            Questionnaire::read_xlsx(&bytes[..length]).is_err(),
-            "{length}"
-        );
+        assert!(Questionnaire::read_xlsx(&bytes[..length]).is_err(), "{length}");
     }
 }
 

@@ -1,10 +1,6 @@
 //! What the reader makes of good workbooks: values, aliases, languages, row choices.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a helper of tests fails its test"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails its test")]
 
 #[path = "support/book.rs"]
 mod book;
@@ -14,8 +10,7 @@ use questionnaire::{ChoiceSource, Item, Kind, Merge, Metadata, Questionnaire};
 use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 
 fn read(sheets: &[(&str, &str)]) -> Questionnaire {
-    let loaded =
-        Questionnaire::read_xlsx(&book(sheets)).unwrap_or_else(|problems| panic!("{problems}"));
+    let loaded = Questionnaire::read_xlsx(&book(sheets)).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(loaded.warnings, []);
     loaded.questionnaire
 }
@@ -25,23 +20,14 @@ fn a_cells_text_survives_as_the_spreadsheet_shows_it() {
     let mut workbook = Workbook::new();
     let survey = workbook.add_worksheet().set_name("survey").unwrap();
     for (column, header) in ["type", "name", "label"].into_iter().enumerate() {
-        survey
-            .write_string(0, u16::try_from(column).unwrap(), header)
-            .unwrap();
+        survey.write_string(0, u16::try_from(column).unwrap(), header).unwrap();
     }
     survey.write_string(1, 0, "select_one wilayah").unwrap();
     survey.write_string(1, 1, "area").unwrap();
-    survey
-        .write_string(1, 2, "  Two  spaces\nand a line ")
-        .unwrap();
+    survey.write_string(1, 2, "  Two  spaces\nand a line ").unwrap();
     let choices = workbook.add_worksheet().set_name("choices").unwrap();
-    for (column, header) in ["list_name", "name", "label", "since", "at", "open"]
-        .into_iter()
-        .enumerate()
-    {
-        choices
-            .write_string(0, u16::try_from(column).unwrap(), header)
-            .unwrap();
+    for (column, header) in ["list_name", "name", "label", "since", "at", "open"].into_iter().enumerate() {
+        choices.write_string(0, u16::try_from(column).unwrap(), header).unwrap();
     }
     for row in 1..=4 {
         choices.write_string(row, 0, "wilayah").unwrap();
@@ -49,13 +35,9 @@ fn a_cells_text_survives_as_the_spreadsheet_shows_it() {
     choices.write_number(1, 1, 1.0).unwrap();
     choices.write_string(1, 2, "One").unwrap();
     let day = Format::new().set_num_format("yyyy-mm-dd");
-    choices
-        .write_datetime_with_format(1, 3, ExcelDateTime::from_ymd(2025, 3, 31).unwrap(), &day)
-        .unwrap();
+    choices.write_datetime_with_format(1, 3, ExcelDateTime::from_ymd(2025, 3, 31).unwrap(), &day).unwrap();
     let time = Format::new().set_num_format("hh:mm");
-    choices
-        .write_datetime_with_format(1, 4, ExcelDateTime::from_hms(7, 30, 0).unwrap(), &time)
-        .unwrap();
+    choices.write_datetime_with_format(1, 4, ExcelDateTime::from_hms(7, 30, 0).unwrap(), &time).unwrap();
     choices.write_boolean(1, 5, true).unwrap();
     choices.write_string(2, 1, "0710301").unwrap();
     choices.write_string(2, 2, "Zero first").unwrap();
@@ -75,11 +57,7 @@ fn a_cells_text_survives_as_the_spreadsheet_shows_it() {
     let area = questionnaire.question(&[], "area").unwrap();
     assert_eq!(area.label.in_language(""), "  Two  spaces\nand a line ");
     let list = &questionnaire.lists["wilayah"];
-    let names: Vec<&str> = list
-        .choices()
-        .iter()
-        .map(|choice| choice.name.as_str())
-        .collect();
+    let names: Vec<&str> = list.choices().iter().map(|choice| choice.name.as_str()).collect();
     assert_eq!(names, ["1", "0710301", "2.5", "0"]);
     let first = list.get("1").unwrap();
     assert_eq!(first.attributes["since"], "2025-03-31");
@@ -123,10 +101,7 @@ fn old_headers_and_types_mean_what_they_always_meant() {
         ("Choices", "list name | value | label\nyn | 1 | Yes\nyn | 2 | No\nfrom_home | 1 | One"),
         ("Settings", "id_string | title | version\nold | Old form | 3"),
     ]);
-    assert_eq!(
-        (questionnaire.id.as_str(), questionnaire.title.as_str()),
-        ("old", "Old form")
-    );
+    assert_eq!((questionnaire.id.as_str(), questionnaire.title.as_str()), ("old", "Old form"));
     let kind = |key: &str| questionnaire.question(&[], key).unwrap().kind.clone();
     assert_eq!(kind("n"), Kind::Integer);
     assert_eq!(kind("t"), Kind::Text);
@@ -136,15 +111,8 @@ fn old_headers_and_types_mean_what_they_always_meant() {
     assert_eq!(kind("dt"), Kind::DateTime);
     assert_eq!(kind("dev"), Kind::Metadata(Metadata::DeviceId));
     assert_eq!(kind("st"), Kind::Metadata(Metadata::Start));
-    for (key, list) in [
-        ("s1", "yn"),
-        ("s2", "yn"),
-        ("s3", "yn"),
-        ("s4", "from_home"),
-    ] {
-        assert!(
-            matches!(kind(key), Kind::SelectOne(select) if select.source == ChoiceSource::List(list.to_owned()))
-        );
+    for (key, list) in [("s1", "yn"), ("s2", "yn"), ("s3", "yn"), ("s4", "from_home")] {
+        assert!(matches!(kind(key), Kind::SelectOne(select) if select.source == ChoiceSource::List(list.to_owned())));
     }
     for key in ["m1", "m2"] {
         assert!(matches!(kind(key), Kind::SelectMultiple(_)));
@@ -152,45 +120,12 @@ fn old_headers_and_types_mean_what_they_always_meant() {
     let n = questionnaire.question(&[], "n").unwrap();
     assert_eq!(n.label.in_language(""), "N");
     assert_eq!(n.constraint_message.in_language(""), "Small");
-    let relevant = questionnaire
-        .question(&[], "t")
-        .unwrap()
-        .relevant
-        .clone()
-        .unwrap();
-    assert_eq!(
-        (
-            relevant.text.as_str(),
-            relevant.row,
-            relevant.column.as_str()
-        ),
-        ("${n} > 1", 4, "Relevance")
-    );
-    assert_eq!(
-        questionnaire
-            .question(&[], "d")
-            .unwrap()
-            .required
-            .as_ref()
-            .unwrap()
-            .text,
-        "true()"
-    );
-    assert!(
-        questionnaire
-            .question(&[], "l")
-            .unwrap()
-            .read_only
-            .is_some()
-    );
-    assert_eq!(
-        questionnaire.question(&["r"], "k").unwrap().kind,
-        Kind::Acknowledge
-    );
-    assert_eq!(
-        questionnaire.question(&["r2"], "k2").unwrap().kind,
-        Kind::Acknowledge
-    );
+    let relevant = questionnaire.question(&[], "t").unwrap().relevant.clone().unwrap();
+    assert_eq!((relevant.text.as_str(), relevant.row, relevant.column.as_str()), ("${n} > 1", 4, "Relevance"));
+    assert_eq!(questionnaire.question(&[], "d").unwrap().required.as_ref().unwrap().text, "true()");
+    assert!(questionnaire.question(&[], "l").unwrap().read_only.is_some());
+    assert_eq!(questionnaire.question(&["r"], "k").unwrap().kind, Kind::Acknowledge);
+    assert_eq!(questionnaire.question(&["r2"], "k2").unwrap().kind, Kind::Acknowledge);
 }
 
 #[test]
@@ -206,10 +141,7 @@ fn texts_are_read_in_every_language_and_fall_back_to_the_default() {
         ),
         ("settings", "form_id | version | default_language\nf | 1 | Bahasa Indonesia (id)"),
     ]);
-    assert_eq!(
-        questionnaire.languages,
-        ["Bahasa Indonesia (id)", "English (en)"]
-    );
+    assert_eq!(questionnaire.languages, ["Bahasa Indonesia (id)", "English (en)"]);
     assert_eq!(questionnaire.default_language, "Bahasa Indonesia (id)");
     let a = questionnaire.question(&[], "a").unwrap();
     assert_eq!(a.label.get("Bahasa Indonesia (id)"), Some("Nama"));
@@ -217,10 +149,7 @@ fn texts_are_read_in_every_language_and_fall_back_to_the_default() {
     assert_eq!(a.hint.in_language("English (en)"), "Full name");
     assert_eq!(a.media["image"].in_language("English (en)"), "a.png");
     assert_eq!(a.required_message.in_language("English (en)"), "Needed");
-    assert_eq!(
-        a.constraint_message.in_language("English (en)"),
-        "No digits"
-    );
+    assert_eq!(a.constraint_message.in_language("English (en)"), "No digits");
     assert_eq!(questionnaire.text(&a.guidance, "English (en)"), "Baca KTP");
     let b = questionnaire.question(&[], "b").unwrap();
     assert_eq!(questionnaire.text(&b.label, "English (en)"), "Alamat");
@@ -250,10 +179,8 @@ fn nested_repeats_are_found_by_path_and_groups_are_no_part_of_it() {
         ),
         SETTINGS,
     ]);
-    let paths: Vec<(Vec<&str>, &str)> = questionnaire
-        .questions()
-        .map(|(repeats, question)| (repeats, question.key.as_str()))
-        .collect();
+    let paths: Vec<(Vec<&str>, &str)> =
+        questionnaire.questions().map(|(repeats, question)| (repeats, question.key.as_str())).collect();
     assert_eq!(
         paths,
         [
@@ -264,29 +191,11 @@ fn nested_repeats_are_found_by_path_and_groups_are_no_part_of_it() {
             (vec![], "job"),
         ]
     );
-    assert_eq!(
-        questionnaire
-            .question(&["members", "jobs"], "hours")
-            .unwrap()
-            .row,
-        7
-    );
+    assert_eq!(questionnaire.question(&["members", "jobs"], "hours").unwrap().row, 7);
     assert_eq!(questionnaire.question(&["jobs"], "hours"), None);
     assert_eq!(questionnaire.question(&[], "members"), None);
-    assert_eq!(
-        questionnaire
-            .repeat(&["members"])
-            .unwrap()
-            .repeat_count
-            .as_ref()
-            .unwrap()
-            .text,
-        "${size}"
-    );
-    assert_eq!(
-        questionnaire.repeat(&["members", "jobs"]).unwrap().name,
-        "jobs"
-    );
+    assert_eq!(questionnaire.repeat(&["members"]).unwrap().repeat_count.as_ref().unwrap().text, "${size}");
+    assert_eq!(questionnaire.repeat(&["members", "jobs"]).unwrap().name, "jobs");
     assert_eq!(questionnaire.repeat(&[]), None);
     let rows = |key: &str| {
         let select = questionnaire.question(&[], key).unwrap().kind.select();
@@ -295,39 +204,24 @@ fn nested_repeats_are_found_by_path_and_groups_are_no_part_of_it() {
         };
         rows.clone()
     };
-    assert_eq!(
-        (rows("head").repeats, rows("head").shown),
-        (vec!["members".to_owned()], Some("name".to_owned()))
-    );
+    assert_eq!((rows("head").repeats, rows("head").shown), (vec!["members".to_owned()], Some("name".to_owned())));
     assert_eq!(rows("job").repeats, ["members", "jobs"]);
     assert_eq!(rows("job").shown, None);
-    assert!(matches!(
-        questionnaire.items(),
-        [Item::Group(_), Item::Question(_), Item::Question(_)]
-    ));
+    assert!(matches!(questionnaire.items(), [Item::Group(_), Item::Question(_), Item::Question(_)]));
 }
 
 #[test]
 fn or_other_adds_the_choice_and_the_text_beside_it() {
     let questionnaire = read(&[
-        (
-            "survey",
-            "type | name | label::Bahasa Indonesia (id)\nselect_one work or_other | work | Kerja",
-        ),
-        (
-            "choices",
-            "list_name | name | label::Bahasa Indonesia (id)\nwork | 1 | Tani",
-        ),
+        ("survey", "type | name | label::Bahasa Indonesia (id)\nselect_one work or_other | work | Kerja"),
+        ("choices", "list_name | name | label::Bahasa Indonesia (id)\nwork | 1 | Tani"),
         SETTINGS,
     ]);
     let other = questionnaire.lists["work"].get("other").unwrap();
     assert_eq!(other.label.in_language("Bahasa Indonesia (id)"), "Lainnya");
     let text = questionnaire.question(&[], "work_other").unwrap();
     assert_eq!(text.kind, Kind::Text);
-    assert_eq!(
-        text.relevant.as_ref().unwrap().text,
-        "selected(${work}, 'other')"
-    );
+    assert_eq!(text.relevant.as_ref().unwrap().text, "selected(${work}, 'other')");
 }
 
 #[test]
@@ -343,36 +237,15 @@ fn choices_come_from_lists_files_and_the_external_sheet() {
             rank things | order | Order | | randomize=true, seed = 3
             ",
         ),
-        (
-            "choices",
-            "list_name | name | label | image\nthings | a | A\nthings | b | | b.png",
-        ),
-        (
-            "external_choices",
-            "list_name | name | prov\nkota | 5371 | 53",
-        ),
+        ("choices", "list_name | name | label | image\nthings | a | A\nthings | b | | b.png"),
+        ("external_choices", "list_name | name | prov\nkota | 5371 | 53"),
         SETTINGS,
     ]);
-    let source = |key: &str| {
-        questionnaire
-            .question(&[], key)
-            .unwrap()
-            .kind
-            .select()
-            .unwrap()
-            .source
-            .clone()
-    };
+    let source = |key: &str| questionnaire.question(&[], key).unwrap().kind.select().unwrap().source.clone();
     assert_eq!(source("desa"), ChoiceSource::File("desa.csv".to_owned()));
     assert_eq!(source("kec"), ChoiceSource::External("kota".to_owned()));
     assert_eq!(source("many"), ChoiceSource::File("a b.geojson".to_owned()));
-    assert_eq!(
-        questionnaire.external_lists["kota"]
-            .get("5371")
-            .unwrap()
-            .attributes["prov"],
-        "53"
-    );
+    assert_eq!(questionnaire.external_lists["kota"].get("5371").unwrap().attributes["prov"], "53");
     let order = questionnaire.question(&[], "order").unwrap();
     assert_eq!(order.parameters["seed"], "3");
     assert_eq!(order.parameters["randomize"], "true");
@@ -403,18 +276,7 @@ fn own_columns_mark_personal_data_updates_and_renames() {
     let address = questionnaire.question(&[], "address").unwrap();
     assert!(!address.personal);
     assert_eq!(address.updates_household.as_deref(), Some("address"));
-    assert_eq!(
-        questionnaire.question(&[], "tools").unwrap().merge,
-        Merge::Union
-    );
-    assert_eq!(
-        questionnaire.repeat(&["people"]).unwrap().was.as_deref(),
-        Some("members")
-    );
-    assert!(
-        questionnaire
-            .question(&["people"], "name")
-            .unwrap()
-            .personal
-    );
+    assert_eq!(questionnaire.question(&[], "tools").unwrap().merge, Merge::Union);
+    assert_eq!(questionnaire.repeat(&["people"]).unwrap().was.as_deref(), Some("members"));
+    assert!(questionnaire.question(&["people"], "name").unwrap().personal);
 }

@@ -94,6 +94,12 @@ impl Enumerator {
         Ok(Self { code: who.to_owned(), device, file: file.to_owned(), account: Account::default() })
     }
 
+    /// An enumerator with a device that no server knows.
+    #[must_use]
+    pub fn unenrolled(device: Device<Phone>, file: &File, who: &str) -> Self {
+        Self { code: who.to_owned(), device, file: file.to_owned(), account: Account::default() }
+    }
+
     /// Registers a household under its id of the sample.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //! from the fixtures typed into them, with an account of every answer.
 
 pub mod account;
+pub mod bench;
 pub mod field;
 pub mod night;
 pub mod raw;

@@ -46,7 +46,15 @@ impl Survey {
     /// # Errors
     /// If a command failed.
     pub fn start(households: u64, enumerators: usize) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
+        Self::start_in(&std::env::temp_dir(), households, enumerators)
+    }
+
+    /// Sets up a survey on a certain disk.
+    ///
+    /// # Errors
+    /// If a command failed.
+    pub fn start_in(disk: &std::path::Path, households: u64, enumerators: usize) -> Result<Self> {
+        let folder = tempfile::tempdir_in(disk)?;
         let world = World::new(7, households, enumerators);
         let office = Office::new(folder.path().join("server"));
         office.prepare(&world, PASSWORD)?;

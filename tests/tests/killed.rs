@@ -1,6 +1,5 @@
 //! Law L1: an acked change is durable. The real server is killed at random moments under load, many times,
 //! and every ack is checked afterwards, byte for byte.
-#![expect(clippy::unwrap_used, reason = "a test that can't set itself up should stop")]
 #![expect(clippy::panic_in_result_fn, reason = "assertions are what a test is for")]
 
 use anyhow::Result;

@@ -1,5 +1,4 @@
 //! The main job over real HTTP: answers arrive, conflicts show up, decisions come back.
-#![expect(clippy::unwrap_used, reason = "a test that can't set itself up should stop")]
 #![expect(clippy::panic_in_result_fn, reason = "assertions are what a test is for")]
 
 use anyhow::Result;

@@ -23,6 +23,8 @@ const STEPS: &[&str] = &[
         UNIQUE (replica, seq)
      ) STRICT;
      CREATE INDEX change_record ON change (record);
+     -- What the receipts count, without a look at any body.
+     CREATE INDEX change_own ON change (record, replica, seq) WHERE hash IS NOT NULL;
      CREATE INDEX change_verdict ON change (verdict) WHERE verdict IS NOT NULL;
      CREATE TABLE record ( -- derived from change
         id BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),

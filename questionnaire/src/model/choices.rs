@@ -42,11 +42,8 @@ impl ChoiceList {
 
     /// Returns the first choice of this name, in logarithmic time.
     pub fn get(&self, name: &str) -> Option<&Choice> {
-        let at = self.by_name.partition_point(|&at| {
-            self.choices
-                .get(at)
-                .is_some_and(|choice| choice.name.as_str() < name)
-        });
+        let at =
+            self.by_name.partition_point(|&at| self.choices.get(at).is_some_and(|choice| choice.name.as_str() < name));
         let choice = self.choices.get(*self.by_name.get(at)?)?;
         (choice.name == name).then_some(choice)
     }
@@ -54,11 +51,8 @@ impl ChoiceList {
 
 impl From<Vec<Choice>> for ChoiceList {
     fn from(choices: Vec<Choice>) -> Self {
-        let mut named: Vec<(&str, usize)> = choices
-            .iter()
-            .enumerate()
-            .map(|(at, choice)| (choice.name.as_str(), at))
-            .collect();
+        let mut named: Vec<(&str, usize)> =
+            choices.iter().enumerate().map(|(at, choice)| (choice.name.as_str(), at)).collect();
         named.sort_unstable();
         let by_name = named.into_iter().map(|(_, at)| at).collect();
         Self { choices, by_name }

@@ -35,10 +35,7 @@ enum Entry {
 
 impl Index {
     pub(super) fn build(items: &[Item]) -> Result<Self, Clash> {
-        let mut index = Self {
-            scopes: vec![Scope::default()],
-            questions: Vec::new(),
-        };
+        let mut index = Self { scopes: vec![Scope::default()], questions: Vec::new() };
         index.add(items, 0, &mut Vec::new())?;
         Ok(index)
     }
@@ -59,12 +56,7 @@ impl Index {
         Ok(())
     }
 
-    fn add_question(
-        &mut self,
-        question: &Question,
-        scope: usize,
-        route: &[usize],
-    ) -> Result<(), Clash> {
+    fn add_question(&mut self, question: &Question, scope: usize, route: &[usize]) -> Result<(), Clash> {
         self.questions.push((scope, route.into()));
         let Some(scope) = self.scopes.get_mut(scope) else {
             return Ok(());
@@ -84,12 +76,7 @@ impl Index {
         Ok(())
     }
 
-    fn add_repeat(
-        &mut self,
-        repeat: &Repeat,
-        outer: usize,
-        route: &[usize],
-    ) -> Result<usize, Clash> {
+    fn add_repeat(&mut self, repeat: &Repeat, outer: usize, route: &[usize]) -> Result<usize, Clash> {
         let inner = self.scopes.len();
         let mut repeats = Vec::new();
         if let Some(scope) = self.scopes.get_mut(outer) {
@@ -101,11 +88,7 @@ impl Index {
             repeats.clone_from(&scope.repeats);
         }
         repeats.push(repeat.key.clone());
-        self.scopes.push(Scope {
-            repeats,
-            route: route.into(),
-            ..Scope::default()
-        });
+        self.scopes.push(Scope { repeats, route: route.into(), ..Scope::default() });
         Ok(inner)
     }
 
@@ -127,20 +110,14 @@ impl Scope {
             Some(Entry::Group(routes)) => routes.push(route.into()),
             Some(Entry::Question(_) | Entry::Member(_)) => return Err(self.clash(name, row, true)),
             None => {
-                self.entries
-                    .insert(name.to_owned(), Entry::Group(vec![route.into()]));
+                self.entries.insert(name.to_owned(), Entry::Group(vec![route.into()]));
             }
         }
         Ok(())
     }
 
     fn clash(&self, key: &str, row: u32, merge: bool) -> Clash {
-        Clash {
-            repeats: self.repeats.clone(),
-            key: key.to_owned(),
-            row,
-            merge,
-        }
+        Clash { repeats: self.repeats.clone(), key: key.to_owned(), row, merge }
     }
 }
 
@@ -188,9 +165,7 @@ pub struct Members<'a> {
 impl<'a> Members<'a> {
     /// Yields the members in form order.
     pub fn iter(self) -> impl Iterator<Item = &'a Question> {
-        self.routes
-            .iter()
-            .filter_map(move |route| find_question(self.items, route))
+        self.routes.iter().filter_map(move |route| find_question(self.items, route))
     }
 
     /// Returns the member of this key.
@@ -217,13 +192,9 @@ impl Questionnaire {
     pub fn register(&self, repeats: &[&str], key: &str) -> Option<Register<'_>> {
         match self.index.scope(repeats)?.entries.get_key_value(key)? {
             (_, Entry::Question(route)) => find_question(&self.items, route).map(Register::One),
-            (name, Entry::Group(routes)) => Some(Register::Group {
-                name,
-                members: Members {
-                    items: &self.items,
-                    routes,
-                },
-            }),
+            (name, Entry::Group(routes)) => {
+                Some(Register::Group { name, members: Members { items: &self.items, routes } })
+            }
             (_, Entry::Member(_)) => None,
         }
     }
@@ -239,14 +210,7 @@ impl Questionnaire {
     /// Yields all questions in form order, each with the keys of its repeats.
     pub fn questions(&self) -> impl Iterator<Item = (Vec<&str>, &Question)> {
         self.index.questions.iter().filter_map(|(scope, route)| {
-            let repeats = self
-                .index
-                .scopes
-                .get(*scope)?
-                .repeats
-                .iter()
-                .map(String::as_str)
-                .collect();
+            let repeats = self.index.scopes.get(*scope)?.repeats.iter().map(String::as_str).collect();
             Some((repeats, find_question(&self.items, route)?))
         })
     }

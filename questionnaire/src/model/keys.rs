@@ -47,11 +47,7 @@ pub(crate) fn assign_keys(items: &mut [Item]) -> Vec<KeyProblem> {
         match seen.get(key.as_str()) {
             // The reader reports the same name twice in one group by itself.
             Some(first) if first.groups == one.groups && first.name == one.name => {}
-            Some(first) => problems.push(KeyProblem {
-                key: key.clone(),
-                first_row: first.row,
-                row: one.row,
-            }),
+            Some(first) => problems.push(KeyProblem { key: key.clone(), first_row: first.row, row: one.row }),
             None => {
                 seen.insert(key, one);
             }
@@ -71,11 +67,7 @@ fn collect(items: &[Item], groups: &mut Vec<String>, named: &mut Vec<Named>) {
                 groups.pop();
             }
             Item::Question(_) | Item::Repeat(_) => {
-                named.push(Named {
-                    groups: groups.clone(),
-                    name: item.name().to_owned(),
-                    row: item.row(),
-                });
+                named.push(Named { groups: groups.clone(), name: item.name().to_owned(), row: item.row() });
             }
         }
     }
@@ -90,11 +82,8 @@ fn keys_of(named: &[Named]) -> Vec<String> {
         for key in &keys {
             *count.entry(key).or_default() += 1;
         }
-        let shared: BTreeSet<String> = count
-            .into_iter()
-            .filter(|&(_, count)| count > 1)
-            .map(|(key, _)| key.to_owned())
-            .collect();
+        let shared: BTreeSet<String> =
+            count.into_iter().filter(|&(_, count)| count > 1).map(|(key, _)| key.to_owned()).collect();
         let mut grew = false;
         for ((key, depth), one) in keys.iter_mut().zip(&mut depth).zip(named) {
             if shared.contains(key) && *depth < one.groups.len() {

@@ -108,14 +108,7 @@ impl Kind {
 
     /// Tells whether an enumerator is shown this question, and so reads its label.
     pub fn is_shown(&self) -> bool {
-        !matches!(
-            self,
-            Self::Calculate
-                | Self::Hidden
-                | Self::Metadata(_)
-                | Self::XmlExternal
-                | Self::CsvExternal
-        )
+        !matches!(self, Self::Calculate | Self::Hidden | Self::Metadata(_) | Self::XmlExternal | Self::CsvExternal)
     }
 }
 

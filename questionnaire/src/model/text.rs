@@ -31,28 +31,18 @@ impl Text {
     pub fn in_language(&self, language: &str) -> &str {
         self.get(language)
             .or_else(|| self.get(""))
-            .or_else(|| {
-                self.0
-                    .values()
-                    .map(String::as_str)
-                    .find(|text| !text.is_empty())
-            })
+            .or_else(|| self.0.values().map(String::as_str).find(|text| !text.is_empty()))
             .unwrap_or("")
     }
 
     /// Returns the text of exactly this language.
     pub fn get(&self, language: &str) -> Option<&str> {
-        self.0
-            .get(language)
-            .map(String::as_str)
-            .filter(|text| !text.is_empty())
+        self.0.get(language).map(String::as_str).filter(|text| !text.is_empty())
     }
 
     /// Yields each language with its text, by language.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(language, text)| (language.as_str(), text.as_str()))
+        self.0.iter().map(|(language, text)| (language.as_str(), text.as_str()))
     }
 
     /// Tells whether there is no text in any language.

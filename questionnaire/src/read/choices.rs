@@ -17,20 +17,14 @@ pub(super) struct Lists {
 
 impl Lists {
     pub(super) fn into_lists(self) -> BTreeMap<String, ChoiceList> {
-        self.lists
-            .into_iter()
-            .map(|(name, choices)| (name, ChoiceList::from(choices)))
-            .collect()
+        self.lists.into_iter().map(|(name, choices)| (name, ChoiceList::from(choices))).collect()
     }
 }
 
 /// Reads the lists of a sheet.
 pub(super) fn read(table: &Table<'_>, allow_duplicates: bool, log: &mut Log) -> Lists {
-    let mut lists = Lists {
-        sheet: table.sheet.name.clone(),
-        name_header: table.header("name").to_owned(),
-        lists: BTreeMap::new(),
-    };
+    let mut lists =
+        Lists { sheet: table.sheet.name.clone(), name_header: table.header("name").to_owned(), lists: BTreeMap::new() };
     let mut missing = false;
     for column in ["list_name", "name"] {
         if !table.has(column) {
@@ -115,21 +109,10 @@ pub(super) fn check_used(
     external: Option<&Lists>,
     log: &mut Log,
 ) {
-    let mut none = Lists {
-        sheet: "choices".to_owned(),
-        ..Lists::default()
-    };
+    let mut none = Lists { sheet: "choices".to_owned(), ..Lists::default() };
     let lists = lists.unwrap_or(&mut none);
-    let no_external = Lists {
-        sheet: "external_choices".to_owned(),
-        ..Lists::default()
-    };
-    let mut use_of = Use {
-        survey,
-        lists,
-        external: external.unwrap_or(&no_external),
-        spaced: BTreeSet::new(),
-    };
+    let no_external = Lists { sheet: "external_choices".to_owned(), ..Lists::default() };
+    let mut use_of = Use { survey, lists, external: external.unwrap_or(&no_external), spaced: BTreeSet::new() };
     use_of.walk(items, log);
 }
 
@@ -156,11 +139,7 @@ impl Use<'_> {
         let Some(select) = question.kind.select() else {
             return;
         };
-        let spot = Spot::new(
-            &self.survey.sheet.name,
-            question.row,
-            self.survey.header("type"),
-        );
+        let spot = Spot::new(&self.survey.sheet.name, question.row, self.survey.header("type"));
         match &select.source {
             ChoiceSource::List(name) => {
                 exists(self.lists, name, spot, log);
@@ -169,14 +148,9 @@ impl Use<'_> {
                     && !choices.iter().any(|choice| choice.name == "other")
                 {
                     let label = other_label(choices, "Other", "Lainnya");
-                    choices.push(Choice {
-                        name: "other".to_owned(),
-                        label,
-                        ..Choice::default()
-                    });
+                    choices.push(Choice { name: "other".to_owned(), label, ..Choice::default() });
                 }
-                if matches!(question.kind, Kind::SelectMultiple(_) | Kind::Rank(_))
-                    && self.spaced.insert(name.clone())
+                if matches!(question.kind, Kind::SelectMultiple(_) | Kind::Rank(_)) && self.spaced.insert(name.clone())
                 {
                     self.check_spaces(name, log);
                 }
@@ -192,7 +166,10 @@ impl Use<'_> {
                 log.soft(
                     Spot::new(&self.lists.sheet, choice.row, &self.lists.name_header),
                     ProblemCode::ChoiceNameSpace,
-                    format!("The choice {} has white space in its name, which separates the choices of an answer.", choice.name),
+                    format!(
+                        "The choice {} has white space in its name, which separates the choices of an answer.",
+                        choice.name
+                    ),
                     "Write _ instead.",
                 );
             }
@@ -210,33 +187,20 @@ fn exists(lists: &Lists, name: &str, spot: Spot<'_>, log: &mut Log) {
         ),
         Some(_) => {}
         None => {
-            let alike = lists
-                .lists
-                .keys()
-                .find(|list| list.eq_ignore_ascii_case(name));
+            let alike = lists.lists.keys().find(|list| list.eq_ignore_ascii_case(name));
             let fix = match alike {
                 Some(list) => format!("Write {list}: capital letters count."),
-                None => format!(
-                    "Add the list to the sheet {}, or correct its name here.",
-                    lists.sheet
-                ),
+                None => format!("Add the list to the sheet {}, or correct its name here.", lists.sheet),
             };
-            log.error(
-                spot,
-                ProblemCode::ListUnknown,
-                format!("There is no list {name}."),
-                fix,
-            );
+            log.error(spot, ProblemCode::ListUnknown, format!("There is no list {name}."), fix);
         }
     }
 }
 
 /// Labels what `or_other` adds, in each language of the list.
 fn other_label(choices: &[Choice], english: &str, indonesian: &str) -> Text {
-    let languages: BTreeSet<&str> = choices
-        .iter()
-        .flat_map(|choice| choice.label.iter().map(|(language, _)| language))
-        .collect();
+    let languages: BTreeSet<&str> =
+        choices.iter().flat_map(|choice| choice.label.iter().map(|(language, _)| language)).collect();
     let mut label = Text::default();
     for language in languages {
         label.set(language, in_language(language, english, indonesian));
@@ -250,9 +214,5 @@ fn other_label(choices: &[Choice], english: &str, indonesian: &str) -> Text {
 /// Picks the Indonesian text for an Indonesian language, the English one for any other.
 pub(super) fn in_language<'a>(language: &str, english: &'a str, indonesian: &'a str) -> &'a str {
     let lower = language.to_lowercase();
-    if lower.contains("(id)") || lower.contains("indonesia") || lower == "id" {
-        indonesian
-    } else {
-        english
-    }
+    if lower.contains("(id)") || lower.contains("indonesia") || lower == "id" { indonesian } else { english }
 }

@@ -70,11 +70,7 @@ const PLAIN: &[(&str, &str)] = &[
     ("tenun::was", "tenun::was"),
 ];
 
-const CHOICES_PLAIN: &[(&str, &str)] = &[
-    ("list_name", "list_name"),
-    ("name", "name"),
-    ("value", "name"),
-];
+const CHOICES_PLAIN: &[(&str, &str)] = &[("list_name", "list_name"), ("name", "name"), ("value", "name")];
 
 const SETTINGS_PLAIN: &[(&str, &str)] = &[
     ("form_id", "form_id"),
@@ -112,10 +108,7 @@ const MEDIA: &[(&str, &str)] = &[
 const SILENT: &[&str] = &["note", "notes", "comment", "comments", "remark", "remarks"];
 
 fn lookup(table: &[(&'static str, &'static str)], name: &str) -> Option<&'static str> {
-    table
-        .iter()
-        .find(|(alias, _)| *alias == name)
-        .map(|(_, canonical)| *canonical)
+    table.iter().find(|(alias, _)| *alias == name).map(|(_, canonical)| *canonical)
 }
 
 /// Finds out what a header means.
@@ -125,24 +118,13 @@ fn target(header: &str, place: Place) -> Target {
     } else {
         header.split(':').map(str::trim).collect()
     };
-    let folded: Vec<String> = parts
-        .iter()
-        .map(|part| {
-            part.to_lowercase()
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join("_")
-        })
-        .collect();
+    let folded: Vec<String> =
+        parts.iter().map(|part| part.to_lowercase().split_whitespace().collect::<Vec<_>>().join("_")).collect();
     let whole = folded.join("::");
     if place == Place::Settings {
         return lookup(SETTINGS_PLAIN, &whole).map_or(Target::Other(whole), Target::Plain);
     }
-    let plain = if place == Place::Choices {
-        CHOICES_PLAIN
-    } else {
-        PLAIN
-    };
+    let plain = if place == Place::Choices { CHOICES_PLAIN } else { PLAIN };
     if let Some(name) = lookup(plain, &whole) {
         return Target::Plain(name);
     }
@@ -152,10 +134,7 @@ fn target(header: &str, place: Place) -> Target {
         Some(_) | None => None,
     };
     let first = folded.first().map_or("", String::as_str);
-    let two = folded
-        .get(..2)
-        .map(|two| two.join("::"))
-        .unwrap_or_default();
+    let two = folded.get(..2).map(|two| two.join("::")).unwrap_or_default();
     // The old single colon takes `jr:` apart, too.
     let three = match folded.as_slice() {
         [bind, jr, message, ..] if jr == "jr" => format!("{bind}::jr:{message}"),
@@ -166,9 +145,7 @@ fn target(header: &str, place: Place) -> Target {
             return Target::Text(field, language);
         }
     }
-    if let Some(medium) = two
-        .strip_prefix("media::")
-        .and_then(|medium| lookup(MEDIA, medium))
+    if let Some(medium) = two.strip_prefix("media::").and_then(|medium| lookup(MEDIA, medium))
         && let Some(language) = language_after(2)
     {
         return Target::Media(medium, language);
@@ -224,9 +201,7 @@ impl<'s> Table<'s> {
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.targets
-            .values()
-            .any(|(target, _)| *target == Target::Plain(name_of(name)))
+        self.targets.values().any(|(target, _)| *target == Target::Plain(name_of(name)))
     }
 
     /// Returns the header that stands for a canonical name, or that name.
@@ -242,12 +217,10 @@ impl<'s> Table<'s> {
 
     /// Yields the languages of the texts, in the order of their columns.
     pub(super) fn languages(&self) -> impl Iterator<Item = &str> {
-        self.targets
-            .values()
-            .filter_map(|(target, _)| match target {
-                Target::Text(_, language) | Target::Media(_, language) => Some(language.as_str()),
-                Target::Plain(_) | Target::Other(_) | Target::Ignored => None,
-            })
+        self.targets.values().filter_map(|(target, _)| match target {
+            Target::Text(_, language) | Target::Media(_, language) => Some(language.as_str()),
+            Target::Plain(_) | Target::Other(_) | Target::Ignored => None,
+        })
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
@@ -256,10 +229,7 @@ impl<'s> Table<'s> {
 }
 
 fn name_of(name: &str) -> &'static str {
-    lookup(PLAIN, name)
-        .or_else(|| lookup(CHOICES_PLAIN, name))
-        .or_else(|| lookup(SETTINGS_PLAIN, name))
-        .unwrap_or("")
+    lookup(PLAIN, name).or_else(|| lookup(CHOICES_PLAIN, name)).or_else(|| lookup(SETTINGS_PLAIN, name)).unwrap_or("")
 }
 
 fn unknown_column(header: &str, spot: Spot<'_>, log: &mut Log) {
@@ -314,9 +284,7 @@ impl<'t> Row<'t> {
     }
 
     pub(super) fn cell(self, name: &str) -> Option<CellRef<'t>> {
-        self.cells()
-            .find(|(target, _)| matches!(target, Target::Plain(field) if *field == name))
-            .map(|(_, cell)| cell)
+        self.cells().find(|(target, _)| matches!(target, Target::Plain(field) if *field == name)).map(|(_, cell)| cell)
     }
 
     /// Returns the text of a cell without the white space around it.
@@ -378,9 +346,7 @@ impl<'t> Row<'t> {
         let mut others = BTreeMap::new();
         for (target, cell) in self.cells() {
             if let Target::Other(name) = target {
-                others
-                    .entry(name.clone())
-                    .or_insert_with(|| cell.text.to_owned());
+                others.entry(name.clone()).or_insert_with(|| cell.text.to_owned());
             }
         }
         others
@@ -405,10 +371,7 @@ pub(super) fn check_headless(table: &Table<'_>, log: &mut Log) {
                 log.warn(
                     Spot::new(&table.sheet.name, raw.number, &column_letters(*at)),
                     ProblemCode::ColumnUnknown,
-                    format!(
-                        "Column {} has text but no header, and was not read.",
-                        column_letters(*at)
-                    ),
+                    format!("Column {} has text but no header, and was not read.", column_letters(*at)),
                     "Give it a header or delete the text.",
                 );
             }

@@ -24,10 +24,7 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn new(lenient: bool) -> Self {
-        Self {
-            problems: Vec::new(),
-            lenient,
-        }
+        Self { problems: Vec::new(), lenient }
     }
 
     pub(super) fn error(
@@ -58,22 +55,11 @@ impl Log {
         message: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        let severity = if self.lenient {
-            Severity::Warning
-        } else {
-            Severity::Error
-        };
+        let severity = if self.lenient { Severity::Warning } else { Severity::Error };
         self.add(severity, spot, code, message.into(), fix.into());
     }
 
-    fn add(
-        &mut self,
-        severity: Severity,
-        spot: Spot<'_>,
-        code: ProblemCode,
-        message: String,
-        fix: String,
-    ) {
+    fn add(&mut self, severity: Severity, spot: Spot<'_>, code: ProblemCode, message: String, fix: String) {
         self.problems.push(Problem {
             severity,
             sheet: spot.sheet.to_owned(),
@@ -86,9 +72,7 @@ impl Log {
     }
 
     pub(super) fn has_errors(&self) -> bool {
-        self.problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error)
+        self.problems.iter().any(|problem| problem.severity == Severity::Error)
     }
 
     /// Returns the problems by sheet (survey, choices, others, settings) and row.

@@ -18,9 +18,7 @@ pub(super) fn check(
 ) {
     let mut names = BTreeSet::new();
     collect(items, &mut names);
-    let rows = survey
-        .rows()
-        .filter(|row| !super::survey::is_disabled(*row));
+    let rows = survey.rows().filter(|row| !super::survey::is_disabled(*row));
     for row in rows.chain(choices.into_iter().flat_map(Table::rows)) {
         check_row(row, &names, log);
     }
@@ -43,18 +41,10 @@ fn collect<'a>(items: &'a [Item], names: &mut BTreeSet<&'a str>) {
 fn check_row(row: Row<'_>, names: &BTreeSet<&str>, log: &mut Log) {
     for (target, cell) in row.cells() {
         // Row choices in the type column have their own check.
-        if matches!(
-            target,
-            Target::Ignored | Target::Plain("type" | "name" | "list_name")
-        ) {
+        if matches!(target, Target::Ignored | Target::Plain("type" | "name" | "list_name")) {
             continue;
         }
-        check_text(
-            cell.text,
-            Spot::new(row.sheet(), row.number(), cell.header),
-            names,
-            log,
-        );
+        check_text(cell.text, Spot::new(row.sheet(), row.number(), cell.header), names, log);
     }
 }
 
@@ -62,10 +52,7 @@ fn check_text(text: &str, spot: Spot<'_>, names: &BTreeSet<&str>, log: &mut Log)
     let mut told = BTreeSet::new();
     let mut rest = text;
     while let Some((_, after)) = rest.split_once("${") {
-        let Some((inside, next)) = after
-            .split_once('}')
-            .filter(|(inside, _)| !inside.contains("${"))
-        else {
+        let Some((inside, next)) = after.split_once('}').filter(|(inside, _)| !inside.contains("${")) else {
             log.error(
                 spot,
                 ProblemCode::ReferenceUnclosed,
@@ -84,12 +71,7 @@ fn check_text(text: &str, spot: Spot<'_>, names: &BTreeSet<&str>, log: &mut Log)
                 Some(known) => format!("Write ${{{known}}}: capital letters count."),
                 None => "Correct the name, or add the question.".to_owned(),
             };
-            log.error(
-                spot,
-                ProblemCode::ReferenceUnknown,
-                format!("There is no question or group {name}."),
-                fix,
-            );
+            log.error(spot, ProblemCode::ReferenceUnknown, format!("There is no question or group {name}."), fix);
         }
     }
 }

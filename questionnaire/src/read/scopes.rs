@@ -15,10 +15,7 @@ pub(super) fn check(items: &mut [Item], survey: &Table<'_>, log: &mut Log) {
         log.error(
             Spot::new(sheet, problem.row, survey.header("name")),
             ProblemCode::KeyClash,
-            format!(
-                "Answers of this row and of row {} would both be stored as {}.",
-                problem.first_row, problem.key
-            ),
+            format!("Answers of this row and of row {} would both be stored as {}.", problem.first_row, problem.key),
             "Choose another name for one of the two.",
         );
     }
@@ -46,20 +43,15 @@ impl Merges {
             match item {
                 Item::Group(group) => self.collect(&group.children, path),
                 Item::Repeat(repeat) => {
-                    self.keys
-                        .insert((path.clone(), repeat.key.clone()), repeat.row);
+                    self.keys.insert((path.clone(), repeat.key.clone()), repeat.row);
                     path.push(repeat.key.clone());
                     self.collect(&repeat.children, path);
                     path.pop();
                 }
                 Item::Question(question) => {
-                    self.keys
-                        .insert((path.clone(), question.key.clone()), question.row);
+                    self.keys.insert((path.clone(), question.key.clone()), question.row);
                     if let Merge::Group(name) = &question.merge {
-                        self.groups
-                            .entry(name.clone())
-                            .or_default()
-                            .push((path.clone(), question.row));
+                        self.groups.entry(name.clone()).or_default().push((path.clone(), question.row));
                     }
                 }
             }
@@ -73,10 +65,7 @@ impl Merges {
                 log.error(
                     Spot::new(&survey.sheet.name, *row, survey.header("name")),
                     ProblemCode::NameInvalid,
-                    format!(
-                        "With the groups that tell it apart the name is {} bytes long.",
-                        key.len()
-                    ),
+                    format!("With the groups that tell it apart the name is {} bytes long.", key.len()),
                     format!("Shorten it to {MAX_KEY}, or choose a name that no other group has."),
                 );
             }
@@ -99,17 +88,12 @@ impl Merges {
                 log.error(
                     Spot::new(&survey.sheet.name, *row, header),
                     ProblemCode::MergeInvalid,
-                    format!(
-                        "The merge group {name} has members in two repeats (see row {first_row})."
-                    ),
+                    format!("The merge group {name} has members in two repeats (see row {first_row})."),
                     "A merge group lies in one repeat, or outside of all: use two names.",
                 );
             }
             let paths: BTreeSet<&Path> = members.iter().map(|(path, _)| path).collect();
-            if let Some(row) = paths
-                .into_iter()
-                .find_map(|path| self.keys.get(&(path.clone(), name.clone())))
-            {
+            if let Some(row) = paths.into_iter().find_map(|path| self.keys.get(&(path.clone(), name.clone()))) {
                 log.error(
                     spot,
                     ProblemCode::KeyClash,
@@ -130,16 +114,12 @@ fn row_targets(items: &[Item], path: &mut Path, targets: &mut RowTargets) {
             Item::Group(group) => row_targets(&group.children, path, targets),
             Item::Repeat(repeat) => {
                 path.push(repeat.key.clone());
-                targets
-                    .entry(repeat.name.clone())
-                    .or_insert_with(|| (path.clone(), None));
+                targets.entry(repeat.name.clone()).or_insert_with(|| (path.clone(), None));
                 row_targets(&repeat.children, path, targets);
                 path.pop();
             }
             Item::Question(question) if !path.is_empty() => {
-                targets
-                    .entry(question.name.clone())
-                    .or_insert_with(|| (path.clone(), Some(question.key.clone())));
+                targets.entry(question.name.clone()).or_insert_with(|| (path.clone(), Some(question.key.clone())));
             }
             Item::Question(_) => {}
         }
@@ -160,13 +140,8 @@ fn resolve(items: &mut [Item], targets: &RowTargets, survey: &Table<'_>, log: &m
             }
         };
         let row = question.row;
-        if let Kind::SelectOne(select) | Kind::SelectMultiple(select) | Kind::Rank(select) =
-            &mut question.kind
-            && let ChoiceSource::Rows(RowChoice {
-                name,
-                repeats,
-                shown,
-            }) = &mut select.source
+        if let Kind::SelectOne(select) | Kind::SelectMultiple(select) | Kind::Rank(select) = &mut question.kind
+            && let ChoiceSource::Rows(RowChoice { name, repeats, shown }) = &mut select.source
         {
             if let Some((path, key)) = targets.get(name) {
                 repeats.clone_from(path);

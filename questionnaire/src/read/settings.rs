@@ -22,22 +22,12 @@ pub(super) struct Settings {
     headers: BTreeMap<&'static str, String>,
 }
 
-const PLAIN: &[&str] = &[
-    "form_id",
-    "form_title",
-    "version",
-    "default_language",
-    "instance_name",
-    "allow_choice_duplicates",
-];
+const PLAIN: &[&str] =
+    &["form_id", "form_title", "version", "default_language", "instance_name", "allow_choice_duplicates"];
 
 impl Settings {
     pub(super) fn read(sheet: Option<&Sheet>, log: &mut Log) -> Self {
-        let empty = Sheet {
-            name: "settings".to_owned(),
-            header_row: 1,
-            ..Sheet::default()
-        };
+        let empty = Sheet { name: "settings".to_owned(), header_row: 1, ..Sheet::default() };
         let table = Table::new(sheet.unwrap_or(&empty), Place::Settings, "", log);
         let row = table.rows().next();
         let word = |name: &str| row.and_then(|row| row.word(name)).map(str::to_owned);
@@ -52,10 +42,7 @@ impl Settings {
             sheet: table.sheet.name.clone(),
             // Without a row of values, the one below the header is meant.
             row: row.map_or(table.sheet.header_row.saturating_add(1), |row| row.number()),
-            headers: PLAIN
-                .iter()
-                .map(|name| (*name, table.header(name).to_owned()))
-                .collect(),
+            headers: PLAIN.iter().map(|name| (*name, table.header(name).to_owned())).collect(),
         };
         if let Some(text) = word("allow_choice_duplicates") {
             match flag(&text) {
@@ -73,11 +60,7 @@ impl Settings {
     }
 
     pub(super) fn spot<'a>(&'a self, name: &'a str) -> Spot<'a> {
-        Spot::new(
-            &self.sheet,
-            self.row,
-            self.headers.get(name).map_or(name, String::as_str),
-        )
+        Spot::new(&self.sheet, self.row, self.headers.get(name).map_or(name, String::as_str))
     }
 
     fn check_names(&mut self, log: &mut Log) {
@@ -89,10 +72,7 @@ impl Settings {
                 "Add a sheet settings with a column form_id, and below it a short name that stays the same in all versions.",
             );
             "form".clone_into(&mut self.id);
-        } else if self
-            .id
-            .contains(|c: char| c.is_whitespace() || c.is_control() || c == '@')
-        {
+        } else if self.id.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@') {
             log.soft(
                 self.spot("form_id"),
                 ProblemCode::FormIdInvalid,

@@ -21,10 +21,7 @@ const MAX_REPEATS: usize = 8;
 
 /// Reads the tree of items.
 pub(super) fn read(table: &Table<'_>, log: &mut Log) -> Vec<Item> {
-    let mut tree = Tree {
-        open: vec![Frame::default()],
-        too_deep: 0,
-    };
+    let mut tree = Tree { open: vec![Frame::default()], too_deep: 0 };
     for row in table.rows() {
         if !is_disabled(row) {
             tree.add(row, log);
@@ -44,8 +41,7 @@ pub(super) fn read(table: &Table<'_>, log: &mut Log) -> Vec<Item> {
 
 /// Tells whether a row is switched off by the column `disabled`.
 pub(super) fn is_disabled(row: Row<'_>) -> bool {
-    row.cell("disabled")
-        .is_some_and(|cell| flag(cell.text) == Some(true))
+    row.cell("disabled").is_some_and(|cell| flag(cell.text) == Some(true))
 }
 
 /// A group or repeat that is not closed yet; the first one is the form.
@@ -104,12 +100,7 @@ impl Tree {
                     Some(name) => format!("Did you mean {name}?"),
                     None => "Use a type of XLSForm: text, integer, select_one list, begin_group and so on.".to_owned(),
                 };
-                log.soft(
-                    row.spot("type"),
-                    ProblemCode::TypeUnknown,
-                    format!("The type {text} is not known."),
-                    fix,
-                );
+                log.soft(row.spot("type"), ProblemCode::TypeUnknown, format!("The type {text} is not known."), fix);
                 // The names of what comes later must still be found.
                 self.question(row, Kind::Metadata(Metadata::Unknown(text.to_owned())), log);
             }
@@ -135,18 +126,10 @@ impl Tree {
             None if !is_repeat => Some(format!("group_row_{}", row.number())),
             _ => self.name(row, log),
         };
-        let mut frame = Frame {
-            is_repeat,
-            row: row.number(),
-            ..Frame::default()
-        };
+        let mut frame = Frame { is_repeat, row: row.number(), ..Frame::default() };
         if let Some(name) = name {
             frame.name.clone_from(&name);
-            frame.item = Some(if is_repeat {
-                repeat(row, name, log)
-            } else {
-                group(row, name, log)
-            });
+            frame.item = Some(if is_repeat { repeat(row, name, log) } else { group(row, name, log) });
         }
         check_frame_columns(row, is_repeat, log);
         self.open.push(frame);
@@ -158,11 +141,7 @@ impl Tree {
             return;
         }
         let what = if is_repeat { "repeat" } else { "group" };
-        let matching = self
-            .open
-            .iter()
-            .skip(1)
-            .rposition(|frame| frame.is_repeat == is_repeat);
+        let matching = self.open.iter().skip(1).rposition(|frame| frame.is_repeat == is_repeat);
         let Some(at) = matching else {
             log.error(
                 row.spot("type"),
@@ -195,14 +174,8 @@ impl Tree {
     fn close(&mut self) {
         let Some(frame) = self.open.pop() else { return };
         let item = match frame.item {
-            Some(Item::Group(group)) => Item::Group(Group {
-                children: frame.children,
-                ..group
-            }),
-            Some(Item::Repeat(repeat)) => Item::Repeat(Repeat {
-                children: frame.children,
-                ..repeat
-            }),
+            Some(Item::Group(group)) => Item::Group(Group { children: frame.children, ..group }),
+            Some(Item::Repeat(repeat)) => Item::Repeat(Repeat { children: frame.children, ..repeat }),
             Some(Item::Question(_)) | None => {
                 // The row was in error; its questions are kept for the other checks.
                 if let Some(outer) = self.open.last_mut() {
@@ -220,10 +193,7 @@ impl Tree {
         while self.open.len() > 1 {
             self.close_unclosed(&table.sheet.name, table.header("type"), log);
         }
-        self.open
-            .pop()
-            .map(|form| form.children)
-            .unwrap_or_default()
+        self.open.pop().map(|form| form.children).unwrap_or_default()
     }
 
     /// Reads and checks the name of a row; `None` where the row has none.

@@ -34,21 +34,13 @@ enum From {
 /// The longer of two that start alike stands first.
 const SELECTS: &[(&str, Selects, From)] = &[
     ("add select one prompt using", Selects::One, From::List),
-    (
-        "add select multiple prompt using",
-        Selects::Multiple,
-        From::List,
-    ),
+    ("add select multiple prompt using", Selects::Multiple, From::List),
     ("add select multiple", Selects::Multiple, From::List),
     ("add select one", Selects::One, From::List),
     ("select all that apply from", Selects::Multiple, From::List),
     ("select all that apply", Selects::Multiple, From::List),
     ("select multiple from file", Selects::Multiple, From::File),
-    (
-        "select multiple external",
-        Selects::Multiple,
-        From::External,
-    ),
+    ("select multiple external", Selects::Multiple, From::External),
     ("select multiple from", Selects::Multiple, From::List),
     ("select multiple using", Selects::Multiple, From::List),
     ("select multiple", Selects::Multiple, From::List),
@@ -74,9 +66,7 @@ pub(super) fn row_type(text: &str) -> RowType {
             continue;
         };
         // `select_one from_home` names the list `from_home`.
-        let rest = text
-            .get(text.len().saturating_sub(after.len())..)
-            .unwrap_or_default();
+        let rest = text.get(text.len().saturating_sub(after.len())..).unwrap_or_default();
         if rest.is_empty() {
             return RowType::NoList;
         }
@@ -92,12 +82,10 @@ fn frame(plain: &str) -> Option<RowType> {
     match words.as_slice() {
         ["begin", "group"] | ["begingroup" | "group"] => Some(RowType::BeginGroup),
         ["end", "group"] | ["endgroup"] => Some(RowType::EndGroup),
-        ["begin", "repeat" | "lgroup"]
-        | ["begin", "looped", "group"]
-        | ["beginrepeat" | "repeat" | "lgroup"] => Some(RowType::BeginRepeat),
-        ["end", "repeat" | "lgroup"] | ["end", "looped", "group"] | ["endrepeat"] => {
-            Some(RowType::EndRepeat)
+        ["begin", "repeat" | "lgroup"] | ["begin", "looped", "group"] | ["beginrepeat" | "repeat" | "lgroup"] => {
+            Some(RowType::BeginRepeat)
         }
+        ["end", "repeat" | "lgroup"] | ["end", "looped", "group"] | ["endrepeat"] => Some(RowType::EndRepeat),
         _ => None,
     }
 }
@@ -112,23 +100,15 @@ fn select(what: Selects, from: From, rest: &str) -> RowType {
         From::File => {
             // A file's name may be followed by nothing else.
             let lower = list.to_ascii_lowercase();
-            if ![".csv", ".xml", ".geojson"]
-                .iter()
-                .any(|ending| lower.ends_with(ending))
-            {
+            if ![".csv", ".xml", ".geojson"].iter().any(|ending| lower.ends_with(ending)) {
                 return RowType::BadFile(list.to_owned());
             }
             ChoiceSource::File(list.to_owned())
         }
-        From::List => match list
-            .strip_prefix("${")
-            .and_then(|inner| inner.strip_suffix('}'))
-        {
-            Some(name) => ChoiceSource::Rows(RowChoice {
-                name: name.trim().to_owned(),
-                repeats: Vec::new(),
-                shown: None,
-            }),
+        From::List => match list.strip_prefix("${").and_then(|inner| inner.strip_suffix('}')) {
+            Some(name) => {
+                ChoiceSource::Rows(RowChoice { name: name.trim().to_owned(), repeats: Vec::new(), shown: None })
+            }
             None => ChoiceSource::List(list.to_owned()),
         },
     };
@@ -230,11 +210,7 @@ pub(super) fn nearest(text: &str) -> Option<&'static str> {
         "xml-external",
         "csv-external",
     ];
-    let first = text
-        .split_whitespace()
-        .next()
-        .unwrap_or(text)
-        .to_lowercase();
+    let first = text.split_whitespace().next().unwrap_or(text).to_lowercase();
     NAMES
         .iter()
         .chain(Metadata::NAMES)
@@ -251,16 +227,9 @@ fn distance(a: &str, b: &str) -> usize {
     for (i, x) in a.chars().take(40).enumerate() {
         let mut next = vec![i + 1];
         for ((y, pair), left) in b.iter().zip(row.windows(2)).zip(1..) {
-            let (diagonal, above) = (
-                pair.first().copied().unwrap_or(0),
-                pair.last().copied().unwrap_or(0),
-            );
+            let (diagonal, above) = (pair.first().copied().unwrap_or(0), pair.last().copied().unwrap_or(0));
             let before = next.get(left - 1).copied().unwrap_or(0);
-            next.push(
-                (diagonal + usize::from(x != *y))
-                    .min(above + 1)
-                    .min(before + 1),
-            );
+            next.push((diagonal + usize::from(x != *y)).min(above + 1).min(before + 1));
         }
         row = next;
     }

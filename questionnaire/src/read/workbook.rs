@@ -118,10 +118,7 @@ fn unpacked_size(bytes: &[u8]) -> u64 {
     let mut rest = bytes;
     while let Some(at) = rest.windows(4).position(|four| four == b"PK\x01\x02") {
         rest = rest.get(at..).unwrap_or_default();
-        if let Some(size) = rest
-            .get(24..28)
-            .and_then(|size| <[u8; 4]>::try_from(size).ok())
-        {
+        if let Some(size) = rest.get(24..28).and_then(|size| <[u8; 4]>::try_from(size).ok()) {
             total = total.saturating_add(u64::from(u32::from_le_bytes(size)));
         }
         rest = rest.get(46..).unwrap_or_default();
@@ -131,19 +128,14 @@ fn unpacked_size(bytes: &[u8]) -> u64 {
 
 fn read_xlsx(bytes: &[u8], log: &mut Log) -> Result<Sheets, String> {
     let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).map_err(|error| error.to_string())?;
-    let mut sheets = Sheets {
-        names: book.sheet_names(),
-        ..Sheets::default()
-    };
+    let mut sheets = Sheets { names: book.sheet_names(), ..Sheets::default() };
     let mut text_left = MAX_TEXT;
     for name in sheets.names.clone() {
         let Some(slot) = sheets.slot(&name) else {
             continue;
         };
         let mut filler = Filler::new(&name, text_left);
-        let mut reader = book
-            .worksheet_cells_reader(&name)
-            .map_err(|error| error.to_string())?;
+        let mut reader = book.worksheet_cells_reader(&name).map_err(|error| error.to_string())?;
         while let Some(cell) = reader.next_cell().map_err(|error| error.to_string())? {
             let (row, column) = cell.get_position();
             if !filler.add(row, column, cell.get_value(), log) {
@@ -158,18 +150,13 @@ fn read_xlsx(bytes: &[u8], log: &mut Log) -> Result<Sheets, String> {
 
 fn read_xls(bytes: &[u8], log: &mut Log) -> Result<Sheets, String> {
     let mut book: Xls<_> = Xls::new(Cursor::new(bytes)).map_err(|error| error.to_string())?;
-    let mut sheets = Sheets {
-        names: book.sheet_names(),
-        ..Sheets::default()
-    };
+    let mut sheets = Sheets { names: book.sheet_names(), ..Sheets::default() };
     let mut text_left = MAX_TEXT;
     for name in sheets.names.clone() {
         let Some(slot) = sheets.slot(&name) else {
             continue;
         };
-        let range = book
-            .worksheet_range(&name)
-            .map_err(|error| error.to_string())?;
+        let range = book.worksheet_range(&name).map_err(|error| error.to_string())?;
         let (first_row, first_column) = range.start().unwrap_or_default();
         let mut filler = Filler::new(&name, text_left);
         for (row, column, value) in range.used_cells() {
@@ -195,15 +182,7 @@ struct Filler {
 
 impl Filler {
     fn new(name: &str, text_left: usize) -> Self {
-        Self {
-            sheet: Sheet {
-                name: name.to_owned(),
-                ..Sheet::default()
-            },
-            rows: Vec::new(),
-            text_left,
-            full: false,
-        }
+        Self { sheet: Sheet { name: name.to_owned(), ..Sheet::default() }, rows: Vec::new(), text_left, full: false }
     }
 
     /// Adds a cell; `false` when the sheet is too large to go on.
@@ -228,10 +207,7 @@ impl Filler {
             log.error(
                 Spot::new(&self.sheet.name, number, &column_letters(column)),
                 ProblemCode::CellTooLong,
-                format!(
-                    "The cell holds {} bytes; at most {MAX_CELL} are read.",
-                    text.len()
-                ),
+                format!("The cell holds {} bytes; at most {MAX_CELL} are read.", text.len()),
                 "Shorten the text.",
             );
             return true;
@@ -247,10 +223,7 @@ impl Filler {
         }
         self.text_left = left;
         if is_new {
-            self.rows.push(RawRow {
-                number,
-                cells: Vec::new(),
-            });
+            self.rows.push(RawRow { number, cells: Vec::new() });
         }
         if let Some(row) = self.rows.last_mut() {
             row.cells.push((column, text));
@@ -265,11 +238,7 @@ impl Filler {
         let mut rows = self.rows.into_iter();
         if let Some(header) = rows.next() {
             self.sheet.header_row = header.number;
-            self.sheet.headers = header
-                .cells
-                .into_iter()
-                .map(|(at, text)| (at, text.trim().to_owned()))
-                .collect();
+            self.sheet.headers = header.cells.into_iter().map(|(at, text)| (at, text.trim().to_owned())).collect();
         }
         self.sheet.rows = rows.collect();
         self.sheet
@@ -281,11 +250,7 @@ pub(super) fn column_letters(column: u32) -> String {
     let mut letters = Vec::new();
     let mut rest = column;
     loop {
-        letters.push(
-            char::from_digit(rest % 26 + 10, 36)
-                .unwrap_or('?')
-                .to_ascii_uppercase(),
-        );
+        letters.push(char::from_digit(rest % 26 + 10, 36).unwrap_or('?').to_ascii_uppercase());
         rest /= 26;
         if rest == 0 {
             break;
@@ -299,9 +264,7 @@ fn as_ref(value: &Data) -> DataRef<'_> {
     match value {
         Data::Int(number) => DataRef::Int(*number),
         Data::Float(number) => DataRef::Float(*number),
-        Data::String(text) | Data::DateTimeIso(text) | Data::DurationIso(text) => {
-            DataRef::SharedString(text)
-        }
+        Data::String(text) | Data::DateTimeIso(text) | Data::DurationIso(text) => DataRef::SharedString(text),
         Data::Bool(flag) => DataRef::Bool(*flag),
         Data::DateTime(moment) => DataRef::DateTime(*moment),
         Data::Error(error) => DataRef::Error(error.clone()),

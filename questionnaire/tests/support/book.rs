@@ -12,13 +12,7 @@ pub(crate) fn book(sheets: &[(&str, &str)]) -> Vec<u8> {
             for (column, cell) in line.split('|').enumerate() {
                 let cell = cell.trim();
                 if !cell.is_empty() {
-                    sheet
-                        .write_string(
-                            u32::try_from(row).unwrap(),
-                            u16::try_from(column).unwrap(),
-                            cell,
-                        )
-                        .unwrap();
+                    sheet.write_string(u32::try_from(row).unwrap(), u16::try_from(column).unwrap(), cell).unwrap();
                 }
             }
         }

@@ -86,10 +86,7 @@ pub(super) fn other_text(question: &Question) -> Option<Question> {
     }
     let mut label = Text::default();
     for (language, _) in question.label.iter() {
-        label.set(
-            language,
-            in_language(language, "Specify other.", "Sebutkan lainnya."),
-        );
+        label.set(language, in_language(language, "Specify other.", "Sebutkan lainnya."));
     }
     if label.is_empty() {
         label.set("", "Specify other.");
@@ -104,8 +101,7 @@ pub(super) fn other_text(question: &Question) -> Option<Question> {
         relevant: Some(Expression {
             text: format!("selected(${{{}}}, 'other')", question.name),
             row: question.row,
-            column: relevant
-                .map_or_else(|| "relevant".to_owned(), |relevant| relevant.column.clone()),
+            column: relevant.map_or_else(|| "relevant".to_owned(), |relevant| relevant.column.clone()),
         }),
         hint: Text::default(),
         guidance: Text::default(),
@@ -145,10 +141,7 @@ pub(super) fn check_frame_columns(row: Row<'_>, is_repeat: bool, log: &mut Log) 
             log.error(
                 row.spot(column),
                 ProblemCode::ColumnMisplaced,
-                format!(
-                    "{column} has no meaning for a {}.",
-                    if is_repeat { "repeat" } else { "group" }
-                ),
+                format!("{column} has no meaning for a {}.", if is_repeat { "repeat" } else { "group" }),
                 "Write it at each question inside.",
             );
         }
@@ -176,10 +169,7 @@ pub(super) fn check_question(row: Row<'_>, question: &Question, log: &mut Log) {
         log.warn(
             row.spot("constraint_message"),
             ProblemCode::MessageWithoutConstraint,
-            format!(
-                "The question {} has a message but no constraint.",
-                question.name
-            ),
+            format!("The question {} has a message but no constraint.", question.name),
             "Write the constraint, or clear the message.",
         );
     }
@@ -187,17 +177,11 @@ pub(super) fn check_question(row: Row<'_>, question: &Question, log: &mut Log) {
         log.warn(
             row.spot("choice_filter"),
             ProblemCode::ColumnMisplaced,
-            format!(
-                "The question {} has a choice_filter but no choices.",
-                question.name
-            ),
+            format!("The question {} has a choice_filter but no choices.", question.name),
             "Clear the cell.",
         );
     }
-    if question.kind == Kind::Calculate
-        && question.calculation.is_none()
-        && question.default.is_none()
-    {
+    if question.kind == Kind::Calculate && question.calculation.is_none() && question.default.is_none() {
         log.soft(
             row.spot("calculation"),
             ProblemCode::CalculationMissing,
@@ -233,14 +217,9 @@ fn parameters(row: Row<'_>, log: &mut Log) -> BTreeMap<String, String> {
             text = text.replace(loose, tight);
         }
     }
-    for pair in text
-        .split([' ', '\t', '\n', '\r', ',', ';'])
-        .filter(|pair| !pair.is_empty())
-    {
+    for pair in text.split([' ', '\t', '\n', '\r', ',', ';']).filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
-            Some((name, value))
-                if !name.is_empty() && !value.is_empty() && !parameters.contains_key(name) =>
-            {
+            Some((name, value)) if !name.is_empty() && !value.is_empty() && !parameters.contains_key(name) => {
                 parameters.insert(name.to_owned(), value.to_owned());
             }
             Some(_) | None => log.error(
@@ -274,22 +253,14 @@ fn merge(row: Row<'_>, kind: &Kind, log: &mut Log) -> Merge {
         return Merge::Alone;
     };
     let mut wrong = |message: String, fix: &str| {
-        log.error(
-            row.spot("tenun::merge"),
-            ProblemCode::MergeInvalid,
-            message,
-            fix,
-        );
+        log.error(row.spot("tenun::merge"), ProblemCode::MergeInvalid, message, fix);
         Merge::Alone
     };
     if name == "union" {
         if matches!(kind, Kind::SelectMultiple(_)) {
             Merge::Union
         } else {
-            wrong(
-                format!("A {} can't be merged by union.", kind.name()),
-                "Use union for a select_multiple only.",
-            )
+            wrong(format!("A {} can't be merged by union.", kind.name()), "Use union for a select_multiple only.")
         }
     } else if !is_xml_name(name) {
         wrong(
@@ -297,10 +268,7 @@ fn merge(row: Row<'_>, kind: &Kind, log: &mut Log) -> Merge {
             "Begin with a letter or _, go on with letters, digits, _, - or a point.",
         )
     } else if !kind.holds_value() || *kind == Kind::Calculate {
-        wrong(
-            format!("A {} has no answer to merge.", kind.name()),
-            "Clear the cell.",
-        )
+        wrong(format!("A {} has no answer to merge.", kind.name()), "Clear the cell.")
     } else {
         Merge::Group(name.to_owned())
     }

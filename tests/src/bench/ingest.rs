@@ -1,0 +1,300 @@
+//! The server under load: its store alone against bare rows, then over HTTP with many devices.
+
+use super::{
+    Figure, median, number, timed,
+    workload::{Author, changes, parts, request, rows},
+};
+use crate::server::{Office, Running};
+use anyhow::{Context, Result};
+use fixtures::{Household, World};
+use rusqlite::{Connection, params};
+use server::{
+    domain::{catalogue::Catalogue, identity::Identity, ingest, people, prepare},
+    store,
+};
+use std::{path::Path, sync::Arc, time::Duration};
+use sync_protocol::{Limits, Record};
+
+/// One device's upload, packed as it would travel.
+struct Upload {
+    author: Author,
+    changes: Vec<u8>,
+    rows: Vec<u8>,
+}
+
+/// Makes the uploads of a world's enumerators, in parts that fit a request.
+fn uploads(world: &World, per_device: usize) -> Result<Vec<Upload>> {
+    let mut uploads = Vec::new();
+    let mut pending: Vec<Household> = Vec::new();
+    let mut close = |pending: &mut Vec<Household>| -> Result<()> {
+        let number = u64::try_from(uploads.len())?;
+        let author = Author::new(number, "KP001");
+        let changes = changes(&author, pending)?;
+        uploads.push(Upload {
+            changes: zstd::bulk::compress(&request(&author, &changes), 3)?,
+            rows: zstd::bulk::compress(&rows(&changes), 3)?,
+            author,
+        });
+        pending.clear();
+        Ok(())
+    };
+    for household in world.households() {
+        pending.push(household);
+        if pending.len() == per_device {
+            close(&mut pending)?;
+        }
+    }
+    if !pending.is_empty() {
+        close(&mut pending)?;
+    }
+    Ok(uploads)
+}
+
+/// The limit: every answer as one row, no index on answers, one transaction a device.
+fn raw_rows(folder: &Path, uploads: &[Upload]) -> Result<Duration> {
+    let file = folder.join("rows.sqlite");
+    let mut conn = Connection::open(&file)?;
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.execute_batch(
+        "CREATE TABLE rec (n INTEGER PRIMARY KEY, id BLOB UNIQUE);
+         CREATE TABLE ans (rec INTEGER, mem TEXT, field TEXT, val, dev INTEGER, ctr INTEGER, wall INTEGER)",
+    )?;
+    let (result, time) = timed(|| -> Result<()> {
+        for (device, upload) in (0_i64..).zip(uploads) {
+            let packed = zstd::stream::decode_all(upload.rows.as_slice())?;
+            let tx = conn.transaction()?;
+            {
+                let mut record = tx.prepare_cached("INSERT INTO rec (id) VALUES (?1) ON CONFLICT DO NOTHING")?;
+                let mut find = tx.prepare_cached("SELECT n FROM rec WHERE id = ?1")?;
+                let mut insert = tx.prepare_cached("INSERT INTO ans VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+                let mut parts = parts(&packed);
+                let (mut last, mut n): (&[u8], i64) = (&[], 0);
+                while let (Some(id), Some(row), Some(name), Some(value), Some(seq), Some(wall)) =
+                    (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+                {
+                    if id != last {
+                        record.execute([id])?;
+                        n = find.query_row([id], |row| row.get(0))?;
+                        last = id;
+                    }
+                    let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+                    let int = |bytes: &[u8]| bytes.try_into().map(i64::from_le_bytes).unwrap_or(0);
+                    insert.execute(params![n, text(row), text(name), text(value), device, int(seq), int(wall)])?;
+                }
+            }
+            tx.commit()?;
+        }
+        conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+        Ok(())
+    });
+    result?;
+    Ok(time)
+}
+
+/// Our store alone: unpack, verify, check, merge, find conflicts, fill buckets; one commit a device.
+fn our_store(folder: &Path, world: &World, uploads: &[Upload]) -> Result<Duration> {
+    let data = folder.join("store");
+    Office::new(&data).prepare(world, "benchmark")?;
+    let mut conn = store::open_writer(&data)?;
+    let identity = store::in_transaction(&mut conn, Identity::load_or_make)?;
+    let limits = Limits::default();
+    let mut devices = Vec::new();
+    for upload in uploads {
+        let device = store::in_transaction(&mut conn, |tx| {
+            let number =
+                tx.insert_device("KP001", "bench", people::hash_secret(&upload.author.replica.to_string()), 0)?;
+            tx.insert_replica(upload.author.replica, Some(number), upload.author.key.public(), None)?;
+            people::device(tx, &upload.author.replica.to_string())
+        })?;
+        devices.push(device);
+    }
+    let catalogue = store::in_transaction(&mut conn, |tx| Catalogue::refresh(&Arc::default(), tx))?;
+    let world = ingest::World { catalogue, identity: Arc::new(identity), limits: limits.clone() };
+    let (result, time) = timed(|| -> Result<()> {
+        for (device, upload) in devices.into_iter().zip(uploads) {
+            let body = zstd::stream::decode_all(upload.changes.as_slice())?;
+            store::in_transaction(&mut conn, |tx| {
+                let prepared = prepare::prepare(tx, device, &body, &world.catalogue, &limits)?;
+                ingest::apply(tx, prepared, &world, 1_767_300_000_000)
+            })?;
+        }
+        conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+        Ok(())
+    });
+    result?;
+    Ok(time)
+}
+
+/// Store alone against bare rows, interleaved, on the folder's disk.
+///
+/// # Errors
+/// If something can't be set up.
+pub fn store_alone(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
+    let (households, repetitions) = (2_000, 5);
+    let world = World::new(11, households, 40);
+    let uploads = uploads(&world, 50)?;
+    let (mut ratios, mut ours, mut limit) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..repetitions {
+        let folder = tempfile::tempdir_in(folder)?;
+        let raw = raw_rows(folder.path(), &uploads)?;
+        let store = our_store(folder.path(), &world, &uploads)?;
+        ratios.push(raw.as_secs_f64() / store.as_secs_f64());
+        ours.push(number(households) / store.as_secs_f64());
+        limit.push(number(households) / raw.as_secs_f64());
+    }
+    figures.push(Figure::at_least("ingest.rows-limit", median(limit), "households/s", None));
+    figures.push(Figure::at_least("ingest.store", median(ours), "households/s", None));
+    figures.push(Figure::at_least("ingest.store-to-limit", median(ratios), "ratio", Some(0.5)));
+
+    let mut growth = Vec::new();
+    for _ in 0..3 {
+        let mut times = Vec::new();
+        for households in [1_000, 10_000] {
+            let folder = tempfile::tempdir_in(folder)?;
+            let world = World::new(12, households, 40);
+            times.push(our_store(folder.path(), &world, &self::uploads(&world, 50)?)?.as_secs_f64());
+        }
+        if let [one, ten] = times.as_slice() {
+            growth.push(ten / one);
+        }
+    }
+    figures.push(Figure::at_most("ingest.ten-times-the-households", median(growth), "times the time", Some(11.0)));
+    Ok(())
+}
+
+/// Merging alone: households a second, from changes that are read already.
+///
+/// # Errors
+/// If the fixtures fail.
+pub fn merge(figures: &mut Vec<Figure>) -> Result<()> {
+    let world = World::new(11, 500, 10);
+    let author = Author::new(1, "KP001");
+    let households: Vec<Household> = world.households().collect();
+    let changes = changes(&author, &households)?;
+    let mut times = Vec::new();
+    for _ in 0..7 {
+        let copies = changes.clone();
+        let ((), time) = timed(|| {
+            let mut record = Record::new();
+            let mut at = None;
+            for change in copies {
+                let id = change.record();
+                if at != Some(id) {
+                    std::hint::black_box(
+                        std::mem::take(&mut record).answers().filter(|(_, a)| a.siblings.len() > 1).count(),
+                    );
+                    at = Some(id);
+                }
+                record.apply(change, None);
+            }
+        });
+        times.push(time.as_secs_f64() * 1e6 / number(500));
+    }
+    figures.push(Figure::at_most("merge.household", median(times), "µs", None));
+    Ok(())
+}
+
+/// 200 devices at once over HTTP.
+///
+/// # Errors
+/// If the server fails.
+pub async fn over_http(folder: &Path, households: u64, figures: &mut Vec<Figure>) -> Result<()> {
+    let devices = 200_usize;
+    let folder = tempfile::tempdir_in(folder)?;
+    let world = World::new(13, households, devices);
+    let office = Office::new(folder.path().join("server"));
+    office.prepare(&world, "benchmark")?;
+    let server = office.serve(0)?;
+    let client = reqwest::Client::new();
+    let mut enrolled = Vec::new();
+    for (number, person) in world.enumerators().enumerate() {
+        let author = Author::new(u64::try_from(number)?, &person.code);
+        let code = office.device_code(&person.code)?;
+        let body = serde_json::json!({ "code": code, "replica": author.replica, "key": author.key.public() });
+        let answer = client.post(format!("{}/v1/enrol", server.url)).body(body.to_string()).send().await?;
+        let answer: serde_json::Value = serde_json::from_slice(&answer.error_for_status()?.bytes().await?)?;
+        let token = answer.get("token").and_then(|token| token.as_str()).context("no token")?.to_owned();
+        enrolled.push((author, token));
+    }
+    let cpu_before = server.cpu_ms().unwrap_or(0);
+    let mut busy = Duration::ZERO;
+    let mut latencies = Vec::new();
+    let mut next = 0_u64;
+    // Devices come in waves of a night's work, so that the benchmark itself stays small.
+    let per_night = usize::try_from(households)?.div_ceil(devices).min(100);
+    let mut seqs: Vec<(u64, sync_protocol::Hash)> = vec![(1, sync_protocol::Hash::default()); enrolled.len()];
+    while next < households {
+        let mut wave = Vec::new();
+        for (at, (author, token)) in enrolled.iter().enumerate() {
+            let mine: Vec<Household> = (0..per_night)
+                .map_while(|_| {
+                    let household = world.household(next).filter(|_| next < households)?;
+                    next += 1;
+                    Some(household)
+                })
+                .collect();
+            if mine.is_empty() {
+                break;
+            }
+            let body = super::workload::night(author, &mine, seqs.get_mut(at).context("a device")?)?;
+            wave.push((token.clone(), zstd::bulk::compress(&body, 3)?));
+        }
+        let (answers, time) = send_all(&client, &server.url, wave).await?;
+        busy += time;
+        latencies.extend(answers);
+    }
+    let cpu = server.cpu_ms().unwrap_or(0).saturating_sub(cpu_before);
+    let per_household = number(cpu) / number(households);
+    latencies.sort_by(f64::total_cmp);
+    let p99 = latencies.get(latencies.len() * 99 / 100).copied().unwrap_or(f64::NAN);
+    figures.push(Figure::at_least("ingest.http", number(households) / busy.as_secs_f64(), "households/s", None));
+    figures.push(Figure::at_most("ingest.http-cpu", per_household, "ms of CPU a household", Some(13.0 / 50.0)));
+    figures.push(Figure::at_most("ingest.http-p99-to-median", p99 / median(latencies), "ratio", None));
+    memory_and_lists(&server, &office, households, figures).await
+}
+
+async fn send_all(client: &reqwest::Client, url: &str, wave: Vec<(String, Vec<u8>)>) -> Result<(Vec<f64>, Duration)> {
+    let begun = std::time::Instant::now();
+    let tasks: Vec<_> = wave
+        .into_iter()
+        .map(|(token, body)| {
+            let (client, url) = (client.clone(), format!("{url}/v1/sync"));
+            tokio::spawn(async move {
+                let sent = std::time::Instant::now();
+                let request = client.post(url).bearer_auth(token).header("content-encoding", "zstd");
+                let answer = request.header("accept-encoding", "zstd").body(body).send().await?.error_for_status()?;
+                answer.bytes().await?;
+                anyhow::Ok(sent.elapsed().as_secs_f64())
+            })
+        })
+        .collect();
+    let mut latencies = Vec::new();
+    for task in tasks {
+        latencies.push(task.await??);
+    }
+    Ok((latencies, begun.elapsed()))
+}
+
+async fn memory_and_lists(server: &Running, office: &Office, households: u64, figures: &mut Vec<Figure>) -> Result<()> {
+    let memory = number(server.memory_kib("VmHWM").unwrap_or(0)) / 1024.0;
+    figures.push(Figure::at_most("ingest.http-memory", memory, "MiB at most", Some(150.0)));
+    figures.push(Figure::at_least("ingest.http-households", number(households), "households", None));
+    let size = std::fs::metadata(office.data().join(store::FILE))?.len();
+    figures.push(Figure::at_most("store.bytes-a-household", number(size) / number(households), "bytes", None));
+    let coordinator = crate::server::Coordinator::log_in(&server.url, "benchmark").await?;
+    for (name, list) in [
+        ("list.first-page", "records?kind=interview&limit=50"),
+        ("list.conflicts", "records?conflicts=true&limit=50"),
+        ("list.progress-by-area", "progress?by=area"),
+    ] {
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            let begun = std::time::Instant::now();
+            coordinator.get(list).await?;
+            times.push(begun.elapsed().as_secs_f64() * 1000.0);
+        }
+        figures.push(Figure::at_most(name, median(times), "ms", None));
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! `make bench`: every figure that an issue names, measured in one run. `JSON=1` adds one JSON line.
+//!
+//! `BENCH_DIR` says on which disk (a RAM disk where only the program is meant), `BENCH_HOUSEHOLDS` how many
+//! households 200 devices send over HTTP.
+
+use anyhow::Result;
+use end_to_end::bench::{self, device, ingest};
+
+fn main() -> Result<()> {
+    let is_set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0");
+    let ram = std::path::PathBuf::from("/dev/shm");
+    let fallback = if ram.is_dir() { ram } else { std::env::temp_dir() };
+    let folder = std::env::var_os("BENCH_DIR").map_or(fallback, Into::into);
+    let households = std::env::var("BENCH_HOUSEHOLDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
+    eprintln!("measuring on {}; run nothing else beside it", folder.display());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut figures = Vec::new();
+    eprintln!("merge");
+    ingest::merge(&mut figures)?;
+    eprintln!("store alone, against bare rows");
+    ingest::store_alone(&folder, &mut figures)?;
+    eprintln!("device");
+    runtime.block_on(device::measure(&folder, &mut figures))?;
+    eprintln!("200 devices over HTTP, {households} households");
+    runtime.block_on(ingest::over_http(&folder, households, &mut figures))?;
+    bench::print(&figures, is_set("JSON"));
+    Ok(())
+}
