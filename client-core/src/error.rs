@@ -5,7 +5,6 @@ use thiserror::Error;
 
 /// A failure of a device; each says what happened and what to do.
 #[derive(Debug, Error)]
-#[non_exhaustive]
 pub enum Error {
     /// The database failed; what was saved before is safe.
     #[error("the device's database failed: {0}; free some space or restart, then try again")]

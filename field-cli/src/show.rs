@@ -41,10 +41,7 @@ pub(crate) fn list(rows: &[RecordSummary]) -> Answer {
 pub(crate) fn record(summary: &RecordSummary, record: &Record, questionnaire: Option<&Questionnaire>) -> Answer {
     let mut text = format!("{}  {}\n", summary.id, summary.title);
     let mut answers = Vec::new();
-    for (path, answer) in record.answers() {
-        if path.is_reserved() || !record.is_shown(path.place()) {
-            continue;
-        }
+    for (path, answer) in record.shown_answers() {
         let merge = merge_of(questionnaire, path);
         let value = answer.value(merge);
         let mark = if answer.is_conflict(merge) { "   CONFLICT" } else { "" };
@@ -76,8 +73,8 @@ pub(crate) fn conflicts(
     questionnaire: Option<&Questionnaire>,
 ) -> Vec<Answer> {
     let mut conflicts = Vec::new();
-    for (path, answer) in record.answers() {
-        if !answer.is_conflict(merge_of(questionnaire, path)) || !record.is_shown(path.place()) {
+    for (path, answer) in record.shown_answers() {
+        if !answer.is_conflict(merge_of(questionnaire, path)) {
             continue;
         }
         let mut text = format!("{}  {}  {path}", summary.id, summary.title);

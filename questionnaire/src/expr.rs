@@ -7,7 +7,7 @@ mod function;
 mod lexer;
 mod parser;
 
-pub(crate) use self::function::{Arity, Function};
+pub(crate) use self::function::Function;
 pub(crate) use self::parser::parse;
 
 /// Deepest nesting of brackets, arguments and predicates that is read.
@@ -22,10 +22,7 @@ pub(crate) struct SyntaxError {
 
 impl SyntaxError {
     pub(crate) fn new(message: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            fix: fix.into(),
-        }
+        Self { message: message.into(), fix: fix.into() }
     }
 }
 

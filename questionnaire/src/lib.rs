@@ -52,10 +52,18 @@
 //! `select_one ${name}` offers the rows of the roster that `name` is in (or is); the answer is a row id.
 
 mod answers;
+mod evaluate;
+mod expr;
 mod model;
+mod moment;
+mod number;
 mod problem;
 mod read;
 
+pub use evaluate::{
+    Compiled, Context, Evaluation, Evaluator, Instance, MissingRows, Offer, Tables, UnknownPath, Violation,
+    ViolationKind,
+};
 pub use model::{
     Choice, ChoiceList, ChoiceSource, Expression, Group, Item, Kind, Members, Merge, Metadata, Question, Questionnaire,
     Register, Repeat, RowChoice, Select, Text,

@@ -33,16 +33,11 @@ pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days.saturating_add(719_468);
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_shifted + 2) / 5 + 1;
-    let month = if month_shifted < 10 {
-        month_shifted + 3
-    } else {
-        month_shifted - 9
-    };
+    let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -74,20 +69,12 @@ pub(crate) fn days(year: i64, month: i64, day: i64) -> Option<i64> {
 impl Moment {
     /// Returns the midnight that a day begins with.
     pub(crate) fn of_day(days: i64, zone: Zone) -> Self {
-        Self {
-            ms: days
-                .saturating_mul(DAY_MS)
-                .saturating_sub(zone.offset_ms()),
-            day: true,
-        }
+        Self { ms: days.saturating_mul(DAY_MS).saturating_sub(zone.offset_ms()), day: true }
     }
 
     /// Returns the instant of a number of days since 1970-01-01T00:00Z.
     pub(crate) fn of_fraction(days: f64) -> Self {
-        Self {
-            ms: number::trunc(days * 86_400_000.0),
-            day: false,
-        }
+        Self { ms: number::trunc(days * 86_400_000.0), day: false }
     }
 
     /// Returns the day by the local calendar, counted from 1970-01-01.
@@ -119,10 +106,7 @@ impl Moment {
         let day = parse_date(date)?;
         let (in_day, own) = parse_time(time)?;
         let local = day.checked_mul(DAY_MS)?.checked_add(in_day)?;
-        Some(Self {
-            ms: local.checked_sub(own.unwrap_or(zone).offset_ms())?,
-            day: false,
-        })
+        Some(Self { ms: local.checked_sub(own.unwrap_or(zone).offset_ms())?, day: false })
     }
 
     /// Prints a day as `2026-01-31`, an instant as `2026-01-31T08:00:00.000+08:00`.
@@ -134,35 +118,20 @@ impl Moment {
         }
         let (hour, minute, second, milli) = self.clock(zone);
         let (sign, offset) = if zone.0 < 0 { ('-', -zone.0) } else { ('+', zone.0) };
-        let _ = write!(
-            out,
-            "T{hour:02}:{minute:02}:{second:02}.{milli:03}{sign}{:02}:{:02}",
-            offset / 60,
-            offset % 60
-        );
+        let _ = write!(out, "T{hour:02}:{minute:02}:{second:02}.{milli:03}{sign}{:02}:{:02}", offset / 60, offset % 60);
     }
 
     fn clock(self, zone: Zone) -> (i64, i64, i64, i64) {
         let in_day = self.ms.saturating_add(zone.offset_ms()).rem_euclid(DAY_MS);
-        (
-            in_day / 3_600_000,
-            in_day / MINUTE_MS % 60,
-            in_day / 1000 % 60,
-            in_day % 1000,
-        )
+        (in_day / 3_600_000, in_day / MINUTE_MS % 60, in_day / 1000 % 60, in_day % 1000)
     }
 
     /// Prints by a format string (ODK XForms, `format-date`); an escape that is not known stands as it is.
     pub(crate) fn format(self, format: &str, zone: Zone) -> String {
-        const MONTHS: [&str; 12] = [
-            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-        ];
+        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
         let name = |names: &[&'static str], at: i64| {
-            usize::try_from(at)
-                .ok()
-                .and_then(|at| names.get(at).copied())
-                .unwrap_or("")
+            usize::try_from(at).ok().and_then(|at| names.get(at).copied()).unwrap_or("")
         };
         let local = self.local_day(zone);
         let (year, month, day) = civil(local);
@@ -257,10 +226,7 @@ pub(crate) fn parse_time(text: &str) -> Option<(i64, Option<Zone>)> {
     if parts.next().is_some() || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    Some((
-        hour * 3_600_000 + minute * MINUTE_MS + second * 1000 + milli,
-        zone,
-    ))
+    Some((hour * 3_600_000 + minute * MINUTE_MS + second * 1000 + milli, zone))
 }
 
 fn digits(text: &str) -> Option<i64> {
@@ -305,8 +271,16 @@ mod tests {
         assert_eq!(at("1970-01-01T00:00:00.250-07:00").map(|m| m.ms), Some(7 * 3_600_000 + 250));
         assert_eq!(at("1970-01-01T05:30+0530").map(|m| m.ms), Some(0));
         for bad in [
-            "", "1970", "1970-1", "70-01-01", "2023-02-29", "2023-02-28T25:00", "2023-02-28T",
-            "2023-02-28T10:00:00.x", "2023-02-28T10:00+99:00", "२०२३-01-01",
+            "",
+            "1970",
+            "1970-1",
+            "70-01-01",
+            "2023-02-29",
+            "2023-02-28T25:00",
+            "2023-02-28T",
+            "2023-02-28T10:00:00.x",
+            "2023-02-28T10:00+99:00",
+            "२०२३-01-01",
         ] {
             assert_eq!(at(bad), None, "{bad}");
         }

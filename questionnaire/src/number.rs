@@ -12,11 +12,7 @@ const TINY: f64 = 1e-12;
 /// No exponent, no plus sign, no infinity; anything else is NaN.
 pub(crate) fn from_text(text: &str) -> f64 {
     let text = text.trim();
-    if text.is_empty()
-        || !text
-            .bytes()
-            .all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'.' | b','))
-    {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'.' | b',')) {
         return f64::NAN;
     }
     if text.contains(',') {
@@ -30,20 +26,12 @@ pub(crate) fn write_text(number: f64, out: &mut String) {
     if number.is_nan() {
         out.push_str("NaN");
     } else if number.is_infinite() {
-        out.push_str(if number < 0.0 {
-            "-Infinity"
-        } else {
-            "Infinity"
-        });
+        out.push_str(if number < 0.0 { "-Infinity" } else { "Infinity" });
     } else if number.abs() < TINY {
         out.push('0');
     } else {
         let whole = number.trunc();
-        let shown = if (number - whole).abs() < TINY {
-            whole
-        } else {
-            number
-        };
+        let shown = if (number - whole).abs() < TINY { whole } else { number };
         // Rust prints the shortest digits that read back the same, never with an exponent.
         let _ = write!(out, "{shown}");
     }
@@ -72,19 +60,13 @@ pub(crate) fn from_count(count: usize) -> f64 {
 }
 
 /// Returns a whole number as floating point; exact up to 2^53.
-#[expect(
-    clippy::as_conversions,
-    reason = "no other conversion exists; rounding to the nearest is what is meant"
-)]
+#[expect(clippy::as_conversions, reason = "no other conversion exists; rounding to the nearest is what is meant")]
 pub(crate) fn from_i64(number: i64) -> f64 {
     number as f64
 }
 
 /// Cuts the fraction off; NaN gives 0, what is too large the largest.
-#[expect(
-    clippy::as_conversions,
-    reason = "no other conversion exists; it saturates, which is what is meant"
-)]
+#[expect(clippy::as_conversions, reason = "no other conversion exists; it saturates, which is what is meant")]
 pub(crate) fn trunc(number: f64) -> i64 {
     number as i64
 }
@@ -117,9 +99,7 @@ pub(crate) fn round(number: f64, places: i64) -> f64 {
     }
     let text = number.abs().to_string();
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let keep = i64::try_from(whole.len())
-        .unwrap_or(0)
-        .saturating_add(i64::from(places));
+    let keep = i64::try_from(whole.len()).unwrap_or(0).saturating_add(i64::from(places));
     let digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();
     let Ok(keep) = usize::try_from(keep) else {
         return 0.0;
@@ -149,11 +129,7 @@ pub(crate) fn round(number: f64, places: i64) -> f64 {
             kept.insert(0, b'1');
         }
     }
-    let mut shown = if kept.is_empty() {
-        "0".to_owned()
-    } else {
-        String::from_utf8(kept).unwrap_or_default()
-    };
+    let mut shown = if kept.is_empty() { "0".to_owned() } else { String::from_utf8(kept).unwrap_or_default() };
     let _ = write!(shown, "e{}", -places);
     let magnitude: f64 = shown.parse().unwrap_or(f64::NAN);
     if number < 0.0 { -magnitude } else { magnitude }
@@ -187,14 +163,7 @@ mod tests {
 
     #[test]
     fn text_becomes_a_number_or_nan() {
-        for (text, number) in [
-            ("7", 7.0),
-            (" -1.5 ", -1.5),
-            (".5", 0.5),
-            ("5.", 5.0),
-            ("1,5", 1.5),
-            ("007", 7.0),
-        ] {
+        for (text, number) in [("7", 7.0), (" -1.5 ", -1.5), (".5", 0.5), ("5.", 5.0), ("1,5", 1.5), ("007", 7.0)] {
             assert!(same(from_text(text), number), "{text}");
         }
         for text in ["", " ", "abc", "1e3", "+1", "--1", "1.2.3", "Infinity", "-", "٣"] {

@@ -112,6 +112,18 @@ codes! {
     MergeInvalid = "merge-invalid",
     /// A yes-or-no cell holds something else.
     FlagInvalid = "flag-invalid",
+    /// A text is no expression.
+    ExpressionInvalid = "expression-invalid",
+    /// Calculations or conditions hang on each other in a circle.
+    ExpressionCycle = "expression-cycle",
+    /// A function does not exist.
+    FunctionUnknown = "function-unknown",
+    /// A function is given what it does not take.
+    FunctionArguments = "function-arguments",
+    /// A path leads nowhere.
+    PathUnknown = "path-unknown",
+    /// A pattern of `regex` can't be used.
+    PatternInvalid = "pattern-invalid",
     /// The workbook holds no question.
     NoQuestions = "no-questions",
 }

@@ -4,7 +4,7 @@
 //! path, so a question that moves to another group keeps its answers (DESIGN §4).
 
 use crate::ids::BadName;
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 /// Longest name of a question or repeat, in bytes.
 const NAME_MAX: usize = 128;
@@ -16,7 +16,8 @@ const DEPTH_MAX: usize = 8;
 fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= NAME_MAX
-        && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@'))
+        && (text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@'))
+            || text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@')))
 }
 
 fn is_row(text: &str) -> bool {
@@ -31,8 +32,10 @@ fn is_row(text: &str) -> bool {
 /// assert_eq!(child.to_string(), "member/k3j9/job/a1");
 /// assert_eq!(child.steps().collect::<Vec<_>>(), [("member", "k3j9"), ("job", "a1")]);
 /// ```
+///
+/// A clone shares its text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Place(String);
+pub struct Place(Option<Arc<str>>);
 
 impl Place {
     /// The place of answers that stand in no repeat.
@@ -44,7 +47,7 @@ impl Place {
     /// Whether this is the record itself.
     #[must_use]
     pub fn is_record(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// Names a row of a repeat that stands in this place.
@@ -61,21 +64,37 @@ impl Place {
         if self.steps().count() >= DEPTH_MAX {
             return Err(BadName::new("at most 8 nested repeats", repeat));
         }
-        Ok(if self.is_record() { Self(format!("{repeat}/{row}")) } else { Self(format!("{}/{repeat}/{row}", self.0)) })
+        Ok(Self::of(&match self.as_str() {
+            "" => format!("{repeat}/{row}"),
+            outer => format!("{outer}/{repeat}/{row}"),
+        }))
+    }
+
+    fn of(text: &str) -> Self {
+        Self((!text.is_empty()).then(|| text.into()))
+    }
+
+    /// Whether two places are known to be one without a look at their texts.
+    pub(crate) fn is_shared_with(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
     }
 
     /// Walks the repeats and row ids, outermost first.
     pub fn steps(&self) -> impl Iterator<Item = (&str, &str)> {
-        let mut parts = self.0.split('/').filter(|part| !part.is_empty());
+        let mut parts = self.as_str().split('/').filter(|part| !part.is_empty());
         std::iter::from_fn(move || Some((parts.next()?, parts.next()?)))
     }
 
     /// Splits the innermost row off: the place around it, its repeat and its id.
     #[must_use]
     pub fn split(&self) -> Option<(Self, &str, &str)> {
-        let (head, row) = self.0.rsplit_once('/')?;
+        let (head, row) = self.as_str().rsplit_once('/')?;
         Some(match head.rsplit_once('/') {
-            Some((outer, repeat)) => (Self(outer.into()), repeat, row),
+            Some((outer, repeat)) => (Self::of(outer), repeat, row),
             None => (Self::record(), head, row),
         })
     }
@@ -83,25 +102,26 @@ impl Place {
     /// Whether `other` is this place or lies in it.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
-        self.is_record() || other.0.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        self.is_record()
+            || other.as_str().strip_prefix(self.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The written form; empty for the record itself.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_deref().unwrap_or("")
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Place({:?})", self.0)
+        write!(f, "Place({:?})", self.as_str())
     }
 }
 
@@ -120,7 +140,7 @@ impl FromStr for Place {
                 return Err(BadName::new("a row such as `member/k3j9`", text));
             }
         }
-        Ok(Self(text.into()))
+        Ok(Self::of(text))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     path::{Path, Place},
     value::Value,
 };
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 pub use view::{Answer, Merge, Row, Sibling, Standing};
 
@@ -55,7 +56,7 @@ impl Origin {
 /// All values that one answer ever had.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Register {
-    sets: Vec<(Dot, Value)>,
+    sets: SmallVec<[(Dot, Value); 1]>,
     /// Pairs of a replaced dot and the change that replaced it; the replaced one may be yet to come.
     replaced: BTreeSet<(Dot, Dot)>,
 }
@@ -110,6 +111,7 @@ impl Record {
         self.origins.insert(dot, Origin { author, wall_ms, stamp, questionnaire });
         self.subject.get_or_insert(subject);
         let mut notes = 0;
+        let mut touched = Place::record();
         for op in ops {
             match op {
                 Op::AddRow { row, order } => {
@@ -117,7 +119,11 @@ impl Record {
                     self.rows.entry(row).or_default().adds.insert(dot, order);
                 }
                 Op::Set { path, value, preds } => {
-                    self.touch(path.place(), dot);
+                    // The answers of one row stand together and share their place.
+                    if !path.place().is_shared_with(&touched) {
+                        self.touch(path.place(), dot);
+                        touched = path.place().clone();
+                    }
                     let register = self.registers.entry(path).or_default();
                     register.replaced.extend(preds.into_iter().map(|pred| (pred, dot)));
                     register.sets.push((dot, value));

@@ -4,54 +4,63 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, SeqAccess, Visitor},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    marker::PhantomData,
-};
+use std::{collections::BTreeSet, fmt, marker::PhantomData};
 
-/// Reads an object's members; two of one name are an error.
-pub(crate) fn map<'de, A, K, V>(mut access: A) -> Result<BTreeMap<K, V>, A::Error>
+/// Reads an object's members, sorted by key; two of one key are an error.
+///
+/// Canonical bytes have them in order already: then nothing is compared but neighbours.
+pub(crate) fn members<'de, A, K, V>(mut access: A) -> Result<Vec<(K, V)>, A::Error>
 where
     A: MapAccess<'de>,
     K: Deserialize<'de> + Ord + fmt::Display,
     V: Deserialize<'de>,
 {
-    let mut members = BTreeMap::new();
-    while let Some(key) = access.next_key::<K>()? {
-        if members.contains_key(&key) {
+    let mut members: Vec<(K, V)> = Vec::with_capacity(access.size_hint().unwrap_or(8).min(64));
+    let mut is_sorted = true;
+    while let Some((key, value)) = access.next_entry::<K, V>()? {
+        is_sorted = is_sorted && members.last().is_none_or(|(last, _)| *last < key);
+        members.push((key, value));
+    }
+    if !is_sorted {
+        members.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let twice = members.iter().zip(members.iter().skip(1)).find(|((a, _), (b, _))| a == b);
+        if let Some(((key, _), _)) = twice {
             return Err(A::Error::custom(format_args!("duplicate key `{key}`")));
         }
-        let value = access.next_value()?;
-        members.insert(key, value);
     }
     Ok(members)
 }
 
-/// An object whose keys are all different.
-pub(crate) struct Map<K, V>(pub(crate) BTreeMap<K, V>);
+/// An object whose keys are all different, sorted by key.
+pub(crate) struct Members<K, V>(pub(crate) Vec<(K, V)>);
 
-impl<'de, K, V> Deserialize<'de> for Map<K, V>
+impl<K, V> Default for Members<K, V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, K, V> Deserialize<'de> for Members<K, V>
 where
     K: Deserialize<'de> + Ord + fmt::Display,
     V: Deserialize<'de>,
 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members<K, V>(PhantomData<(K, V)>);
-        impl<'de, K, V> Visitor<'de> for Members<K, V>
+        struct MembersVisitor<K, V>(PhantomData<(K, V)>);
+        impl<'de, K, V> Visitor<'de> for MembersVisitor<K, V>
         where
             K: Deserialize<'de> + Ord + fmt::Display,
             V: Deserialize<'de>,
         {
-            type Value = Map<K, V>;
+            type Value = Members<K, V>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
-                map(access).map(Map)
+                members(access).map(Members)
             }
         }
-        deserializer.deserialize_map(Members(PhantomData))
+        deserializer.deserialize_map(MembersVisitor(PhantomData))
     }
 }
 

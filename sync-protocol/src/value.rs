@@ -221,17 +221,19 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
-        let fields: BTreeMap<String, Field> = strict::map(map)?;
-        if let Some(Field(Value::Text(word))) = fields.get("@") {
+        let fields: Vec<(String, Field)> = strict::members(map)?;
+        if let [(key, Field(Value::Text(word)))] = fields.as_slice()
+            && key == "@"
+        {
             return match Missing::from_word(word) {
-                Some(missing) if fields.len() == 1 && missing != Missing::Cleared => Ok(Value::Missing(missing)),
+                Some(missing) if missing != Missing::Cleared => Ok(Value::Missing(missing)),
                 Some(_) | None => Err(de::Error::custom("an unknown reason for a missing answer")),
             };
         }
         if self.nested {
             return Err(de::Error::custom("fields inside fields"));
         }
-        if fields.keys().any(|name| name.is_empty() || name.starts_with('@')) {
+        if fields.iter().any(|(name, _)| name.is_empty() || name.starts_with('@')) {
             return Err(de::Error::custom("a field without a proper name"));
         }
         Ok(Value::Fields(fields.into_iter().map(|(name, Field(value))| (name, value)).collect()))

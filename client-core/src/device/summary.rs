@@ -46,10 +46,7 @@ fn summarise(tx: &Tx<'_>, id: RecordId, record: &Record, known: &Known) -> Resul
     let form = form.map(ToString::to_string).unwrap_or_default();
     let questionnaire = known.get(&form).map(AsRef::as_ref);
     let (mut conflicts, mut answers) = (0, 0);
-    for (path, answer) in record.answers() {
-        if path.is_reserved() || !record.is_shown(path.place()) {
-            continue;
-        }
+    for (path, answer) in record.shown_answers() {
         answers += 1;
         conflicts += u32::from(answer.is_conflict(merge_of(questionnaire, path)));
     }

@@ -35,14 +35,8 @@ impl Context {
     pub fn at(now: &str) -> Option<Self> {
         let now_ms = Moment::parse(now, Zone(0))?.ms;
         let (_, time) = now.split_once(['T', ' ']).unwrap_or((now, ""));
-        let offset_minutes = crate::moment::parse_time(time)
-            .and_then(|(_, zone)| zone)
-            .map_or(0, |zone| zone.0);
-        Some(Self {
-            now_ms,
-            offset_minutes,
-            ..Self::default()
-        })
+        let offset_minutes = crate::moment::parse_time(time).and_then(|(_, zone)| zone).map_or(0, |zone| zone.0);
+        Some(Self { now_ms, offset_minutes, ..Self::default() })
     }
 
     pub(crate) fn zone(&self) -> Zone {
@@ -50,10 +44,7 @@ impl Context {
     }
 
     pub(crate) fn now(&self) -> Moment {
-        Moment {
-            ms: self.now_ms,
-            day: false,
-        }
+        Moment { ms: self.now_ms, day: false }
     }
 
     pub(crate) fn last_saved_text(&self, key: &str) -> &str {

@@ -143,8 +143,7 @@ impl Form {
                             (outer.depth + 1, outer.inner.len() - 1)
                         })
                         .unwrap_or_default();
-                    self.scopes
-                        .push(Scope::new(&repeat.key, id, scope, depth, slot));
+                    self.scopes.push(Scope::new(&repeat.key, id, scope, depth, slot));
                     if let Some(node) = self.nodes.get_mut(id) {
                         node.relevant.clone_from(&repeat.relevant);
                         node.read_only.clone_from(&repeat.read_only);
@@ -165,12 +164,7 @@ impl Form {
                         node.relevant.clone_from(&question.relevant);
                         node.read_only.clone_from(&question.read_only);
                     }
-                    self.questions.push(Asked {
-                        node: id,
-                        scope,
-                        slot,
-                        question: (**question).clone(),
-                    });
+                    self.questions.push(Asked { node: id, scope, slot, question: (**question).clone() });
                 }
             }
         }
@@ -268,11 +262,7 @@ impl Form {
 
     /// Finds the scope of a repeat by its key in its outer scope.
     pub(crate) fn inner_scope(&self, outer: ScopeId, key: &str) -> Option<ScopeId> {
-        self.scope(outer)
-            .inner
-            .iter()
-            .copied()
-            .find(|&inner| self.scope(inner).key == key)
+        self.scope(outer).inner.iter().copied().find(|&inner| self.scope(inner).key == key)
     }
 
     /// Finds the question of a key in a scope.

@@ -26,10 +26,7 @@ struct Arguments<'m, 'a> {
 
 impl<'a> Arguments<'_, 'a> {
     fn value(&self, at: usize) -> Value {
-        self.codes
-            .get(at)
-            .map(|code| self.machine.value(code, self.frame))
-            .unwrap_or_default()
+        self.codes.get(at).map(|code| self.machine.value(code, self.frame)).unwrap_or_default()
     }
 
     fn text(&self, at: usize) -> String {
@@ -41,9 +38,7 @@ impl<'a> Arguments<'_, 'a> {
     }
 
     fn truth(&self, at: usize) -> bool {
-        self.codes
-            .get(at)
-            .is_some_and(|code| self.machine.truth(code, self.frame))
+        self.codes.get(at).is_some_and(|code| self.machine.truth(code, self.frame))
     }
 
     fn has(&self, at: usize) -> bool {
@@ -52,41 +47,21 @@ impl<'a> Arguments<'_, 'a> {
 
     /// Evaluates the arguments from a position on, a set of nodes to all its values.
     fn values_from(&self, at: usize) -> Vec<Value> {
-        self.codes
-            .get(at..)
-            .unwrap_or_default()
-            .iter()
-            .flat_map(|code| self.machine.values(code, self.frame))
-            .collect()
+        self.codes.get(at..).unwrap_or_default().iter().flat_map(|code| self.machine.values(code, self.frame)).collect()
     }
 
     fn values(&self, at: usize) -> Vec<Value> {
-        self.codes
-            .get(at)
-            .map(|code| self.machine.values(code, self.frame))
-            .unwrap_or_default()
+        self.codes.get(at).map(|code| self.machine.values(code, self.frame)).unwrap_or_default()
     }
 
     fn nodes(&self, at: usize) -> Vec<Found<'a>> {
-        self.codes
-            .get(at)
-            .map(|code| self.machine.nodes(code, self.frame))
-            .unwrap_or_default()
+        self.codes.get(at).map(|code| self.machine.nodes(code, self.frame)).unwrap_or_default()
     }
 }
 
 /// Calls a function.
-pub(crate) fn call<'a>(
-    machine: &Machine<'a>,
-    function: Function,
-    codes: &'a [Code],
-    frame: &Frame<'a>,
-) -> Value {
-    let arguments = Arguments {
-        machine,
-        codes,
-        frame,
-    };
+pub(crate) fn call<'a>(machine: &Machine<'a>, function: Function, codes: &'a [Code], frame: &Frame<'a>) -> Value {
+    let arguments = Arguments { machine, codes, frame };
     let args = &arguments;
     let zone = machine.zone();
     let math = |f: fn(f64) -> f64| Value::Number(f(args.number(0)));
@@ -119,9 +94,7 @@ pub(crate) fn call<'a>(
             let chosen = at.and_then(|at| text.split_whitespace().nth(at));
             Value::text(chosen.unwrap_or(""))
         }
-        Function::CountSelected => {
-            Value::Number(number::from_count(args.text(0).split_whitespace().count()))
-        }
+        Function::CountSelected => Value::Number(number::from_count(args.text(0).split_whitespace().count())),
         Function::Text => Value::text(args.text(0)),
         Function::Concat => Value::text(text::join("", &args.values_from(0), zone)),
         Function::Join => Value::text(text::join(&args.text(0), &args.values_from(1), zone)),
@@ -150,9 +123,7 @@ pub(crate) fn call<'a>(
             let words: Vec<&str> = text.split_whitespace().collect();
             Value::text(words.join(" "))
         }
-        Function::Translate => {
-            Value::text(text::translate(&args.text(0), &args.text(1), &args.text(2)))
-        }
+        Function::Translate => Value::text(text::translate(&args.text(0), &args.text(1), &args.text(2))),
         Function::Contains => Value::Boolean(args.text(0).contains(&args.text(1))),
         Function::StartsWith => Value::Boolean(args.text(0).starts_with(&args.text(1))),
         Function::EndsWith => Value::Boolean(args.text(0).ends_with(&args.text(1))),
@@ -163,11 +134,7 @@ pub(crate) fn call<'a>(
             Value::Boolean(pattern.is_ok_and(|pattern| pattern.is_match(&args.text(0))))
         }
         Function::Digest => {
-            let encoding = if args.has(2) {
-                args.text(2)
-            } else {
-                "base64".to_owned()
-            };
+            let encoding = if args.has(2) { args.text(2) } else { "base64".to_owned() };
             Value::text(digest::digest(&args.text(0), &args.text(1), &encoding))
         }
         Function::Base64Decode => Value::text(digest::base64_decode(&args.text(0))),
@@ -175,11 +142,7 @@ pub(crate) fn call<'a>(
         Function::Number => Value::Number(args.number(0)),
         Function::Int => math(f64::trunc),
         Function::Round => {
-            let places = if args.has(1) {
-                number::trunc(args.number(1))
-            } else {
-                0
-            };
+            let places = if args.has(1) { number::trunc(args.number(1)) } else { 0 };
             Value::Number(number::round(args.number(0), places))
         }
         Function::Floor => math(f64::floor),
@@ -213,19 +176,15 @@ pub(crate) fn call<'a>(
         Function::Min => sets::extreme(args, f64::min),
         Function::Max => sets::extreme(args, f64::max),
         Function::Position => match args.nodes(0).first() {
-            Some(Found::Node { node, row }) => Value::Number(number::from_count(
-                machine.state.position(machine.form, *node, *row),
-            )),
+            Some(Found::Node { node, row }) => {
+                Value::Number(number::from_count(machine.state.position(machine.form, *node, *row)))
+            }
             Some(Found::Item(..)) => Value::Number(1.0),
             None if codes.is_empty() => Value::Number(number::from_count(frame.position)),
             None => Value::Number(0.0),
         },
         Function::Last => Value::Number(number::from_count(frame.size)),
-        Function::Randomize => args
-            .shuffled()
-            .first()
-            .map(|found| machine.found(found))
-            .unwrap_or_default(),
+        Function::Randomize => args.shuffled().first().map(|found| machine.found(found)).unwrap_or_default(),
         Function::PullData => sets::pull(args),
         Function::Area => geo::area(&args.values(0), zone),
         Function::Distance => geo::distance(&args.values_from(0), zone),
@@ -246,6 +205,7 @@ pub(crate) fn call<'a>(
         Function::Depend => args.value(0),
         // Resolved to codes of their own.
         Function::ChoiceName
+        | Function::Itext
         | Function::IndexedRepeat
         | Function::Instance
         | Function::Current

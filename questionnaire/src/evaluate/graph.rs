@@ -15,8 +15,10 @@ pub(crate) type StepId = usize;
 pub(crate) enum Work {
     /// Whether a group or question is relevant.
     Relevant(NodeId),
-    /// Whether a repeat is relevant as a whole and how many rows it shows; for each row around it.
+    /// Whether a repeat is relevant as a whole; for each row around it.
     Repeat(ScopeId),
+    /// How many rows a repeat is to have; for each row around it.
+    Count(ScopeId),
     /// Whether a row of a repeat is relevant.
     Row(ScopeId),
     /// The value of a calculation.
@@ -39,18 +41,16 @@ pub(crate) struct Graph {
     steps: BTreeMap<Work, StepId>,
     cells: Vec<Vec<Reader>>,
     rows: Vec<Vec<Reader>>,
-    groups: Vec<Vec<Reader>>,
+    nodes: Vec<Vec<Reader>>,
     repeats: Vec<Vec<Reader>>,
+    counts: Vec<Vec<Reader>>,
     /// The steps of each scope.
     by_scope: Vec<Vec<StepId>>,
 }
 
 impl Graph {
     /// Orders the steps; fails with the steps of every cycle.
-    pub(crate) fn build(
-        form: &Form,
-        works: &BTreeMap<Work, BTreeSet<Need>>,
-    ) -> Result<Self, Vec<Vec<Work>>> {
+    pub(crate) fn build(form: &Form, works: &BTreeMap<Work, BTreeSet<Need>>) -> Result<Self, Vec<Vec<Work>>> {
         let mut before: BTreeMap<Work, BTreeSet<Work>> = BTreeMap::new();
         for (work, needs) in works {
             let sources = before.entry(*work).or_default();
@@ -66,8 +66,9 @@ impl Graph {
         let mut graph = Self {
             cells: vec![Vec::new(); form.questions.len()],
             rows: vec![Vec::new(); form.scopes.len()],
-            groups: vec![Vec::new(); form.nodes.len()],
+            nodes: vec![Vec::new(); form.nodes.len()],
             repeats: vec![Vec::new(); form.scopes.len()],
+            counts: vec![Vec::new(); form.scopes.len()],
             by_scope: vec![Vec::new(); form.scopes.len()],
             ..Self::default()
         };
@@ -87,14 +88,12 @@ impl Graph {
                 let readers = match need.source {
                     Source::Cell(question) => graph.cells.get_mut(question),
                     Source::Rows(scope) => graph.rows.get_mut(scope),
-                    Source::Group(node) => graph.groups.get_mut(node),
+                    Source::Node(node) => graph.nodes.get_mut(node),
                     Source::Repeat(scope) => graph.repeats.get_mut(scope),
+                    Source::Count(scope) => graph.counts.get_mut(scope),
                 };
                 if let Some(readers) = readers {
-                    readers.push(Reader {
-                        step,
-                        common: need.common,
-                    });
+                    readers.push(Reader { step, common: need.common });
                 }
             }
         }
@@ -105,8 +104,9 @@ impl Graph {
         let readers = match source {
             Source::Cell(question) => self.cells.get(question),
             Source::Rows(scope) => self.rows.get(scope),
-            Source::Group(node) => self.groups.get(node),
+            Source::Node(node) => self.nodes.get(node),
             Source::Repeat(scope) => self.repeats.get(scope),
+            Source::Count(scope) => self.counts.get(scope),
         };
         readers.map(Vec::as_slice).unwrap_or_default()
     }
@@ -121,10 +121,7 @@ impl Graph {
 
     /// Returns the steps of the rows of one scope.
     pub(crate) fn steps_of(&self, scope: ScopeId) -> &[StepId] {
-        self.by_scope
-            .get(scope)
-            .map(Vec::as_slice)
-            .unwrap_or_default()
+        self.by_scope.get(scope).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
@@ -136,8 +133,9 @@ fn producers(form: &Form, source: Source) -> Vec<Work> {
             vec![Work::Value(question), Work::Relevant(node)]
         }
         Source::Rows(scope) => vec![Work::Row(scope)],
-        Source::Group(node) => vec![Work::Relevant(node)],
+        Source::Node(node) => vec![Work::Relevant(node)],
         Source::Repeat(scope) => vec![Work::Repeat(scope)],
+        Source::Count(scope) => vec![Work::Count(scope)],
     }
 }
 
@@ -145,11 +143,9 @@ fn producers(form: &Form, source: Source) -> Vec<Work> {
 pub(crate) fn scope_of(form: &Form, work: Work) -> ScopeId {
     match work {
         Work::Relevant(node) => form.node(node).scope,
-        Work::Repeat(scope) => form.scope(scope).parent,
+        Work::Repeat(scope) | Work::Count(scope) => form.scope(scope).parent,
         Work::Row(scope) => scope,
-        Work::Value(question) | Work::Check(question) => {
-            form.asked(question).map_or(0, |asked| asked.scope)
-        }
+        Work::Value(question) | Work::Check(question) => form.asked(question).map_or(0, |asked| asked.scope),
     }
 }
 
@@ -157,7 +153,7 @@ pub(crate) fn scope_of(form: &Form, work: Work) -> ScopeId {
 pub(crate) fn around(form: &Form, node: NodeId) -> Option<Need> {
     let parent = form.node(node).parent;
     let source = match form.node(parent).kind {
-        NodeKind::Group => Source::Group(parent),
+        NodeKind::Group => Source::Node(parent),
         NodeKind::Repeat => Source::Rows(form.node(parent).scope),
         NodeKind::Form | NodeKind::Question(_) => return None,
     };
@@ -175,11 +171,7 @@ fn sort(before: &BTreeMap<Work, BTreeSet<Work>>) -> Result<Vec<Work>, Vec<Vec<Wo
             after.entry(*source).or_default().push(*work);
         }
     }
-    let mut ready: BTreeSet<Work> = waiting
-        .iter()
-        .filter(|(_, count)| **count == 0)
-        .map(|(work, _)| *work)
-        .collect();
+    let mut ready: BTreeSet<Work> = waiting.iter().filter(|(_, count)| **count == 0).map(|(work, _)| *work).collect();
     let mut order = Vec::with_capacity(before.len());
     while let Some(work) = ready.pop_first() {
         order.push(work);
@@ -193,18 +185,11 @@ fn sort(before: &BTreeMap<Work, BTreeSet<Work>>) -> Result<Vec<Work>, Vec<Vec<Wo
             }
         }
     }
-    if waiting.is_empty() {
-        Ok(order)
-    } else {
-        Err(cycles(before, &waiting))
-    }
+    if waiting.is_empty() { Ok(order) } else { Err(cycles(before, &waiting)) }
 }
 
 /// Finds cycles among the works that are left over, each once.
-fn cycles(
-    before: &BTreeMap<Work, BTreeSet<Work>>,
-    waiting: &BTreeMap<Work, usize>,
-) -> Vec<Vec<Work>> {
+fn cycles(before: &BTreeMap<Work, BTreeSet<Work>>, waiting: &BTreeMap<Work, usize>) -> Vec<Vec<Work>> {
     let mut cycles = Vec::new();
     let mut seen: BTreeSet<Work> = BTreeSet::new();
     for start in waiting.keys() {
@@ -213,11 +198,7 @@ fn cycles(
         let mut at = *start;
         while seen.insert(at) {
             trail.push(at);
-            let next = before
-                .get(&at)
-                .into_iter()
-                .flatten()
-                .find(|source| waiting.contains_key(source));
+            let next = before.get(&at).into_iter().flatten().find(|source| waiting.contains_key(source));
             let Some(next) = next else { break };
             at = *next;
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use sync_protocol::{Missing, Path, Place, Record, Value};
 
-use crate::model::{Kind, Question, Questionnaire, Register};
+use crate::model::{Question, Questionnaire, Register};
 
 /// The answers of one record: text by key, rows in order per repeat.
 ///
@@ -27,7 +27,14 @@ pub struct Instance {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Branch {
     pub(crate) answers: BTreeMap<String, Answer>,
-    pub(crate) rows: BTreeMap<String, Vec<(String, Branch)>>,
+    pub(crate) rows: BTreeMap<String, Roster>,
+}
+
+/// The rows of one repeat in one place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Roster {
+    pub(crate) order: Vec<String>,
+    pub(crate) branches: BTreeMap<String, Branch>,
 }
 
 /// One answer, or the reason why there is none.
@@ -50,17 +57,13 @@ impl Instance {
         if text.is_empty() {
             branch.answers.remove(path.name());
         } else {
-            branch
-                .answers
-                .insert(path.name().to_owned(), Answer::Text(text));
+            branch.answers.insert(path.name().to_owned(), Answer::Text(text));
         }
     }
 
     /// Says why there is no answer: *refused* and *don't know* satisfy a required question.
     pub fn set_missing(&mut self, path: &Path, missing: Missing) {
-        self.branch_mut(path.place())
-            .answers
-            .insert(path.name().to_owned(), Answer::Missing(missing));
+        self.branch_mut(path.place()).answers.insert(path.name().to_owned(), Answer::Missing(missing));
     }
 
     /// Adds a row at the end of its repeat, if it is not there.
@@ -72,11 +75,8 @@ impl Instance {
     pub fn get(&self, path: &Path) -> &str {
         let mut branch = &self.record;
         for (repeat, row) in path.place().steps() {
-            let inner = branch
-                .rows
-                .get(repeat)
-                .and_then(|rows| rows.iter().find(|(id, _)| id == row));
-            let Some((_, inner)) = inner else { return "" };
+            let inner = branch.rows.get(repeat).and_then(|rows| rows.branches.get(row));
+            let Some(inner) = inner else { return "" };
             branch = inner;
         }
         match branch.answers.get(path.name()) {
@@ -86,18 +86,11 @@ impl Instance {
     }
 
     fn branch_mut(&mut self, place: &Place) -> &mut Branch {
-        place.steps().fold(&mut self.record, |branch, (repeat, row)| {
-            let rows = branch.rows.entry(repeat.to_owned()).or_default();
-            let at = rows.iter().position(|(id, _)| id == row);
-            let at = at.unwrap_or_else(|| {
-                rows.push((row.to_owned(), Branch::default()));
-                rows.len() - 1
-            });
-            match rows.get_mut(at) {
-                Some((_, inner)) => inner,
-                None => unreachable!("the row was found or added"),
-            }
-        })
+        let mut branch = &mut self.record;
+        for (repeat, row) in place.steps() {
+            branch = branch.row_mut(repeat, row);
+        }
+        branch
     }
 
     /// Takes the shown values of a merged record, as text.
@@ -144,23 +137,31 @@ impl Instance {
 }
 
 impl Branch {
+    /// Returns a row, which is added where it is missing.
+    fn row_mut(&mut self, repeat: &str, row: &str) -> &mut Self {
+        let rows = self.rows.entry(repeat.to_owned()).or_default();
+        if !rows.branches.contains_key(row) {
+            rows.order.push(row.to_owned());
+        }
+        rows.branches.entry(row.to_owned()).or_default()
+    }
+
     fn put(&mut self, question: &Question, value: &Value) {
-        let answer = match value {
-            Value::Missing(missing) => Answer::Missing(*missing),
-            other => {
-                let text = text_of(&question.kind, other);
-                if text.is_empty() {
-                    return;
-                }
-                Answer::Text(text)
+        let answer = if let Value::Missing(missing) = value {
+            Answer::Missing(*missing)
+        } else {
+            let text = text_of(value);
+            if text.is_empty() {
+                return;
             }
+            Answer::Text(text)
         };
         self.answers.insert(question.key.clone(), answer);
     }
 }
 
 /// Returns a stored value as XLSForm text: choices between blanks, a fix as `latitude longitude altitude accuracy`.
-pub(crate) fn text_of(kind: &Kind, value: &Value) -> String {
+pub(crate) fn text_of(value: &Value) -> String {
     match value {
         Value::Text(text) => text.clone(),
         Value::Integer(number) => number.to_string(),
@@ -168,16 +169,10 @@ pub(crate) fn text_of(kind: &Kind, value: &Value) -> String {
         Value::Fields(fields) if fields.contains_key("lat") && fields.contains_key("lon") => {
             let part = |name: &str, scale: u32| match fields.get(name) {
                 Some(Value::Integer(number)) => scaled(*number, scale),
-                Some(other) => text_of(kind, other),
+                Some(other) => text_of(other),
                 None => "0".to_owned(),
             };
-            format!(
-                "{} {} {} {}",
-                part("lat", 7),
-                part("lon", 7),
-                part("alt", 3),
-                part("acc", 3)
-            )
+            format!("{} {} {} {}", part("lat", 7), part("lon", 7), part("alt", 3), part("acc", 3))
         }
         Value::Fields(_) | Value::Missing(_) => String::new(),
     }
@@ -205,9 +200,6 @@ mod tests {
             .into_iter()
             .map(|(name, number)| (name.to_owned(), Value::Integer(number)))
             .collect();
-        assert_eq!(
-            text_of(&Kind::GeoPoint, &Value::Fields(fields)),
-            "-10.1772 123.6070001 35 4.5"
-        );
+        assert_eq!(text_of(&Value::Fields(fields)), "-10.1772 123.6070001 35 4.5");
     }
 }

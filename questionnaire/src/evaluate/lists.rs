@@ -28,20 +28,14 @@ impl Lists {
     pub(crate) fn new(questionnaire: &Questionnaire, tables: Tables) -> Self {
         let mut files: BTreeSet<String> = tables.keys().cloned().collect();
         for (_, question) in questionnaire.questions() {
-            if let Some(ChoiceSource::File(file)) =
-                question.kind.select().map(|select| &select.source)
-            {
+            if let Some(ChoiceSource::File(file)) = question.kind.select().map(|select| &select.source) {
                 files.insert(stem(file).to_owned());
             }
             if matches!(question.kind, Kind::CsvExternal | Kind::XmlExternal) {
                 files.insert(question.name.clone());
             }
         }
-        Self {
-            tables,
-            files,
-            indexes: Vec::new(),
-        }
+        Self { tables, files, indexes: Vec::new() }
     }
 
     pub(crate) fn knows_file(&self, id: &str) -> bool {
@@ -50,16 +44,9 @@ impl Lists {
 
     /// Returns the position of the index over a column, which is new if need be.
     pub(crate) fn index(&mut self, list: &ListName, column: &str) -> usize {
-        let known = self
-            .indexes
-            .iter()
-            .position(|index| index.list == *list && index.column == column);
+        let known = self.indexes.iter().position(|index| index.list == *list && index.column == column);
         known.unwrap_or_else(|| {
-            self.indexes.push(Index {
-                list: list.clone(),
-                column: column.to_owned(),
-                order: Vec::new(),
-            });
+            self.indexes.push(Index { list: list.clone(), column: column.to_owned(), order: Vec::new() });
             self.indexes.len() - 1
         })
     }
@@ -77,21 +64,11 @@ impl Lists {
     }
 
     /// Returns the entries of a list; none where a file was not given.
-    pub(crate) fn get<'a>(
-        &'a self,
-        questionnaire: &'a Questionnaire,
-        list: &ListName,
-    ) -> &'a [Choice] {
-        self.list(questionnaire, list)
-            .map(ChoiceList::choices)
-            .unwrap_or_default()
+    pub(crate) fn get<'a>(&'a self, questionnaire: &'a Questionnaire, list: &ListName) -> &'a [Choice] {
+        self.list(questionnaire, list).map(ChoiceList::choices).unwrap_or_default()
     }
 
-    pub(crate) fn list<'a>(
-        &'a self,
-        questionnaire: &'a Questionnaire,
-        list: &ListName,
-    ) -> Option<&'a ChoiceList> {
+    pub(crate) fn list<'a>(&'a self, questionnaire: &'a Questionnaire, list: &ListName) -> Option<&'a ChoiceList> {
         match list {
             ListName::Choices(name) => questionnaire.lists.get(name),
             ListName::External(name) => questionnaire.external_lists.get(name),
@@ -100,17 +77,14 @@ impl Lists {
     }
 
     /// Yields the entries whose column of the index holds a text, in the order of the list.
-    pub(crate) fn search<'a>(
+    pub(crate) fn search<'a, 'w>(
         &'a self,
         choices: &'a [Choice],
         index: usize,
-        wanted: &'a str,
-    ) -> impl Iterator<Item = &'a Choice> {
-        let (order, column) = self
-            .indexes
-            .get(index)
-            .map(|index| (index.order.as_slice(), index.column.as_str()))
-            .unwrap_or_default();
+        wanted: &'w str,
+    ) -> impl Iterator<Item = &'a Choice> + use<'a, 'w> {
+        let (order, column) =
+            self.indexes.get(index).map(|index| (index.order.as_slice(), index.column.as_str())).unwrap_or_default();
         let text = move |at: usize| choices.get(at).map_or("", |choice| cell(choice, column));
         let start = order.partition_point(|&at| text(at) < wanted);
         order

@@ -23,7 +23,7 @@ pub(crate) use self::nodes::Found;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Candidate<'a> {
     None,
-    Node { node: NodeId, row: RowId },
+    Row(RowId),
     Item(&'a Choice),
 }
 
@@ -40,27 +40,16 @@ pub(crate) struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     pub(crate) fn new(row: RowId, node: NodeId) -> Self {
-        Self {
-            row,
-            node,
-            candidate: Candidate::None,
-            position: 1,
-            size: 1,
-        }
+        Self { row, node, candidate: Candidate::None, position: 1, size: 1 }
     }
 
     pub(crate) fn with(self, candidate: Candidate<'a>, position: usize, size: usize) -> Self {
-        Self {
-            candidate,
-            position,
-            size,
-            ..self
-        }
+        Self { candidate, position, size, ..self }
     }
 
     fn start(&self, from: From) -> RowId {
         match (from, self.candidate) {
-            (From::Candidate, Candidate::Node { row, .. }) => row,
+            (From::Candidate, Candidate::Row(row)) => row,
             (From::Candidate | From::Current, _) => self.row,
         }
     }
@@ -118,25 +107,17 @@ impl<'a> Machine<'a> {
             Code::Chain(first, rest) => self.chain(first, rest, frame),
             Code::And(parts) => Value::Boolean(parts.iter().all(|part| self.truth(part, frame))),
             Code::Or(parts) => Value::Boolean(parts.iter().any(|part| self.truth(part, frame))),
-            Code::Negate(inner) => {
-                Value::Number(-self.value(inner, frame).to_number(self.zone()))
-            }
-            Code::Cell {
-                from,
-                question,
-                scope,
-            } => {
+            Code::Negate(inner) => Value::Number(-self.value(inner, frame).to_number(self.zone())),
+            Code::Cell { from, question, scope } => {
                 let row = self.state.climb(frame.start(*from), *scope);
                 self.state.value(self.form, row, *question).clone()
             }
-            Code::Nodes(_) | Code::Items(_) | Code::Union(_) => self
-                .nodes(code, frame)
-                .first()
-                .map(|found| self.found(found))
-                .unwrap_or_default(),
+            Code::Nodes(_) | Code::Items(_) | Code::Union(_) => {
+                self.nodes(code, frame).first().map(|found| self.found(found)).unwrap_or_default()
+            }
             Code::Column(column) => match frame.candidate {
                 Candidate::Item(choice) => self.column(choice, column),
-                Candidate::None | Candidate::Node { .. } => Value::Empty,
+                Candidate::None | Candidate::Row(_) => Value::Empty,
             },
             Code::LastSaved(key) => Value::text(self.context.last_saved_text(key)),
             Code::Call(function, arguments) => functions::call(self, *function, arguments, frame),
@@ -151,38 +132,30 @@ impl<'a> Machine<'a> {
             }
             Code::Once(value, question) => {
                 let cell = self.state.cell(self.form, frame.row, *question);
-                if cell.text.is_empty() {
-                    self.value(value, frame)
-                } else {
-                    Value::Text(cell.text.clone())
-                }
+                if cell.text.is_empty() { self.value(value, frame) } else { Value::Text(cell.text.clone()) }
             }
         }
     }
 
     pub(crate) fn truth(&self, code: &'a Code, frame: &Frame<'a>) -> bool {
-        match code {
-            // A set of nodes is true where there is one with a value, as JavaRosa has it.
-            Code::Nodes(_) | Code::Items(_) | Code::Union(_) => {
-                let nodes = self.nodes(code, frame);
-                match nodes.as_slice() {
-                    [] => false,
-                    [only] => self.found(only).to_boolean(),
-                    [..] => true,
-                }
-            }
-            other => self.value(other, frame).to_boolean(),
+        if matches!(code, Code::Nodes(_) | Code::Items(_) | Code::Union(_)) {
+            // Several nodes are true, one is what its value is, as JavaRosa has it.
+            return match self.nodes(code, frame).as_slice() {
+                [] => false,
+                [only] => self.found(only).to_boolean(),
+                [..] => true,
+            };
         }
+        self.value(code, frame).to_boolean()
     }
 
     /// Tells whether a predicate keeps a candidate: a number is a position.
     pub(crate) fn keeps(&self, filter: &'a Code, frame: &Frame<'a>) -> bool {
-        match self.value(filter, frame) {
-            Value::Number(number) => {
-                crate::number::same(number, crate::number::from_count(frame.position))
-            }
-            other => other.to_boolean(),
+        let value = self.value(filter, frame);
+        if let Value::Number(number) = value {
+            return crate::number::same(number, crate::number::from_count(frame.position));
         }
+        value.to_boolean()
     }
 
     fn chain(&self, first: &'a Code, rest: &'a [(Op, Code)], frame: &Frame<'a>) -> Value {
@@ -204,13 +177,7 @@ impl<'a> Machine<'a> {
     /// Compares sets of nodes: true where one of them fulfils the comparison (XPath 1.0, section 3.4).
     ///
     /// An empty set stands for an empty text, as in JavaRosa: an answer that is not relevant equals ''.
-    fn compare_nodes(
-        &self,
-        op: Op,
-        first: &'a Code,
-        second: &'a Code,
-        frame: &Frame<'a>,
-    ) -> Value {
+    fn compare_nodes(&self, op: Op, first: &'a Code, second: &'a Code, frame: &Frame<'a>) -> Value {
         let side = |code: &'a Code| {
             let mut values = self.values(code, frame);
             if values.is_empty() {
@@ -220,21 +187,14 @@ impl<'a> Machine<'a> {
         };
         let (lefts, rights) = (side(first), side(second));
         let zone = self.zone();
-        let found = lefts.iter().any(|left| {
-            rights
-                .iter()
-                .any(|right| apply(op, left, right, zone).to_boolean())
-        });
+        let found = lefts.iter().any(|left| rights.iter().any(|right| apply(op, left, right, zone).to_boolean()));
         Value::Boolean(found)
     }
 
     fn indexed(&self, indexed: &'a Indexed, frame: &Frame<'a>) -> Value {
         let mut row = self.state.climb(frame.start(indexed.from), indexed.bound);
         for (scope, index) in &indexed.levels {
-            let rows = self
-                .state
-                .inner(row, self.form.scope(*scope).slot)
-                .shown();
+            let rows = self.state.inner(row, self.form.scope(*scope).slot).shown();
             let found = match index {
                 None => rows.first(),
                 Some(index) => match self.value(index, frame) {
@@ -243,9 +203,9 @@ impl<'a> Machine<'a> {
                         .find(|&&row| *self.state.row(row).id == *text)
                         .or_else(|| nth(rows, crate::number::from_text(&text))),
                     Value::Empty => None,
-                    other => {
+                    index @ (Value::Number(_) | Value::Boolean(_) | Value::Moment(_)) => {
                         // JavaRosa takes what is below the first row for the first row.
-                        let number = other.to_number(self.zone());
+                        let number = index.to_number(self.zone());
                         nth(rows, if number < 1.0 { 1.0 } else { number })
                     }
                 },
@@ -259,32 +219,26 @@ impl<'a> Machine<'a> {
     }
 
     /// Returns the label of the choice that a value names (ODK XForms, `jr:choice-name`).
-    pub(crate) fn choice_name(
-        &self,
-        value: &str,
-        question: QuestionId,
-        frame: &Frame<'a>,
-    ) -> Value {
-        let Some(select) = self
-            .form
-            .asked(question)
-            .and_then(|asked| asked.question.kind.select())
-        else {
+    pub(crate) fn choice_name(&self, value: &str, question: QuestionId, frame: &Frame<'a>) -> Value {
+        let Some(select) = self.form.asked(question).and_then(|asked| asked.question.kind.select()) else {
             return Value::Empty;
         };
         if value.is_empty() {
             return Value::Empty;
         }
         if let ChoiceSource::Rows(rows) = &select.source {
+            let mut scope = ROOT;
+            for key in &rows.repeats {
+                let Some(inner) = self.form.inner_scope(scope, key) else {
+                    return Value::Empty;
+                };
+                scope = inner;
+            }
             return self
-                .roster(&rows.repeats, frame.row)
-                .and_then(|(scope, rows)| {
-                    let row = rows
-                        .into_iter()
-                        .find(|&row| *self.state.row(row).id == *value)?;
-                    Some((scope, row))
-                })
-                .map(|(scope, row)| self.row_name(scope, row, rows.shown.as_deref()))
+                .rows_of(scope, frame.row)
+                .into_iter()
+                .find(|&row| *self.state.row(row).id == *value)
+                .map(|row| self.row_name(scope, row, rows.shown.as_deref()))
                 .unwrap_or_default();
         }
         let Some(asked) = self.form.asked(question) else {
@@ -295,64 +249,55 @@ impl<'a> Machine<'a> {
         };
         let (name, label) = super::choices::columns(&asked.question);
         let choice = self.choice(&list, name, value);
-        choice
-            .map(|choice| self.column(choice, label))
-            .unwrap_or_default()
+        choice.map(|choice| self.column(choice, label)).unwrap_or_default()
     }
 
     /// Finds the first entry of a list with a value.
-    pub(crate) fn choice(
-        &self,
-        list: &super::code::ListName,
-        name: &str,
-        value: &str,
-    ) -> Option<&'a Choice> {
+    pub(crate) fn choice(&self, list: &super::code::ListName, name: &str, value: &str) -> Option<&'a Choice> {
         let list = self.lists.list(self.questionnaire, list)?;
         if name == "name" {
             return list.get(value);
         }
-        list.choices()
-            .iter()
-            .find(|choice| super::lists::cell(choice, name) == value)
+        list.choices().iter().find(|choice| super::lists::cell(choice, name) == value)
     }
 
     /// Returns what the roster shows for a row: an answer, or else its number.
     pub(crate) fn row_name(&self, scope: ScopeId, row: RowId, shown: Option<&str>) -> Value {
         match shown.and_then(|key| self.form.question_at(scope, key)) {
             Some(question) => self.state.value(self.form, row, question).clone(),
-            None => Value::text(crate::number::to_text(crate::number::from_count(
-                self.state.row(row).position + 1,
-            ))),
+            None => Value::text(crate::number::to_text(crate::number::from_count(self.state.row(row).position + 1))),
         }
     }
 
-    /// Returns the shown rows of a roster, as near to a row as they share repeats.
-    pub(crate) fn roster(&self, repeats: &[String], row: RowId) -> Option<(ScopeId, Vec<RowId>)> {
-        let mut scope = ROOT;
-        for key in repeats {
-            scope = self.form.inner_scope(scope, key)?;
+    /// Returns what `${name}` is, seen from a node in a row; of several rows the first.
+    pub(crate) fn named(&self, name: &str, row: RowId, from: NodeId) -> Value {
+        let Some(node) = self.form.nearest(name, from) else {
+            return Value::Empty;
+        };
+        let super::form::NodeKind::Question(question) = self.form.node(node).kind else {
+            return Value::Empty;
+        };
+        let scope = self.form.node(node).scope;
+        self.rows_or_record(scope, row)
+            .first()
+            .map(|&row| self.state.value(self.form, row, question).clone())
+            .unwrap_or_default()
+    }
+
+    /// Returns the row of a scope that a row is in, else all rows of it that are nearest.
+    fn rows_or_record(&self, scope: ScopeId, row: RowId) -> Vec<RowId> {
+        let around = self.state.row(row).scope;
+        if self.form.common(around, scope) == scope {
+            vec![self.state.climb(row, scope)]
+        } else {
+            self.rows_of(scope, row)
         }
-        let outer = self.form.scope(scope).parent;
-        let bound = self.form.common(self.state.row(row).scope, outer);
-        let mut rows = vec![self.state.climb(row, bound)];
-        for inner in self.form.chain(bound, scope) {
-            let slot = self.form.scope(inner).slot;
-            rows = rows
-                .into_iter()
-                .flat_map(|row| self.state.inner(row, slot).shown().iter().copied())
-                .filter(|&row| self.state.row(row).is_relevant(0))
-                .collect();
-        }
-        Some((scope, rows))
     }
 
     /// Returns a column of a list's entry; the label in the language at hand.
     pub(crate) fn column(&self, choice: &Choice, column: &str) -> Value {
         if column == "label" && !choice.attributes.contains_key("label") {
-            return Value::text(
-                self.questionnaire
-                    .text(&choice.label, &self.context.language),
-            );
+            return Value::text(self.questionnaire.text(&choice.label, &self.context.language));
         }
         Value::text(super::lists::cell(choice, column))
     }

@@ -24,10 +24,12 @@ pub(crate) enum Source {
     Cell(QuestionId),
     /// Which rows of a repeat there are, and whether they are relevant.
     Rows(ScopeId),
-    /// Whether a group is relevant.
-    Group(NodeId),
-    /// Whether a repeat as a whole is relevant, and how many rows it shows.
+    /// Whether a group or question is relevant.
+    Node(NodeId),
+    /// Whether a repeat as a whole is relevant.
     Repeat(ScopeId),
+    /// How many rows a repeat is to have.
+    Count(ScopeId),
 }
 
 /// Something that an expression reads.
@@ -81,8 +83,12 @@ pub(crate) struct Resolver<'a> {
     questionnaire: &'a Questionnaire,
     lists: &'a mut Lists,
     problems: &'a mut Vec<Problem>,
-    /// The expression that is read just now.
-    expression: Option<&'a Expression>,
+    /// Tells whether to go on past paths that lead nowhere and patterns that can't be used.
+    lenient: bool,
+    calculating: bool,
+    /// The cell of the expression that is read just now.
+    row: u32,
+    column: String,
     sheet: &'static str,
     needs: BTreeSet<Need>,
     own_row: bool,
@@ -95,13 +101,17 @@ impl<'a> Resolver<'a> {
         questionnaire: &'a Questionnaire,
         lists: &'a mut Lists,
         problems: &'a mut Vec<Problem>,
+        lenient: bool,
     ) -> Self {
         Self {
             form,
             questionnaire,
             lists,
             problems,
-            expression: None,
+            lenient,
+            calculating: false,
+            row: 0,
+            column: String::new(),
             sheet: "survey",
             needs: BTreeSet::new(),
             own_row: false,
@@ -110,50 +120,49 @@ impl<'a> Resolver<'a> {
     }
 
     /// Resolves an expression that stands at a node.
-    pub(crate) fn resolve(&mut self, expression: &'a Expression, spot: Spot) -> Option<Resolved> {
+    pub(crate) fn resolve(&mut self, expression: &Expression, spot: Spot) -> Option<Resolved> {
+        self.run(expression, spot, Candidate::None, "survey")
+    }
+
+    /// Resolves a calculation, in which `once` may look at the value that it makes.
+    pub(crate) fn resolve_calculation(&mut self, expression: &Expression, spot: Spot) -> Option<Resolved> {
+        self.calculating = true;
         self.run(expression, spot, Candidate::None, "survey")
     }
 
     /// Resolves an expression of the settings sheet.
-    pub(crate) fn resolve_setting(&mut self, expression: &'a Expression) -> Option<Resolved> {
+    pub(crate) fn resolve_setting(&mut self, expression: &Expression) -> Option<Resolved> {
         let spot = Spot { node: 0, scope: 0 };
         self.run(expression, spot, Candidate::None, "settings")
     }
 
     /// Resolves a filter over the entries of a list.
-    pub(crate) fn resolve_filter(
-        &mut self,
-        expression: &'a Expression,
-        spot: Spot,
-    ) -> Option<Resolved> {
+    pub(crate) fn resolve_filter(&mut self, expression: &Expression, spot: Spot) -> Option<Resolved> {
         self.run(expression, spot, Candidate::Item, "survey")
     }
 
     /// Resolves a filter over the rows of a repeat: `${x}` means the candidate row's where it has one.
     pub(crate) fn resolve_row_filter(
         &mut self,
-        expression: &'a Expression,
+        expression: &Expression,
         spot: Spot,
         rows: ScopeId,
     ) -> Option<Resolved> {
         let node = self.form.scope(rows).node;
         let fixed = self.form.common(spot.scope, self.form.scope(rows).parent);
-        let candidate = Candidate::Node {
-            node,
-            fixed,
-            first: true,
-        };
+        let candidate = Candidate::Node { node, fixed, first: true };
         self.run(expression, spot, candidate, "survey")
     }
 
     fn run(
         &mut self,
-        expression: &'a Expression,
+        expression: &Expression,
         spot: Spot,
         candidate: Candidate,
         sheet: &'static str,
     ) -> Option<Resolved> {
-        self.expression = Some(expression);
+        self.row = expression.row;
+        self.column.clone_from(&expression.column);
         self.sheet = sheet;
         self.needs.clear();
         self.own_row = false;
@@ -165,29 +174,22 @@ impl<'a> Resolver<'a> {
                 return None;
             }
         };
-        let before = self.problems.len();
+        let before = errors(self.problems);
         let code = self.code(&ast, Here { spot, candidate });
-        if self.problems.len() > before {
+        if errors(self.problems) > before {
             return None;
         }
-        Some(Resolved {
-            code,
-            needs: std::mem::take(&mut self.needs),
-            own_row: self.own_row,
-            volatile: self.volatile,
-        })
+        Some(Resolved { code, needs: std::mem::take(&mut self.needs), own_row: self.own_row, volatile: self.volatile })
     }
 
     fn problem(&mut self, code: ProblemCode, message: impl Into<String>, fix: impl Into<String>) {
-        let (row, column) = self
-            .expression
-            .map(|e| (e.row, e.column.clone()))
-            .unwrap_or_default();
+        let harmless = matches!(code, ProblemCode::PathUnknown | ProblemCode::PatternInvalid);
+        let severity = if self.lenient && harmless { Severity::Warning } else { Severity::Error };
         self.problems.push(Problem {
-            severity: Severity::Error,
+            severity,
             sheet: self.sheet.to_owned(),
-            row,
-            column,
+            row: self.row,
+            column: self.column.clone(),
             code,
             message: message.into(),
             fix: fix.into(),
@@ -195,12 +197,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Notes a problem and stands in for what can't be resolved.
-    fn nothing(
-        &mut self,
-        code: ProblemCode,
-        message: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Code {
+    fn nothing(&mut self, code: ProblemCode, message: impl Into<String>, fix: impl Into<String>) -> Code {
         self.problem(code, message, fix);
         empty()
     }
@@ -229,9 +226,7 @@ impl<'a> Resolver<'a> {
         }
         let level = operands.first().map(|(op, _)| op.level());
         let flat = |first, operands: Vec<(Op, Code)>| {
-            std::iter::once(first)
-                .chain(operands.into_iter().map(|(_, operand)| operand))
-                .collect()
+            std::iter::once(first).chain(operands.into_iter().map(|(_, operand)| operand)).collect()
         };
         match level {
             Some(0) => Code::Or(flat(first, operands)),
@@ -242,41 +237,26 @@ impl<'a> Resolver<'a> {
     }
 
     fn last_saved(&mut self, name: &str, here: Here) -> Code {
-        let Some(question) = self
-            .form
-            .nearest(name, here.spot.node)
-            .and_then(|node| self.question_of(node))
-        else {
+        let Some(question) = self.form.nearest(name, here.spot.node).and_then(|node| self.question_of(node)) else {
             return self.unknown_reference(name);
         };
-        let key = self
-            .form
-            .asked(question)
-            .map(|asked| asked.question.key.clone())
-            .unwrap_or_default();
+        let key = self.form.asked(question).map(|asked| asked.question.key.clone()).unwrap_or_default();
         // What was saved last stays as it is while this record is filled, but is no function of its answers.
         self.volatile = true;
         Code::LastSaved(Arc::from(key))
     }
 
     fn unknown_reference(&mut self, name: &str) -> Code {
-        let alike = self
-            .form
-            .names()
-            .find(|known| known.eq_ignore_ascii_case(name));
+        let alike = self.form.names().find(|known| known.eq_ignore_ascii_case(name));
         let fix = match alike {
             Some(known) => format!("Write ${{{known}}}: capital letters count."),
             None => "Correct the name, or add the question.".to_owned(),
         };
-        self.nothing(
-            ProblemCode::ReferenceUnknown,
-            format!("There is no question or group {name}."),
-            fix,
-        )
+        self.nothing(ProblemCode::ReferenceUnknown, format!("There is no question or group {name}."), fix)
     }
 
     /// Finds a condition `column = value` in a filter, so that a long list need not be walked through.
-    fn list_key(&mut self, list: &ListName, filter: &Code) -> Option<ListKey> {
+    pub(crate) fn list_key(&mut self, list: &ListName, filter: &Code) -> Option<ListKey> {
         let equality = |code: &Code| -> Option<(Arc<str>, Code)> {
             let Code::Chain(first, rest) = code else {
                 return None;
@@ -291,10 +271,8 @@ impl<'a> Resolver<'a> {
                 _ => None,
             }
         };
-        let (column, value) = match filter {
-            Code::And(parts) => parts.iter().find_map(equality)?,
-            other => equality(other)?,
-        };
+        let (column, value) =
+            if let Code::And(parts) = filter { parts.iter().find_map(equality)? } else { equality(filter)? };
         let index = self.lists.index(list, &column);
         Some(ListKey { index, value })
     }
@@ -302,19 +280,18 @@ impl<'a> Resolver<'a> {
 
 /// Copies a value that is the same for every entry.
 fn constant(code: &Code) -> Option<Code> {
-    match code {
-        Code::Text(text) => Some(Code::Text(text.clone())),
-        Code::Cell {
-            from: From::Current,
-            question,
-            scope,
-        } => Some(Code::Cell {
-            from: From::Current,
-            question: *question,
-            scope: *scope,
-        }),
-        _ => None,
+    if let Code::Text(text) = code {
+        return Some(Code::Text(text.clone()));
     }
+    let Code::Cell { from: From::Current, question, scope } = code else {
+        return None;
+    };
+    Some(Code::Cell { from: From::Current, question: *question, scope: *scope })
+}
+
+fn errors(problems: &[Problem]) -> usize {
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    errors.count()
 }
 
 fn empty() -> Code {

@@ -38,6 +38,8 @@ pub(crate) struct Rows {
     pub(crate) ids: Vec<RowId>,
     /// How many rows `repeat_count` asks for, if the repeat has one.
     pub(crate) wanted: Option<usize>,
+    /// Tells whether all rows are shown, though the count asks for fewer: it is computed from the rows themselves.
+    pub(crate) open: bool,
     /// Tells whether the repeat as a whole is relevant.
     pub(crate) relevant: bool,
 }
@@ -45,6 +47,9 @@ pub(crate) struct Rows {
 impl Rows {
     /// Returns the rows that are not beyond the count.
     pub(crate) fn shown(&self) -> &[RowId] {
+        if self.open {
+            return &self.ids;
+        }
         let shown = self.wanted.unwrap_or(usize::MAX).min(self.ids.len());
         self.ids.get(..shown).unwrap_or_default()
     }
@@ -103,12 +108,7 @@ impl State {
         no_row.relevant.clear();
         no_row.cells.clear();
         no_row.inner.clear();
-        Self {
-            rows: vec![record],
-            no_row,
-            no_cell: Cell::default(),
-            no_rows: Rows::default(),
-        }
+        Self { rows: vec![record], no_row, no_cell: Cell::default(), no_rows: Rows::default() }
     }
 
     pub(crate) fn row(&self, row: RowId) -> &Row {
@@ -124,16 +124,11 @@ impl State {
         let row = self.rows.len();
         let slot = form.scope(scope).slot;
         let mut position = 0;
-        if let Some(rows) = self
-            .rows
-            .get_mut(outer)
-            .and_then(|outer| outer.inner.get_mut(slot))
-        {
+        if let Some(rows) = self.rows.get_mut(outer).and_then(|outer| outer.inner.get_mut(slot)) {
             position = rows.ids.len();
             rows.ids.push(row);
         }
-        self.rows
-            .push(Row::new(form, scope, outer, Arc::from(id), position));
+        self.rows.push(Row::new(form, scope, outer, Arc::from(id), position));
         row
     }
 
@@ -142,11 +137,7 @@ impl State {
         let Some((outer, slot)) = self.family(form, row) else {
             return;
         };
-        if let Some(rows) = self
-            .rows
-            .get_mut(outer)
-            .and_then(|outer| outer.inner.get_mut(slot))
-        {
+        if let Some(rows) = self.rows.get_mut(outer).and_then(|outer| outer.inner.get_mut(slot)) {
             rows.ids.retain(|&id| id != row);
             let at = position.min(rows.ids.len());
             rows.ids.insert(at, row);
@@ -159,11 +150,7 @@ impl State {
         let Some((outer, slot)) = self.family(form, row) else {
             return;
         };
-        if let Some(rows) = self
-            .rows
-            .get_mut(outer)
-            .and_then(|outer| outer.inner.get_mut(slot))
-        {
+        if let Some(rows) = self.rows.get_mut(outer).and_then(|outer| outer.inner.get_mut(slot)) {
             rows.ids.retain(|&id| id != row);
         }
         self.renumber(outer, slot);
@@ -208,17 +195,10 @@ impl State {
     }
 
     pub(crate) fn cell(&self, form: &Form, row: RowId, question: QuestionId) -> &Cell {
-        form.asked(question)
-            .and_then(|asked| self.row(row).cells.get(asked.slot))
-            .unwrap_or(&self.no_cell)
+        form.asked(question).and_then(|asked| self.row(row).cells.get(asked.slot)).unwrap_or(&self.no_cell)
     }
 
-    pub(crate) fn cell_mut(
-        &mut self,
-        form: &Form,
-        row: RowId,
-        question: QuestionId,
-    ) -> Option<&mut Cell> {
+    pub(crate) fn cell_mut(&mut self, form: &Form, row: RowId, question: QuestionId) -> Option<&mut Cell> {
         let slot = form.asked(question)?.slot;
         self.rows.get_mut(row)?.cells.get_mut(slot)
     }
@@ -237,9 +217,7 @@ impl State {
         if !at.is_relevant(form.node(asked.node).slot) {
             return &self.no_cell.value;
         }
-        at.cells
-            .get(asked.slot)
-            .map_or(&self.no_cell.value, |cell| &cell.value)
+        at.cells.get(asked.slot).map_or(&self.no_cell.value, |cell| &cell.value)
     }
 
     /// Collects the living rows of a scope inside a row (itself, where it is of that scope).
@@ -259,10 +237,6 @@ impl State {
 
     /// Tells whether a node is a repeat's row, and which.
     pub(crate) fn position(&self, form: &Form, node: usize, row: RowId) -> usize {
-        if form.node(node).kind == NodeKind::Repeat {
-            self.row(row).position + 1
-        } else {
-            1
-        }
+        if form.node(node).kind == NodeKind::Repeat { self.row(row).position + 1 } else { 1 }
     }
 }

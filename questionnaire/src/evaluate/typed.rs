@@ -14,14 +14,11 @@ pub(crate) fn value_of(kind: &Kind, text: &str, zone: Zone) -> Value {
     match kind {
         Kind::Integer | Kind::Decimal | Kind::Range => {
             let number = number::from_text(text);
-            if number.is_nan() {
-                Value::text(text)
-            } else {
-                Value::Number(number)
-            }
+            if number.is_nan() { Value::text(text) } else { Value::Number(number) }
         }
-        Kind::Date | Kind::Metadata(Metadata::Today) => moment::parse_date(text)
-            .map_or_else(|| Value::text(text), |day| Value::Moment(Moment::of_day(day, zone))),
+        Kind::Date | Kind::Metadata(Metadata::Today) => {
+            moment::parse_date(text).map_or_else(|| Value::text(text), |day| Value::Moment(Moment::of_day(day, zone)))
+        }
         Kind::DateTime | Kind::Metadata(Metadata::Start | Metadata::End) => {
             Moment::parse(text, zone).map_or_else(|| Value::text(text), Value::Moment)
         }
@@ -52,9 +49,7 @@ pub(crate) fn value_of(kind: &Kind, text: &str, zone: Zone) -> Value {
 pub(crate) fn calculated(kind: &Kind, value: Value, zone: Zone) -> Value {
     match value {
         Value::Number(number) if number.is_nan() => Value::Empty,
-        Value::Number(number) if *kind == Kind::Integer && number.is_finite() => {
-            Value::Number(number.trunc())
-        }
+        Value::Number(number) if *kind == Kind::Integer && number.is_finite() => Value::Number(number.trunc()),
         Value::Text(text) => value_of(kind, &text, zone),
         Value::Empty | Value::Number(_) | Value::Boolean(_) | Value::Moment(_) => value,
     }
@@ -65,14 +60,10 @@ pub(crate) fn fits(kind: &Kind, text: &str, zone: Zone) -> bool {
     match kind {
         Kind::Integer => {
             let digits = text.strip_prefix('-').unwrap_or(text);
-            !digits.is_empty()
-                && digits.len() <= 18
-                && digits.bytes().all(|b| b.is_ascii_digit())
+            !digits.is_empty() && digits.len() <= 18 && digits.bytes().all(|b| b.is_ascii_digit())
         }
         Kind::Decimal | Kind::Range => !text.contains(',') && !number::from_text(text).is_nan(),
-        Kind::Date | Kind::Metadata(Metadata::Today) => {
-            text.len() == 10 && moment::parse_date(text).is_some()
-        }
+        Kind::Date | Kind::Metadata(Metadata::Today) => text.len() == 10 && moment::parse_date(text).is_some(),
         Kind::Time => moment::parse_time(text).is_some(),
         Kind::DateTime | Kind::Metadata(Metadata::Start | Metadata::End) => {
             Moment::parse(text, zone).is_some_and(|moment| !moment.day)

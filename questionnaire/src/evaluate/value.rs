@@ -24,11 +24,7 @@ pub(crate) enum Value {
 impl Value {
     pub(crate) fn text(text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
-        if text.is_empty() {
-            Self::Empty
-        } else {
-            Self::Text(text)
-        }
+        if text.is_empty() { Self::Empty } else { Self::Text(text) }
     }
 
     /// Tells whether there is nothing: an empty text or NaN.
@@ -80,17 +76,11 @@ impl Value {
     /// Tells whether two values are equal (XPath 1.0, section 3.4, for single values).
     pub(crate) fn equals(&self, other: &Self, zone: Zone) -> bool {
         match (self, other) {
-            (Self::Boolean(_), _) | (_, Self::Boolean(_)) => {
-                self.to_boolean() == other.to_boolean()
-            }
-            (Self::Number(_), _) | (_, Self::Number(_)) => {
-                number::same(self.to_number(zone), other.to_number(zone))
-            }
+            (Self::Boolean(_), _) | (_, Self::Boolean(_)) => self.to_boolean() == other.to_boolean(),
+            (Self::Number(_), _) | (_, Self::Number(_)) => number::same(self.to_number(zone), other.to_number(zone)),
             (Self::Text(a), Self::Text(b)) => a == b,
             // A day and an instant, or a date and its text.
-            (Self::Empty | Self::Text(_) | Self::Moment(_), _) => {
-                self.to_text(zone) == other.to_text(zone)
-            }
+            (Self::Empty | Self::Text(_) | Self::Moment(_), _) => self.to_text(zone) == other.to_text(zone),
         }
     }
 
@@ -102,10 +92,7 @@ impl Value {
             (Self::Number(a), Self::Number(b)) => a.to_bits() == b.to_bits(),
             (Self::Boolean(a), Self::Boolean(b)) => a == b,
             (Self::Moment(a), Self::Moment(b)) => a == b,
-            (
-                Self::Empty | Self::Text(_) | Self::Number(_) | Self::Boolean(_) | Self::Moment(_),
-                _,
-            ) => false,
+            (Self::Empty | Self::Text(_) | Self::Number(_) | Self::Boolean(_) | Self::Moment(_), _) => false,
         }
     }
 }

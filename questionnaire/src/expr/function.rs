@@ -14,7 +14,7 @@ pub(crate) struct Arity {
 
 impl Arity {
     pub(crate) fn admits(self, count: usize) -> bool {
-        count >= self.least && count <= self.most && (count - self.least) % self.group == 0
+        count >= self.least && count <= self.most && (count - self.least).is_multiple_of(self.group)
     }
 
     /// Says in words how many arguments are right.
@@ -27,17 +27,11 @@ impl Arity {
         if self.least == self.most {
             some(self.least)
         } else if self.most == usize::MAX {
-            let grouped = if self.group > 1 {
-                format!(", then {} at a time", self.group)
-            } else {
-                String::new()
-            };
+            let grouped = if self.group > 1 { format!(", then {} at a time", self.group) } else { String::new() };
             format!("at least {}{grouped}", some(self.least))
         } else if self.group > 1 {
-            let counts: Vec<String> = (self.least..=self.most)
-                .step_by(self.group)
-                .map(|count| count.to_string())
-                .collect();
+            let counts: Vec<String> =
+                (self.least..=self.most).step_by(self.group).map(|count| count.to_string()).collect();
             format!("{} arguments", counts.join(", "))
         } else {
             format!("{} to {} arguments", self.least, self.most)
@@ -85,6 +79,7 @@ functions! {
     SelectedAt = "selected-at", 2, 2, 1;
     CountSelected = "count-selected", 1, 1, 1;
     ChoiceName = "jr:choice-name", 2, 2, 1;
+    Itext = "jr:itext", 1, 1, 1;
     // Texts.
     Text = "string", 1, 1, 1;
     Concat = "concat", 1, MANY, 1;
@@ -165,17 +160,13 @@ impl Function {
     pub(crate) fn alike(name: &str) -> Option<&'static str> {
         let plain = |text: &str| text.to_lowercase().replace(['-', '_', ':'], "");
         let wanted = plain(name);
-        Self::NAMES
-            .iter()
-            .copied()
-            .find(|known| plain(known) == wanted)
-            .or_else(|| {
-                Self::NAMES
-                    .iter()
-                    .copied()
-                    .filter(|known| distance(&wanted, &plain(known)) <= 1.max(wanted.len() / 5))
-                    .min_by_key(|known| distance(&wanted, &plain(known)))
-            })
+        Self::NAMES.iter().copied().find(|known| plain(known) == wanted).or_else(|| {
+            Self::NAMES
+                .iter()
+                .copied()
+                .filter(|known| distance(&wanted, &plain(known)) <= 1.max(wanted.len() / 5))
+                .min_by_key(|known| distance(&wanted, &plain(known)))
+        })
     }
 }
 

@@ -30,10 +30,7 @@ pub(super) enum Token {
 
 /// Splits an expression into tokens.
 pub(super) fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
-    let mut lexer = Lexer {
-        rest: text,
-        tokens: Vec::new(),
-    };
+    let mut lexer = Lexer { rest: text, tokens: Vec::new() };
     while lexer.next()? {}
     Ok(lexer.tokens)
 }
@@ -54,9 +51,7 @@ fn is_name_part(c: char) -> bool {
 impl<'a> Lexer<'a> {
     /// Reads one token; false at the end.
     fn next(&mut self) -> Result<bool, SyntaxError> {
-        self.rest = self
-            .rest
-            .trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+        self.rest = self.rest.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
         let Some(first) = self.rest.chars().next() else {
             return Ok(false);
         };
@@ -75,20 +70,14 @@ impl<'a> Lexer<'a> {
             ('/', _) => self.symbol(1, Token::Slash),
             ('<', Some('=')) => self.symbol(2, Token::Op(Op::AtMost)),
             ('<', Some('>')) => {
-                return Err(SyntaxError::new(
-                    "<> is no operator.",
-                    "Write != for \"is not\".",
-                ));
+                return Err(SyntaxError::new("<> is no operator.", "Write != for \"is not\"."));
             }
             ('<', _) => self.symbol(1, Token::Op(Op::Less)),
             ('>', Some('=')) => self.symbol(2, Token::Op(Op::AtLeast)),
             ('>', _) => self.symbol(1, Token::Op(Op::More)),
             ('!', Some('=')) => self.symbol(2, Token::Op(Op::Differs)),
             ('=', Some('=')) => {
-                return Err(SyntaxError::new(
-                    "== is no operator.",
-                    "Write = for \"is equal to\".",
-                ));
+                return Err(SyntaxError::new("== is no operator.", "Write = for \"is equal to\"."));
             }
             ('=', _) => self.symbol(1, Token::Op(Op::Equal)),
             ('+', _) => self.symbol(1, Token::Op(Op::Plus)),
@@ -139,10 +128,7 @@ impl<'a> Lexer<'a> {
     fn reference(&mut self) -> Result<bool, SyntaxError> {
         let inside = self.rest.strip_prefix("${").unwrap_or_default();
         let Some((name, rest)) = inside.split_once('}') else {
-            return Err(SyntaxError::new(
-                "A ${ has no } after its name.",
-                "Write the name in braces: ${name}.",
-            ));
+            return Err(SyntaxError::new("A ${ has no } after its name.", "Write the name in braces: ${name}."));
         };
         self.rest = rest;
         let name = name.trim();
@@ -179,9 +165,7 @@ impl<'a> Lexer<'a> {
             text.push('.');
             text.push_str(self.take(|c| c.is_ascii_digit()));
         }
-        let number = text
-            .parse()
-            .map_err(|_: std::num::ParseFloatError| not_a_number(&text))?;
+        let number = text.parse().unwrap_or(f64::NAN);
         self.tokens.push(Token::Number(number));
         Ok(true)
     }
@@ -223,21 +207,11 @@ impl<'a> Lexer<'a> {
     }
 
     fn take(&mut self, part: impl Fn(char) -> bool) -> &'a str {
-        let end = self
-            .rest
-            .find(|c: char| !part(c))
-            .unwrap_or(self.rest.len());
+        let end = self.rest.find(|c: char| !part(c)).unwrap_or(self.rest.len());
         let (taken, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, ""));
         self.rest = rest;
         taken
     }
-}
-
-fn not_a_number(text: &str) -> SyntaxError {
-    SyntaxError::new(
-        format!("{text} is no number."),
-        "Write digits with at most one point.",
-    )
 }
 
 /// Returns the beginning of a text for a message.

@@ -12,15 +12,9 @@ const UNARY: u8 = 6;
 pub(crate) fn parse(text: &str) -> Result<Ast, SyntaxError> {
     let tokens = tokens(text)?;
     if tokens.is_empty() {
-        return Err(SyntaxError::new(
-            "The expression is empty.",
-            "Write one, or clear the cell.",
-        ));
+        return Err(SyntaxError::new("The expression is empty.", "Write one, or clear the cell."));
     }
-    let mut parser = Parser {
-        tokens: &tokens,
-        depth: 0,
-    };
+    let mut parser = Parser { tokens: &tokens, depth: 0 };
     let ast = parser.expression()?;
     if let Some(token) = parser.tokens.first() {
         return Err(parser.unexpected(token));
@@ -105,11 +99,7 @@ impl<'a> Parser<'a> {
             self.advance();
             rest.push((*op, self.chain(level + 1)?));
         }
-        Ok(if rest.is_empty() {
-            first
-        } else {
-            Ast::Chain(Box::new(first), rest)
-        })
+        Ok(if rest.is_empty() { first } else { Ast::Chain(Box::new(first), rest) })
     }
 
     fn unary(&mut self) -> Result<Ast, SyntaxError> {
@@ -124,11 +114,7 @@ impl<'a> Parser<'a> {
         while self.accept(&Token::Op(Op::Union)) {
             rest.push((Op::Union, self.path()?));
         }
-        let ast = if rest.is_empty() {
-            first
-        } else {
-            Ast::Chain(Box::new(first), rest)
-        };
+        let ast = if rest.is_empty() { first } else { Ast::Chain(Box::new(first), rest) };
         Ok(match (signed, negative) {
             (false, _) => ast,
             (true, true) => Ast::Negate(Box::new(ast)),
@@ -174,18 +160,14 @@ impl<'a> Parser<'a> {
             }
             Token::Slash => {
                 self.advance();
-                return self.steps(Start::Root, Vec::new(), true);
+                return self.steps(Start::Root, Vec::new());
             }
             Token::Dot | Token::DotDot | Token::Star | Token::Name(_) | Token::Axis(_) => {
-                return self.steps(Start::Here, Vec::new(), true);
+                return self.steps(Start::Here, Vec::new());
             }
             Token::DoubleSlash => return Err(no_descendants()),
             Token::At => return Err(no_attributes()),
-            Token::Op(_)
-            | Token::Close
-            | Token::OpenBracket
-            | Token::CloseBracket
-            | Token::Comma => {
+            Token::Op(_) | Token::Close | Token::OpenBracket | Token::CloseBracket | Token::Comma => {
                 return Err(self.unexpected(token));
             }
         };
@@ -194,16 +176,14 @@ impl<'a> Parser<'a> {
             return Err(no_descendants());
         }
         if self.accept(&Token::Slash) {
-            return self.steps(start, filters, true);
+            return self.steps(start, filters);
         }
-        match start {
-            Start::Inner(inner) if filters.is_empty() => Ok(*inner),
-            start => Ok(Ast::Path(Path {
-                start,
-                filters,
-                steps: Vec::new(),
-            })),
+        if filters.is_empty()
+            && let Start::Inner(inner) = start
+        {
+            return Ok(*inner);
         }
+        Ok(Ast::Path(Path { start, filters, steps: Vec::new() }))
     }
 
     fn arguments(&mut self) -> Result<Vec<Ast>, SyntaxError> {
@@ -229,34 +209,24 @@ impl<'a> Parser<'a> {
         Ok(predicates)
     }
 
-    fn steps(&mut self, start: Start, filters: Vec<Ast>, must: bool) -> Result<Ast, SyntaxError> {
+    fn steps(&mut self, start: Start, filters: Vec<Ast>) -> Result<Ast, SyntaxError> {
         let mut steps = Vec::new();
-        if must || self.peek().is_some() {
-            loop {
-                let axis = self.axis()?;
-                let predicates = self.predicates()?;
-                steps.push(Step { axis, predicates });
-                if self.peek() == Some(&Token::DoubleSlash) {
-                    return Err(no_descendants());
-                }
-                if !self.accept(&Token::Slash) {
-                    break;
-                }
+        loop {
+            let axis = self.axis()?;
+            let predicates = self.predicates()?;
+            steps.push(Step { axis, predicates });
+            if self.peek() == Some(&Token::DoubleSlash) {
+                return Err(no_descendants());
+            }
+            if !self.accept(&Token::Slash) {
+                return Ok(Ast::Path(Path { start, filters, steps }));
             }
         }
-        Ok(Ast::Path(Path {
-            start,
-            filters,
-            steps,
-        }))
     }
 
     fn axis(&mut self) -> Result<Axis, SyntaxError> {
         let Some(token) = self.advance() else {
-            return Err(SyntaxError::new(
-                "The path ends with a /.",
-                "Write the name that is meant after it.",
-            ));
+            return Err(SyntaxError::new("The path ends with a /.", "Write the name that is meant after it."));
         };
         match token {
             Token::Dot => Ok(Axis::Itself),
@@ -308,17 +278,11 @@ impl<'a> Parser<'a> {
 }
 
 fn no_descendants() -> SyntaxError {
-    SyntaxError::new(
-        "// is not known in forms.",
-        "Write the whole path, or ${name}.",
-    )
+    SyntaxError::new("// is not known in forms.", "Write the whole path, or ${name}.")
 }
 
 fn no_attributes() -> SyntaxError {
-    SyntaxError::new(
-        "Attributes (@) can't be read.",
-        "Use a question or a column of the choices.",
-    )
+    SyntaxError::new("Attributes (@) can't be read.", "Use a question or a column of the choices.")
 }
 
 fn describe(token: &Token) -> String {

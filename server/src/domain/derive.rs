@@ -7,8 +7,8 @@ use super::{
 use crate::store::{ChangeRow, Derived, RecordKey, StoreError, Tx};
 use sha2::{Digest, Sha256};
 use sync_protocol::{
-    Change, Hash, Limits, Path, QuestionnaireRef, Record, Value,
-    record::{Origin, Standing},
+    Change, Hash, Limits, Path, Place, QuestionnaireRef, Record, Value,
+    record::{Answer, Origin, Standing},
 };
 
 /// What was accepted once is read back whatever the limits are today.
@@ -43,26 +43,19 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
     let form = form_of(record);
     let questionnaire = form.and_then(|form| catalogue.questionnaire(form));
     let mut derived = Derived { form: form.map(ToString::to_string).unwrap_or_default(), ..Derived::default() };
-    for (path, answer) in record.answers() {
-        if path.place().is_record() {
-            let shown = answer.siblings.first().map(|sibling| sibling.value);
-            match (path.name(), shown) {
-                (HEAD, Some(value)) => derived.title = value.to_string(),
-                (AREA, Some(Value::Text(code))) => {
-                    derived.area = catalogue.area(code);
-                    for sibling in &answer.siblings {
-                        if let Value::Text(code) = sibling.value {
-                            derived.placement.extend(catalogue.area(code));
-                        }
-                    }
-                }
-                (Path::FINISHED, Some(value)) => derived.finished = *value == Value::text("yes"),
-                (_, _) => {}
-            }
+    if let Some(head) = own(record, HEAD).and_then(|answer| answer.siblings.first().map(|s| s.value.to_string())) {
+        derived.title = head;
+    }
+    for (nth, sibling) in own(record, AREA).iter().flat_map(|answer| &answer.siblings).enumerate() {
+        let area = if let Value::Text(code) = sibling.value { catalogue.area(code) } else { None };
+        if nth == 0 {
+            derived.area = area;
         }
-        if path.is_reserved() || !record.is_shown(path.place()) {
-            continue;
-        }
+        derived.placement.extend(area);
+    }
+    let finished = own(record, Path::FINISHED);
+    derived.finished = finished.is_some_and(|f| f.siblings.first().is_some_and(|s| *s.value == Value::text("yes")));
+    for (path, answer) in record.shown_answers() {
         derived.answers += 1;
         if answer.siblings.len() > 1 {
             let merge = questionnaire.map(|questionnaire| questionnaire.merge_of(path)).unwrap_or_default();
@@ -83,13 +76,18 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
     derived
 }
 
+/// An answer of the record itself.
+fn own<'a>(record: &'a Record, name: &str) -> Option<Answer<'a>> {
+    record.answer(&Path::new(Place::record(), name).ok()?)
+}
+
 /// Derives a record's line from its stored changes and stores it.
 ///
 /// # Errors
 /// If the store fails.
 pub fn refresh(tx: Tx<'_>, key: RecordKey, catalogue: &Catalogue) -> Result<Derived, StoreError> {
     let derived = derive(&merge(tx.changes_of(key.id)?)?, catalogue);
-    tx.set_derived(key, &derived, false)?;
+    tx.set_derived(key, &derived)?;
     Ok(derived)
 }
 

@@ -7,13 +7,13 @@ use super::{
     identity::Identity,
     prepare::{Checked, Prepared, check},
 };
-use crate::store::{ChangeState, RecordKey, ReplicaRow, StampRow, StoreError, Tx};
+use crate::store::{ChangeState, Derived, RecordKey, ReplicaRow, StampRow, StoreError, Tx};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 use sync_protocol::{
-    Change, Hash, Limits, Record, ReplicaId, Stamp,
+    Change, Hash, HouseholdId, Limits, Record, RecordId, ReplicaId, Stamp, Subject,
     chain::{Carried, SignedStamp},
     engine::intake::{Intake, Log, Verified, receive},
     problem::{Code, Problem},
@@ -93,17 +93,10 @@ pub fn apply_own(tx: Tx<'_>, verified: Verified, world: &World, now_ms: i64) -> 
 /// If the store fails; nothing is stored then.
 pub fn apply_released(tx: Tx<'_>, id: i64, change: Change, stamp: Stamp, world: &World) -> Result<(), Failure> {
     let mut turn = Turn::new(tx, world, stamp, false);
-    let (key, is_new) = tx.find_or_make_record(change.record(), &change.subject)?;
+    let key = turn.record(&change)?;
     tx.set_change_state(id, ChangeState::Applied, Some(key.id))?;
-    turn.fresh(key, is_new, id, change);
+    turn.fresh(key, id, change);
     turn.finish(None)
-}
-
-/// New changes of one record in this turn.
-struct Fresh {
-    /// The record has no changes from before: it is merged from these alone.
-    is_new: bool,
-    changes: Vec<(i64, Change)>,
 }
 
 /// One request's turn at the store.
@@ -117,7 +110,13 @@ struct Turn<'a> {
     checked: Vec<Option<Result<Change, Problem>>>,
     /// What the batch at hand added to the chain.
     added: Option<(u64, u64)>,
-    fresh: BTreeMap<RecordKey, Fresh>,
+    /// New changes by record.
+    fresh: BTreeMap<RecordKey, Vec<(i64, Change)>>,
+    /// Records that were looked up or numbered in this turn.
+    records: BTreeMap<RecordId, RecordKey>,
+    /// Records that are new: they are merged from this turn's changes alone, and stored at its end.
+    new: BTreeSet<RecordKey>,
+    next_record: Option<i64>,
     outcomes: Vec<Outcome>,
 }
 
@@ -132,6 +131,9 @@ impl<'a> Turn<'a> {
             checked: Vec::new(),
             added: None,
             fresh: BTreeMap::new(),
+            records: BTreeMap::new(),
+            new: BTreeSet::new(),
+            next_record: None,
             outcomes: Vec::new(),
         }
     }
@@ -147,8 +149,58 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn fresh(&mut self, key: RecordKey, is_new: bool, id: i64, change: Change) {
-        self.fresh.entry(key).or_insert(Fresh { is_new, changes: Vec::new() }).changes.push((id, change));
+    fn fresh(&mut self, key: RecordKey, id: i64, change: Change) {
+        self.fresh.entry(key).or_default().push((id, change));
+    }
+
+    /// The key of the record that a change is about; a record that is not there yet gets its number.
+    fn record(&mut self, change: &Change) -> Result<RecordKey, StoreError> {
+        let id = change.record();
+        if let Some(key) = self.records.get(&id) {
+            return Ok(*key);
+        }
+        let key = match self.tx.record_key(id)? {
+            Some(key) => key,
+            None => {
+                let household = match &change.subject {
+                    Subject::Household(_) => None,
+                    Subject::Interview { household, .. } => Some(self.household(*household)?),
+                };
+                let id = self.number()?;
+                let key = RecordKey { id, household: household.unwrap_or(id) };
+                self.new.insert(key);
+                key
+            }
+        };
+        self.records.insert(id, key);
+        Ok(key)
+    }
+
+    /// The number of a household's record; one that no change has named yet gets an empty row.
+    fn household(&mut self, household: HouseholdId) -> Result<i64, StoreError> {
+        if let Some(key) = self.records.get(&household.into()) {
+            return Ok(key.id);
+        }
+        let key = match self.tx.record_key(household.into())? {
+            Some(key) => key,
+            None => {
+                let id = self.number()?;
+                let key = RecordKey { id, household: id };
+                self.tx.insert_record(key, household.into(), &Subject::Household(household), &Derived::default())?;
+                key
+            }
+        };
+        self.records.insert(household.into(), key);
+        Ok(key.id)
+    }
+
+    fn number(&mut self) -> Result<i64, StoreError> {
+        let number = match self.next_record {
+            Some(number) => number,
+            None => self.tx.next_record()?,
+        };
+        self.next_record = Some(number.saturating_add(1));
+        Ok(number)
     }
 
     fn outcome(&mut self, replica: ReplicaId, seq: u64, verdict: Verdict, problem: Option<Problem>) {
@@ -196,13 +248,14 @@ impl<'a> Turn<'a> {
     /// Derives every record that the turn touched, marks what was out of scope, and fills the buckets.
     fn finish(&mut self, scope: Option<&BTreeSet<i64>>) -> Result<(), Failure> {
         let fresh = std::mem::take(&mut self.fresh);
-        let mut buckets = Buckets { tx: self.tx, heads: BTreeMap::new() };
+        let mut buckets = Buckets::default();
         // Areas that a household entered in this turn hold all of its changes already.
         let mut entered: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
         let mut placements: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
         let mut ids: Vec<(RecordKey, Vec<i64>)> = Vec::new();
-        for (key, Fresh { is_new, changes }) in fresh {
+        for (key, changes) in fresh {
             ids.push((key, changes.iter().map(|(id, _)| *id).collect()));
+            let is_new = self.new.contains(&key);
             let record = if is_new {
                 let mut record = Record::new();
                 for (_, change) in changes {
@@ -218,13 +271,18 @@ impl<'a> Turn<'a> {
                 entered.insert(key.household, derived.placement.difference(&before).copied().collect());
                 placements.insert(key.household, derived.placement.clone());
             }
-            self.tx.set_derived(key, &derived, is_new)?;
+            match (is_new, record.subject(), derive::form_of(&record)) {
+                (true, Some(subject), Some(form)) => {
+                    self.tx.insert_record(key, subject.record(&form.id), subject, &derived)?;
+                }
+                (_, _, _) => self.tx.set_derived(key, &derived)?,
+            }
         }
         for (household, areas) in &entered {
             if !areas.is_empty() {
                 let all = self.tx.changes_of_household(*household)?;
                 for area in areas {
-                    buckets.append(*area, &all)?;
+                    buckets.add(*area, &all);
                 }
             }
         }
@@ -236,7 +294,7 @@ impl<'a> Turn<'a> {
             let just_entered = entered.get(&key.household);
             for area in placement {
                 if !just_entered.is_some_and(|entered| entered.contains(area)) {
-                    buckets.append(*area, changes)?;
+                    buckets.add(*area, changes);
                 }
             }
             if let Some(scope) = scope
@@ -248,7 +306,7 @@ impl<'a> Turn<'a> {
                 }
             }
         }
-        buckets.finish()?;
+        buckets.append(self.tx)?;
         Ok(())
     }
 }
@@ -301,12 +359,12 @@ impl Log for Turn<'_> {
             self.outcome(replica, seq, Verdict::Superseded, None);
             return Ok(());
         }
-        let (key, is_new) = tx.find_or_make_record(change.record(), &change.subject)?;
+        let key = self.record(&change)?;
         let number = insert(Some(key.id), ChangeState::Applied)?;
         if let Some(replaced) = change.instead_of {
             tx.set_reauthored(replaced, number)?;
         }
-        self.fresh(key, is_new, number, change);
+        self.fresh(key, number, change);
         Ok(())
     }
 
@@ -367,27 +425,44 @@ impl Turn<'_> {
     }
 }
 
-/// Bucket heads, raised once a turn.
-struct Buckets<'a> {
-    tx: Tx<'a>,
-    heads: BTreeMap<i64, u64>,
+/// What a turn appends to each bucket.
+#[derive(Default)]
+struct Buckets {
+    changes: BTreeMap<i64, BTreeSet<i64>>,
 }
 
-impl Buckets<'_> {
-    fn append(&mut self, area: i64, changes: &[i64]) -> Result<(), StoreError> {
-        let mut head = match self.heads.get(&area) {
-            Some(head) => *head,
-            None => self.tx.bucket_head(area)?,
-        };
-        for change in changes {
-            head += 1;
-            self.tx.append_to_bucket(area, head, *change)?;
-        }
-        self.heads.insert(area, head);
-        Ok(())
+impl Buckets {
+    fn add(&mut self, area: i64, changes: &[i64]) {
+        self.changes.entry(area).or_default().extend(changes);
     }
 
-    fn finish(self) -> Result<(), StoreError> {
-        self.heads.into_iter().try_for_each(|(area, head)| self.tx.set_bucket_head(area, head))
+    /// Appends the changes in the order of their numbers, as runs without gaps, and raises the heads.
+    fn append(self, tx: Tx<'_>) -> Result<(), StoreError> {
+        for (area, changes) in self.changes {
+            let mut head = tx.bucket_head(area)?;
+            let mut run: Option<(i64, i64)> = None;
+            for change in changes {
+                run = match run {
+                    Some((first, last)) if change == last + 1 => Some((first, change)),
+                    Some(run) => {
+                        head = append_run(tx, area, head, run)?;
+                        Some((change, change))
+                    }
+                    None => Some((change, change)),
+                };
+            }
+            if let Some(run) = run {
+                head = append_run(tx, area, head, run)?;
+            }
+            tx.set_bucket_head(area, head)?;
+        }
+        Ok(())
     }
+}
+
+fn append_run(tx: Tx<'_>, area: i64, head: u64, (first, last): (i64, i64)) -> Result<u64, StoreError> {
+    let count = u64::try_from(last.saturating_sub(first)).unwrap_or(0).saturating_add(1);
+    let head = head.saturating_add(count);
+    tx.append_to_bucket(area, head, first, count)?;
+    Ok(head)
 }

@@ -52,33 +52,54 @@ pub struct Derived {
 }
 
 impl Tx<'_> {
-    /// Finds a record, or makes its row; a household that no change has named yet gets an empty one.
-    ///
-    /// True if the row was not there before.
+    /// The number that the next new record gets; the caller counts on from there in its transaction.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn find_or_make_record(&self, id: RecordId, subject: &Subject) -> Result<(RecordKey, bool), StoreError> {
-        if let Some(key) = self.record_key(id)? {
-            return Ok((key, false));
-        }
-        match subject {
-            Subject::Household(_) => {
-                let mut put =
-                    self.conn.prepare_cached("INSERT INTO record (uuid, household) VALUES (?1, 0) RETURNING id")?;
-                let row: i64 = put.query_row([id.0], |row| row.get(0))?;
-                self.conn.prepare_cached("UPDATE record SET household = id WHERE id = ?1")?.execute([row])?;
-                Ok((RecordKey { id: row, household: row }, true))
-            }
-            Subject::Interview { household, round, purpose } => {
-                let (household, _) = self.find_or_make_record((*household).into(), &Subject::Household(*household))?;
-                let mut put = self
-                    .conn
-                    .prepare_cached("INSERT INTO record (uuid, household, round, purpose) VALUES (?1, ?2, ?3, ?4)")?;
-                let row = put.insert(params![id.0, household.id, round, purpose])?;
-                Ok((RecordKey { id: row, household: household.id }, true))
-            }
-        }
+    pub fn next_record(&self) -> Result<i64, StoreError> {
+        let mut query = self.conn.prepare_cached("SELECT coalesce(max(id), 0) + 1 FROM record")?;
+        Ok(query.query_row([], |row| row.get(0))?)
+    }
+
+    /// Adds a record with what is derived of it.
+    ///
+    /// # Errors
+    /// If the store fails, or the record is there already.
+    pub fn insert_record(
+        &self,
+        key: RecordKey,
+        id: RecordId,
+        subject: &Subject,
+        derived: &Derived,
+    ) -> Result<(), StoreError> {
+        let (round, purpose) = match subject {
+            Subject::Household(_) => (None, None),
+            Subject::Interview { round, purpose, .. } => (Some(round), Some(purpose)),
+        };
+        let mut put = self.conn.prepare_cached(
+            "INSERT INTO record (id, uuid, household, round, purpose, form, title, area, enumerator, finished, answers,
+             conflicts, attention, void, changes, changed_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        )?;
+        put.execute(params![
+            key.id,
+            id.0,
+            key.household,
+            round,
+            purpose,
+            derived.form,
+            derived.title,
+            derived.area,
+            derived.enumerator,
+            derived.finished,
+            derived.answers,
+            derived.conflicts.len(),
+            derived.attention,
+            derived.void,
+            derived.changes,
+            derived.changed_ms
+        ])?;
+        self.insert_lists(key, derived)
     }
 
     /// A record's number.
@@ -103,11 +124,11 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Stores what is derived of a record.
+    /// Stores what is derived of a record that is there.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn set_derived(&self, key: RecordKey, derived: &Derived, is_new: bool) -> Result<(), StoreError> {
+    pub fn set_derived(&self, key: RecordKey, derived: &Derived) -> Result<(), StoreError> {
         let mut put = self.conn.prepare_cached(
             "UPDATE record SET form = ?2, title = ?3, area = ?4, enumerator = ?5, finished = ?6, answers = ?7,
              conflicts = ?8, attention = ?9, void = ?10, changes = ?11, changed_ms = ?12 WHERE id = ?1",
@@ -126,12 +147,14 @@ impl Tx<'_> {
             derived.changes,
             derived.changed_ms
         ])?;
-        if !is_new {
-            self.conn.prepare_cached("DELETE FROM conflict WHERE record = ?1")?.execute([key.id])?;
-            if key.is_household() {
-                self.conn.prepare_cached("DELETE FROM placement WHERE record = ?1")?.execute([key.id])?;
-            }
+        self.conn.prepare_cached("DELETE FROM conflict WHERE record = ?1")?.execute([key.id])?;
+        if key.is_household() {
+            self.conn.prepare_cached("DELETE FROM placement WHERE record = ?1")?.execute([key.id])?;
         }
+        self.insert_lists(key, derived)
+    }
+
+    fn insert_lists(&self, key: RecordKey, derived: &Derived) -> Result<(), StoreError> {
         for path in &derived.conflicts {
             let mut put = self.conn.prepare_cached("INSERT INTO conflict (record, path) VALUES (?1, ?2)")?;
             put.execute(params![key.id, path])?;
@@ -211,13 +234,14 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Appends a change to a bucket.
+    /// Appends a run of changes, numbered without gaps, to a bucket; `seq` is the last one's.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn append_to_bucket(&self, area: i64, seq: u64, change: i64) -> Result<(), StoreError> {
-        let mut put = self.conn.prepare_cached("INSERT INTO bucket (area, seq, change) VALUES (?1, ?2, ?3)")?;
-        put.execute(params![area, seq, change])?;
+    pub fn append_to_bucket(&self, area: i64, seq: u64, first: i64, count: u64) -> Result<(), StoreError> {
+        let mut put =
+            self.conn.prepare_cached("INSERT INTO bucket (area, seq, first, count) VALUES (?1, ?2, ?3, ?4)")?;
+        put.execute(params![area, seq, first, count])?;
         Ok(())
     }
 
@@ -234,9 +258,11 @@ impl Tx<'_> {
         budget: usize,
     ) -> Result<(Vec<ChangeRow>, u64, bool), StoreError> {
         let mut query = self.conn.prepare_cached(
-            "SELECT change.id, replica.uuid, change.seq, received_ms, skew_ms, bytes, bucket.seq
-             FROM bucket JOIN change ON change.id = bucket.change JOIN replica ON replica.id = change.replica
-             WHERE area = ?1 AND bucket.seq > ?2 ORDER BY bucket.seq",
+            "SELECT change.id, replica.uuid, change.seq, received_ms, skew_ms, bytes,
+             bucket.seq - bucket.count + 1 + change.id - bucket.first AS at
+             FROM bucket JOIN change ON change.id BETWEEN bucket.first AND bucket.first + bucket.count - 1
+             JOIN replica ON replica.id = change.replica
+             WHERE area = ?1 AND bucket.seq > ?2 AND at > ?2 ORDER BY bucket.seq, change.id",
         )?;
         let mut rows = query.query(params![area, after])?;
         let (mut changes, mut cursor, mut size) = (Vec::new(), after, 0_usize);

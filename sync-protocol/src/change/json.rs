@@ -6,7 +6,7 @@ use crate::{
     limits::Limits,
     path::{Path, Place},
     problem::{Code, Problem},
-    strict,
+    strict::{self, Members},
     value::Value,
 };
 use serde::{
@@ -91,7 +91,8 @@ impl Serialize for WrittenDot {
     }
 }
 
-type ByPlace<T> = BTreeMap<Named<Place>, BTreeMap<String, T>>;
+/// Answers, or what they replace, by place and name; both sorted.
+type ByPlace<T> = Members<Named<Place>, Members<String, T>>;
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -191,10 +192,10 @@ struct Read {
     form: Option<Named<QuestionnaireRef>>,
     by: Option<String>,
     at: Option<i64>,
-    add: BTreeMap<Named<Place>, i64>,
+    add: Members<Named<Place>, i64>,
     set: ByPlace<Value>,
     over: ByPlace<Vec<WrittenDot>>,
-    remove: BTreeMap<Named<Place>, Vec<WrittenDot>>,
+    remove: Members<Named<Place>, Vec<WrittenDot>>,
     note: Vec<String>,
     void: Option<ReadVoid>,
     instead: Option<Hash>,
@@ -222,14 +223,6 @@ impl<'de> Visitor<'de> for ReadVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Read, A::Error> {
-        fn by_place<'de, T, A>(map: &mut A) -> Result<ByPlace<T>, A::Error>
-        where
-            T: Deserialize<'de>,
-            A: MapAccess<'de>,
-        {
-            let places: strict::Map<Named<Place>, strict::Map<String, T>> = map.next_value()?;
-            Ok(places.0.into_iter().map(|(place, names)| (place, names.0)).collect())
-        }
         let mut read = Read::default();
         let mut seen = std::collections::BTreeSet::new();
         while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
@@ -240,10 +233,10 @@ impl<'de> Visitor<'de> for ReadVisitor {
                 "form" => read.form = Some(map.next_value()?),
                 "by" => read.by = Some(map.next_value()?),
                 "at" => read.at = Some(map.next_value()?),
-                "add" => read.add = map.next_value::<strict::Map<_, _>>()?.0,
-                "set" => read.set = by_place(&mut map)?,
-                "over" => read.over = by_place(&mut map)?,
-                "remove" => read.remove = map.next_value::<strict::Map<_, _>>()?.0,
+                "add" => read.add = map.next_value()?,
+                "set" => read.set = map.next_value()?,
+                "over" => read.over = map.next_value()?,
+                "remove" => read.remove = map.next_value()?,
                 "note" => read.note = map.next_value()?,
                 "void" => read.void = Some(map.next_value()?),
                 "instead" => read.instead = Some(map.next_value()?),
@@ -294,33 +287,33 @@ fn change(dot: Dot, read: Read, limits: &Limits) -> Result<Change, Problem> {
     let author = read.by.ok_or_else(|| missing("by"))?;
     short("by", &author)?;
 
-    let mut ops = Vec::new();
-    ops.extend(read.add.into_iter().map(|(Named(row), order)| Op::AddRow { row, order }));
-    let mut over = read.over;
-    for (Named(place), names) in read.set {
-        let mut replaced = over.remove(&Named(place.clone())).unwrap_or_default();
-        for (name, value) in names {
-            let at = || {
-                if place.is_record() { name.clone() } else { format!("{place}/{name}") }
-            };
-            if value.longest_text() > limits.text {
-                let longest = value.longest_text();
-                let detail = format!("`{}`: {longest} bytes, at most {}", at(), limits.text);
-                return Err(Problem::new(Code::ValueTooLong, detail));
-            }
-            let preds = preds(dot, replaced.remove(&name).unwrap_or_default())?;
+    let answers: usize = read.set.0.iter().map(|(_, names)| names.0.len()).sum();
+    let mut ops = Vec::with_capacity(read.add.0.len() + answers);
+    ops.extend(read.add.0.into_iter().map(|(Named(row), order)| Op::AddRow { row, order }));
+    let mut over = BTreeMap::new();
+    for (Named(place), names) in read.over.0 {
+        for (name, dots) in names.0 {
+            over.insert((place.clone(), name), dots);
+        }
+    }
+    for (Named(place), names) in read.set.0 {
+        for (name, value) in names.0 {
+            let replaced =
+                if over.is_empty() { None } else { over.remove(&(place.clone(), name.clone())) }.unwrap_or_default();
             let path = Path::new(place.clone(), name)
                 .map_err(|_ignored| Problem::new(Code::WrongType, "`set` holds a name that is no question's"))?;
-            ops.push(Op::Set { path, value, preds });
-        }
-        if !replaced.is_empty() {
-            return Err(Problem::new(Code::WrongType, "`over` names a question that `set` does not answer"));
+            let longest = value.longest_text();
+            if longest > limits.text {
+                let detail = format!("`{path}`: {longest} bytes, at most {}", limits.text);
+                return Err(Problem::new(Code::ValueTooLong, detail));
+            }
+            ops.push(Op::Set { path, value, preds: preds(dot, replaced)? });
         }
     }
     if !over.is_empty() {
-        return Err(Problem::new(Code::WrongType, "`over` names a place that `set` does not"));
+        return Err(Problem::new(Code::WrongType, "`over` names a question that `set` does not answer"));
     }
-    for (Named(row), dots) in read.remove {
+    for (Named(row), dots) in read.remove.0 {
         ops.push(Op::RemoveRow { row, preds: preds(dot, dots)? });
     }
     for text in read.note {

@@ -138,6 +138,28 @@ impl Record {
         self.registers.iter().filter_map(|(path, register)| Some((path, Answer::of(register, self)?)))
     }
 
+    /// Every answer with a live value in a place that is shown; the protocol's own answers are left out.
+    pub fn shown_answers(&self) -> impl Iterator<Item = (&Path, Answer<'_>)> {
+        let shown = self.shown_rows();
+        self.registers
+            .iter()
+            .filter(move |(path, _)| !path.is_reserved() && (path.place().is_record() || shown.contains(path.place())))
+            .filter_map(|(path, register)| Some((path, Answer::of(register, self)?)))
+    }
+
+    /// The rows that are shown: neither they nor any row around them were removed.
+    fn shown_rows(&self) -> BTreeSet<&Place> {
+        let mut shown = BTreeSet::new();
+        // A row sorts behind the row around it.
+        for (place, row) in &self.rows {
+            let outer_is_shown = place.split().is_some_and(|(outer, _, _)| outer.is_record() || shown.contains(&outer));
+            if outer_is_shown && row.is_alive() {
+                shown.insert(place);
+            }
+        }
+        shown
+    }
+
     /// Every value that an answer ever had, with the changes that replaced it (empty: it is live).
     pub fn history(&self, path: &Path) -> Vec<(Sibling<'_>, Vec<Dot>)> {
         let Some(register) = self.registers.get(path) else {
@@ -177,7 +199,8 @@ impl Record {
 
     /// Every shown row of the record, by place.
     pub fn all_rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.rows.iter().filter(|(place, _)| self.is_shown(place)).map(|(place, row)| Row {
+        let shown = self.shown_rows();
+        self.rows.iter().filter(move |(place, _)| shown.contains(place)).map(|(place, row)| Row {
             place,
             order: self.order(row),
             kept: !row.removed.is_empty(),
@@ -244,6 +267,6 @@ impl Record {
 
 impl super::RowState {
     fn is_alive(&self) -> bool {
-        !self.touched.is_subset(&self.removed)
+        if self.removed.is_empty() { !self.touched.is_empty() } else { !self.touched.is_subset(&self.removed) }
     }
 }

@@ -1,6 +1,6 @@
 //! `make bench`: every figure that an issue names, measured in one run. `JSON=1` adds one JSON line.
 //!
-//! `BENCH_DIR` says on which disk (a RAM disk where only the program is meant), `BENCH_HOUSEHOLDS` how many
+//! Arguments pick parts: `merge`, `store`, `device`, `http`. `BENCH_DIR` says on which disk (a RAM disk where only the program is meant), `BENCH_HOUSEHOLDS` how many
 //! households 200 devices send over HTTP.
 
 use anyhow::Result;
@@ -14,15 +14,24 @@ fn main() -> Result<()> {
     let households = std::env::var("BENCH_HOUSEHOLDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
     eprintln!("measuring on {}; run nothing else beside it", folder.display());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|name| name == part);
     let mut figures = Vec::new();
-    eprintln!("merge");
-    ingest::merge(&mut figures)?;
-    eprintln!("store alone, against bare rows");
-    ingest::store_alone(&folder, &mut figures)?;
-    eprintln!("device");
-    runtime.block_on(device::measure(&folder, &mut figures))?;
-    eprintln!("200 devices over HTTP, {households} households");
-    runtime.block_on(ingest::over_http(&folder, households, &mut figures))?;
+    if is_wanted("merge") {
+        ingest::merge(&mut figures)?;
+    }
+    if is_wanted("store") {
+        eprintln!("the store alone, against bare rows");
+        ingest::store_alone(&folder, &mut figures)?;
+    }
+    if is_wanted("device") {
+        eprintln!("one device");
+        runtime.block_on(device::measure(&folder, &mut figures))?;
+    }
+    if is_wanted("http") {
+        eprintln!("200 devices over HTTP, {households} households");
+        runtime.block_on(ingest::over_http(&folder, households, &mut figures))?;
+    }
     bench::print(&figures, is_set("JSON"));
     Ok(())
 }

@@ -48,11 +48,7 @@ pub(super) fn base64_decode(text: &str) -> String {
         if sign == b'=' || sign.is_ascii_whitespace() {
             continue;
         }
-        let Some(six) = SIGNS
-            .iter()
-            .position(|&known| known == sign)
-            .and_then(|six| u32::try_from(six).ok())
-        else {
+        let Some(six) = SIGNS.iter().position(|&known| known == sign).and_then(|six| u32::try_from(six).ok()) else {
             return String::new();
         };
         bits = bits << 6 | six;

@@ -18,10 +18,7 @@ fn points(text: &str) -> Vec<(f64, f64)> {
 }
 
 fn all_points(values: &[Value], zone: Zone) -> Vec<(f64, f64)> {
-    values
-        .iter()
-        .flat_map(|value| points(&value.to_text(zone)))
-        .collect()
+    values.iter().flat_map(|value| points(&value.to_text(zone))).collect()
 }
 
 /// Returns the square metres inside a shape.
@@ -39,11 +36,8 @@ pub(super) fn area(values: &[Value], zone: Zone) -> Value {
             (x, y)
         })
         .collect();
-    let twice: f64 = flat
-        .iter()
-        .zip(flat.iter().skip(1))
-        .map(|((x1, y1), (x2, y2))| y1 * x2 - x1 * y2)
-        .fold(0.0, |a, b| a + b);
+    let twice: f64 =
+        flat.iter().zip(flat.iter().skip(1)).map(|((x1, y1), (x2, y2))| y1 * x2 - x1 * y2).fold(0.0, |a, b| a + b);
     Value::Number((twice / 2.0).abs())
 }
 

@@ -16,10 +16,7 @@ pub(super) fn sum(args: &Arguments<'_, '_>) -> Value {
 /// Returns the least or greatest of what is a number, NaN where nothing is.
 pub(super) fn extreme(args: &Arguments<'_, '_>, pick: fn(f64, f64) -> f64) -> Value {
     let zone = args.machine.zone();
-    let numbers = args
-        .values_from(0)
-        .into_iter()
-        .map(|value| value.to_number(zone));
+    let numbers = args.values_from(0).into_iter().map(|value| value.to_number(zone));
     let found = numbers.filter(|number| !number.is_nan()).reduce(pick);
     Value::Number(found.unwrap_or(f64::NAN))
 }
@@ -27,9 +24,7 @@ pub(super) fn extreme(args: &Arguments<'_, '_>, pick: fn(f64, f64) -> f64) -> Va
 pub(super) fn count_non_empty(args: &Arguments<'_, '_>) -> Value {
     let zone = args.machine.zone();
     let nodes = args.nodes(0);
-    let filled = nodes
-        .iter()
-        .filter(|found| !args.machine.found(found).to_text(zone).is_empty());
+    let filled = nodes.iter().filter(|found| !args.machine.found(found).to_text(zone).is_empty());
     Value::Number(number::from_count(filled.count()))
 }
 
@@ -69,10 +64,7 @@ pub(super) fn pull(args: &Arguments<'_, '_>) -> Value {
     if key.is_empty() {
         return Value::Empty;
     }
-    machine
-        .choice(&list, &key_column, &key)
-        .map(|choice| machine.column(choice, &column))
-        .unwrap_or_default()
+    machine.choice(&list, &key_column, &key).map(|choice| machine.column(choice, &column)).unwrap_or_default()
 }
 
 /// Shuffles in place with the generator that the specification names (ODK XForms, `randomize`): Park-Miller, Fisher-Yates.

@@ -42,19 +42,14 @@ pub(crate) fn pattern(text: &str) -> Result<Regex, String> {
         }
     }
     plain.push_str(r")\z");
-    RegexBuilder::new(&plain)
-        .size_limit(PATTERN_MAX)
-        .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
-            other => other
-                .to_string()
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ")
-                .to_owned(),
-        })
+    RegexBuilder::new(&plain).size_limit(PATTERN_MAX).build().map_err(|error| {
+        if let regex::Error::CompiledTooBig(_) = error {
+            return "it is too large".to_owned();
+        }
+        let text = error.to_string();
+        let reason = text.lines().last().unwrap_or_default();
+        reason.trim_start_matches("error: ").to_owned()
+    })
 }
 
 /// Tells whether a choice is among those of an answer (ODK XForms, `selected`).
@@ -89,10 +84,7 @@ pub(super) fn substr(text: &str, start: f64, end: Option<f64>) -> String {
     };
     let start = from_end(start);
     let end = end.map_or(usize::MAX, from_end);
-    text.chars()
-        .skip(start)
-        .take(end.saturating_sub(start))
-        .collect()
+    text.chars().skip(start).take(end.saturating_sub(start)).collect()
 }
 
 /// Returns the characters at positions counted from 1, rounded (XPath 1.0, `substring`).
@@ -152,14 +144,7 @@ pub(super) fn uuid(machine: &Machine<'_>) -> String {
     let low = machine.random_bits() & 0x3fff_ffff_ffff_ffff | 0x8000_0000_0000_0000;
     let hex = format!("{high:016x}{low:016x}");
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    format!(
-        "{}-{}-{}-{}-{}",
-        part(0, 8),
-        part(8, 12),
-        part(12, 16),
-        part(16, 20),
-        part(20, 32)
-    )
+    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
 }
 
 /// Makes a random text of letters and digits.

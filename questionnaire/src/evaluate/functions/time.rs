@@ -11,10 +11,7 @@ fn moment(value: &Value, zone: Zone) -> Option<Moment> {
         Value::Text(text) => Moment::parse(text, zone).or_else(|| {
             let (in_day, own) = moment::parse_time(text)?;
             let first = Moment::of_day(0, own.unwrap_or(zone));
-            Some(Moment {
-                ms: first.ms + in_day,
-                day: false,
-            })
+            Some(Moment { ms: first.ms + in_day, day: false })
         }),
         Value::Number(days) if days.abs() <= 3_000_000.0 => Some(Moment::of_fraction(*days)),
         Value::Number(_) | Value::Empty | Value::Boolean(_) => None,
@@ -23,50 +20,34 @@ fn moment(value: &Value, zone: Zone) -> Option<Moment> {
 
 pub(super) fn date(value: &Value, zone: Zone) -> Value {
     match value {
-        Value::Number(days) if days.abs() <= 3_000_000.0 => {
-            Value::Moment(Moment::of_day(number::trunc(*days), zone))
-        }
+        Value::Number(days) if days.abs() <= 3_000_000.0 => Value::Moment(Moment::of_day(number::trunc(*days), zone)),
         Value::Number(_) => Value::Number(f64::NAN),
         Value::Moment(moment) => Value::Moment(moment.midnight(zone)),
-        Value::Text(text) => Moment::parse(text, zone).map_or(Value::Empty, |moment| {
-            Value::Moment(Moment {
-                day: true,
-                ..moment
-            })
-        }),
+        Value::Text(text) => {
+            Moment::parse(text, zone).map_or(Value::Empty, |moment| Value::Moment(Moment { day: true, ..moment }))
+        }
         Value::Empty | Value::Boolean(_) => Value::Empty,
     }
 }
 
 pub(super) fn date_time(value: &Value, zone: Zone) -> Value {
-    match value {
-        Value::Number(days) if days.is_nan() => Value::Number(f64::NAN),
-        other => moment(other, zone).map_or(Value::Empty, |moment| {
-            Value::Moment(Moment {
-                day: false,
-                ..moment
-            })
-        }),
-    }
+    moment(value, zone).map_or(Value::Empty, |moment| Value::Moment(Moment { day: false, ..moment }))
 }
 
 pub(super) fn decimal_date_time(value: &Value, zone: Zone) -> Value {
-    match value {
-        Value::Number(days) => Value::Number(*days),
-        other => moment(other, zone).map_or(Value::Empty, |moment| Value::Number(moment.fraction())),
+    if let Value::Number(days) = value {
+        return Value::Number(*days);
     }
+    moment(value, zone).map_or(Value::Empty, |moment| Value::Number(moment.fraction()))
 }
 
 pub(super) fn decimal_time(value: &Value, zone: Zone) -> Value {
-    match value {
-        Value::Number(days) => Value::Number(days - days.floor()),
-        other => moment(other, zone)
-            .map_or(Value::Empty, |moment| Value::Number(moment.time_fraction(zone))),
+    if let Value::Number(days) = value {
+        return Value::Number(days - days.floor());
     }
+    moment(value, zone).map_or(Value::Empty, |moment| Value::Number(moment.time_fraction(zone)))
 }
 
 pub(super) fn format(value: &Value, format: &str, zone: Zone) -> Value {
-    moment(value, zone).map_or(Value::Empty, |moment| {
-        Value::text(moment.format(format, zone))
-    })
+    moment(value, zone).map_or(Value::Empty, |moment| Value::text(moment.format(format, zone)))
 }

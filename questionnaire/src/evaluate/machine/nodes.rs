@@ -21,9 +21,7 @@ impl<'a> Machine<'a> {
     pub(crate) fn found(&self, found: &Found<'a>) -> Value {
         match found {
             Found::Node { node, row } => match self.form.node(*node).kind {
-                NodeKind::Question(question) => {
-                    self.state.value(self.form, *row, question).clone()
-                }
+                NodeKind::Question(question) => self.state.value(self.form, *row, question).clone(),
                 NodeKind::Form | NodeKind::Group | NodeKind::Repeat => Value::Empty,
             },
             Found::Item(choice, column) => self.column(choice, column.unwrap_or("name")),
@@ -33,18 +31,10 @@ impl<'a> Machine<'a> {
     /// Evaluates to a set of nodes; what is no path gives none.
     pub(crate) fn nodes(&self, code: &'a Code, frame: &Frame<'a>) -> Vec<Found<'a>> {
         match code {
-            Code::Cell {
-                from,
-                question,
-                scope,
-            } => {
+            Code::Cell { from, question, scope } => {
                 let row = self.state.climb(frame.start(*from), *scope);
                 let node = self.form.asked(*question).map_or(0, |asked| asked.node);
-                if self.state.is_relevant(self.form, row, node) {
-                    vec![Found::Node { node, row }]
-                } else {
-                    Vec::new()
-                }
+                if self.state.is_relevant(self.form, row, node) { vec![Found::Node { node, row }] } else { Vec::new() }
             }
             Code::Nodes(path) => self.walk(path, frame),
             Code::Items(path) => self.items(path, frame),
@@ -105,8 +95,8 @@ impl<'a> Machine<'a> {
 
     /// Evaluates to the values of the nodes, or to the single value.
     pub(crate) fn values(&self, code: &'a Code, frame: &Frame<'a>) -> Vec<Value> {
-        let plural = code.is_nodes()
-            || matches!(code, Code::Cell { .. } | Code::Call(Function::If | Function::Coalesce, _));
+        let plural =
+            code.is_nodes() || matches!(code, Code::Cell { .. } | Code::Call(Function::If | Function::Coalesce, _));
         if !plural {
             return vec![self.value(code, frame)];
         }
@@ -122,61 +112,33 @@ impl<'a> Machine<'a> {
         let mut rows = vec![start];
         for hop in &path.hops {
             let slot = self.form.scope(hop.scope).slot;
-            let node = self.form.scope(hop.scope).node;
             let mut next = Vec::new();
             for row in rows {
                 let shown = self.state.inner(row, slot).shown();
-                let mut kept: Vec<RowId> = shown
-                    .iter()
-                    .copied()
-                    .filter(|&row| self.state.row(row).is_relevant(0))
-                    .collect();
+                let mut kept: Vec<RowId> =
+                    shown.iter().copied().filter(|&row| self.state.row(row).is_relevant(0)).collect();
                 for filter in &hop.filters {
-                    kept = self.filtered(kept, node, filter, frame);
+                    self.filter(&mut kept, filter, frame);
                 }
                 next.append(&mut kept);
             }
             rows = next;
         }
         let target = self.form.node(path.target);
-        rows.retain(|&row| {
-            target.kind == NodeKind::Form || self.state.row(row).is_relevant(target.slot)
-        });
+        rows.retain(|&row| target.kind == NodeKind::Form || self.state.row(row).is_relevant(target.slot));
         for filter in &path.filters {
-            rows.retain(|&row| {
-                let candidate = Candidate::Node {
-                    node: path.target,
-                    row,
-                };
-                self.keeps(filter, &frame.with(candidate, 1, 1))
-            });
+            rows.retain(|&row| self.keeps(filter, &frame.with(Candidate::Row(row), 1, 1)));
         }
-        rows.into_iter()
-            .map(|row| Found::Node {
-                node: path.target,
-                row,
-            })
-            .collect()
+        rows.into_iter().map(|row| Found::Node { node: path.target, row }).collect()
     }
 
-    fn filtered(
-        &self,
-        rows: Vec<RowId>,
-        node: NodeId,
-        filter: &'a Code,
-        frame: &Frame<'a>,
-    ) -> Vec<RowId> {
+    fn filter(&self, rows: &mut Vec<RowId>, filter: &'a Code, frame: &Frame<'a>) {
         let size = rows.len();
         let mut at = 0;
-        let keep = |row: &RowId| {
+        rows.retain(|&row| {
             at += 1;
-            let candidate = Candidate::Node { node, row: *row };
-            self.keeps(filter, &frame.with(candidate, at, size))
-        };
-        let mut rows = rows;
-        let mut keep = keep;
-        rows.retain(|row| keep(row));
-        rows
+            self.keeps(filter, &frame.with(Candidate::Row(row), at, size))
+        });
     }
 
     fn items(&self, path: &'a ListPath, frame: &Frame<'a>) -> Vec<Found<'a>> {
@@ -211,9 +173,7 @@ impl<'a> Machine<'a> {
                 self.keeps(filter, &frame.with(Candidate::Item(choice), at, size))
             });
         }
-        kept.into_iter()
-            .map(|choice| Found::Item(choice, column))
-            .collect()
+        kept.into_iter().map(|choice| Found::Item(choice, column)).collect()
     }
 }
 

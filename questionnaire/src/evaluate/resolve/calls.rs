@@ -16,11 +16,7 @@ impl Resolver<'_> {
                 Some(alike) => format!("Did you mean {alike}()?"),
                 None => "Look it up in the list of functions of ODK.".to_owned(),
             };
-            return self.nothing(
-                ProblemCode::FunctionUnknown,
-                format!("There is no function {name}()."),
-                fix,
-            );
+            return self.nothing(ProblemCode::FunctionUnknown, format!("There is no function {name}()."), fix);
         };
         let arity = function.arity();
         if !arity.admits(arguments.len()) {
@@ -36,10 +32,9 @@ impl Resolver<'_> {
             (Function::Pi, _) => Code::Number(std::f64::consts::PI),
             (Function::Version, _) => Code::Text(Arc::from(self.questionnaire.version.as_str())),
             (Function::Instance, _) => self.instance_alone(arguments, here),
-            (Function::Current, _) => self.itself(Start::Inner(Box::new(Ast::Call(
-                "current".to_owned(),
-                Vec::new(),
-            ))), here),
+            (Function::Current, _) => {
+                self.itself(Start::Inner(Box::new(Ast::Call("current".to_owned(), Vec::new()))), here)
+            }
             (Function::StringLength | Function::NormalizeSpace, []) => {
                 let itself = self.itself(Start::Here, here);
                 Code::Call(function, vec![itself])
@@ -52,15 +47,20 @@ impl Resolver<'_> {
             (Function::Once, [value]) => self.once(value, here),
             (Function::IndexedRepeat, _) => self.indexed(arguments, here),
             (Function::ChoiceName, [value, question]) => self.choice_name(value, question, here),
+            (Function::Itext, [id]) => self.itext(id, here),
             (Function::Regex, [value, Ast::Text(text)]) => {
                 let value = self.code(value, here);
                 match pattern(text) {
                     Ok(pattern) => Code::Matches(Box::new(value), pattern),
-                    Err(reason) => self.nothing(
-                        ProblemCode::PatternInvalid,
-                        format!("The pattern {text} can't be used: {reason}."),
-                        "Correct the pattern; looking ahead or behind and back references are not known.",
-                    ),
+                    Err(reason) => {
+                        self.problem(
+                            ProblemCode::PatternInvalid,
+                            format!("The pattern {text} can't be used: {reason}."),
+                            "Correct the pattern; looking ahead or behind and back references are not known.",
+                        );
+                        // Read leniently, the pattern forbids nothing.
+                        Code::Boolean(true)
+                    }
                 }
             }
             (Function::Random | Function::Uuid | Function::Randomize, _) => {
@@ -69,60 +69,65 @@ impl Resolver<'_> {
                 }
                 self.plain(function, arguments, here)
             }
-            (
-                Function::Count | Function::CountNonEmpty | Function::Sum | Function::Min
-                | Function::Max,
-                [only],
-            ) if !matches!(function, Function::Min | Function::Max) && !can_be_nodes(only) => self
-                .nothing(
+            (Function::Count | Function::CountNonEmpty | Function::Sum | Function::Min | Function::Max, [only])
+                if !matches!(function, Function::Min | Function::Max) && !can_be_nodes(only) =>
+            {
+                self.nothing(
                     ProblemCode::FunctionArguments,
                     format!("{name}() takes questions or rows, not a single value."),
                     format!("Write {name}(${{name}})."),
-                ),
+                )
+            }
             _ => self.plain(function, arguments, here),
         }
     }
 
     fn plain(&mut self, function: Function, arguments: &[Ast], here: Here) -> Code {
-        let arguments = arguments
-            .iter()
-            .map(|argument| self.code(argument, here))
-            .collect();
+        let arguments = arguments.iter().map(|argument| self.code(argument, here)).collect();
         Code::Call(function, arguments)
     }
 
     /// Resolves the node at hand.
     fn itself(&mut self, start: Start, here: Here) -> Code {
-        let path = Path {
-            start,
-            filters: Vec::new(),
-            steps: vec![Step {
-                axis: Axis::Itself,
-                predicates: Vec::new(),
-            }],
-        };
+        let path =
+            Path { start, filters: Vec::new(), steps: vec![Step { axis: Axis::Itself, predicates: Vec::new() }] };
         self.path(&path, here)
     }
 
     fn instance_alone(&mut self, arguments: &[Ast], here: Here) -> Code {
         let path = Path {
-            start: Start::Inner(Box::new(Ast::Call(
-                "instance".to_owned(),
-                arguments.to_vec(),
-            ))),
+            start: Start::Inner(Box::new(Ast::Call("instance".to_owned(), arguments.to_vec()))),
             filters: Vec::new(),
             steps: Vec::new(),
         };
         self.path(&path, here)
     }
 
+    /// Resolves `jr:itext` of a choice: other tools find its text by its id, here the label is at hand.
+    fn itext(&mut self, id: &Ast, here: Here) -> Code {
+        if let Code::Items(mut path) = self.code(id, here)
+            && path.column.as_deref() == Some("itextId")
+        {
+            path.column = Some(Arc::from("label"));
+            return Code::Items(path);
+        }
+        self.nothing(
+            ProblemCode::FunctionArguments,
+            "jr:itext() takes the itextId of a choice.",
+            "Write jr:itext(instance('list')/root/item[…]/itextId), or jr:choice-name().",
+        )
+    }
+
     fn once(&mut self, value: &Ast, here: Here) -> Code {
         self.volatile = true;
         let value = self.code(value, here);
-        match self.question_of(here.spot.node) {
-            Some(question) => Code::Once(Box::new(value), question),
-            None => value,
+        let Some(question) = self.question_of(here.spot.node) else {
+            return value;
+        };
+        if !self.calculating {
+            self.need(Source::Cell(question), here.spot.scope);
         }
+        Code::Once(Box::new(value), question)
     }
 
     /// Resolves `indexed-repeat(${question}, ${repeat}, index, …)`.
@@ -131,9 +136,7 @@ impl Resolver<'_> {
             return empty();
         };
         let target = self.target(first, here);
-        let Some((from, question)) =
-            target.and_then(|(from, node)| Some((from, self.question_of(node)?)))
-        else {
+        let Some((from, question)) = target.and_then(|(from, node)| Some((from, self.question_of(node)?))) else {
             return self.nothing(
                 ProblemCode::FunctionArguments,
                 "The first argument of indexed-repeat() is no question.",
@@ -164,17 +167,10 @@ impl Resolver<'_> {
             (From::Candidate, Candidate::Node { node, .. }) => form.node(node).scope,
             (From::Candidate | From::Current, _) => here.spot.scope,
         };
-        let outermost = wanted
-            .iter()
-            .map(|(scope, _)| *scope)
-            .min_by_key(|&scope| form.scope(scope).depth);
+        let outermost = wanted.iter().map(|(scope, _)| *scope).min_by_key(|&scope| form.scope(scope).depth);
         let above = outermost.map_or(0, |scope| form.scope(scope).parent);
         let bound = form.common(around, above);
-        let mut levels: Vec<_> = form
-            .chain(bound, inside)
-            .into_iter()
-            .map(|scope| (scope, None))
-            .collect();
+        let mut levels: Vec<_> = form.chain(bound, inside).into_iter().map(|scope| (scope, None)).collect();
         for (scope, index) in wanted {
             if let Some(level) = levels.iter_mut().find(|(known, _)| *known == scope) {
                 level.1 = Some(index);
@@ -188,28 +184,21 @@ impl Resolver<'_> {
             self.need(Source::Rows(*scope), common);
         }
         self.need(Source::Cell(question), common);
-        Code::Indexed(Box::new(Indexed {
-            from,
-            bound,
-            levels,
-            question,
-        }))
+        Code::Indexed(Box::new(Indexed { from, bound, levels, question }))
     }
 
     /// Resolves `jr:choice-name(value, '${question}')`: the second argument is a path in quotes.
     fn choice_name(&mut self, value: &Ast, question: &Ast, here: Here) -> Code {
         let value = self.code(value, here);
-        let parsed = match question {
-            Ast::Text(text) => crate::expr::parse(text).ok(),
+        let parsed = if let Ast::Text(text) = question {
+            crate::expr::parse(text).ok()
+        } else {
             // Many forms leave the quotes out.
-            other => Some(other.clone()),
+            Some(question.clone())
         };
-        let question = parsed
-            .and_then(|ast| self.target(&ast, here))
-            .and_then(|(_, node)| self.question_of(node));
-        let select = question
-            .and_then(|id| self.form.asked(id))
-            .is_some_and(|asked| asked.question.kind.select().is_some());
+        let question = parsed.and_then(|ast| self.target(&ast, here)).and_then(|(_, node)| self.question_of(node));
+        let select =
+            question.and_then(|id| self.form.asked(id)).is_some_and(|asked| asked.question.kind.select().is_some());
         let (Some(question), true) = (question, select) else {
             return self.nothing(
                 ProblemCode::FunctionArguments,
@@ -228,9 +217,7 @@ impl Resolver<'_> {
         let Some(asked) = form.asked(question) else {
             return;
         };
-        let Some(ChoiceSource::Rows(rows)) =
-            asked.question.kind.select().map(|select| &select.source)
-        else {
+        let Some(ChoiceSource::Rows(rows)) = asked.question.kind.select().map(|select| &select.source) else {
             return;
         };
         let mut scope = 0;
@@ -242,11 +229,7 @@ impl Resolver<'_> {
         }
         let common = form.common(here.spot.scope, form.scope(scope).parent);
         self.need(Source::Rows(scope), common);
-        if let Some(shown) = rows
-            .shown
-            .as_ref()
-            .and_then(|key| form.question_at(scope, key))
-        {
+        if let Some(shown) = rows.shown.as_ref().and_then(|key| form.question_at(scope, key)) {
             self.need(Source::Cell(shown), common);
         }
     }

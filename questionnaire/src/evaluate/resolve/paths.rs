@@ -29,22 +29,22 @@ impl Resolver<'_> {
 
     pub(super) fn path(&mut self, path: &Path, here: Here) -> Code {
         let cursor = match &path.start {
-            Start::Inner(inner) => match inner.as_ref() {
-                Ast::Call(name, arguments) if name == "instance" => {
+            Start::Inner(inner) => {
+                if let Ast::Call(name, arguments) = inner.as_ref()
+                    && name == "instance"
+                {
                     return self.instance(arguments, path, here);
                 }
-                Ast::Call(name, arguments) if name == "current" && arguments.is_empty() => {
-                    self.at(here.spot, From::Current)
-                }
-                // Steps after any other call, or a filter on it.
-                _ => {
+                if !matches!(inner.as_ref(), Ast::Call(name, none) if name == "current" && none.is_empty()) {
+                    // Steps after any other call, or a filter on it.
                     return self.nothing(
                         ProblemCode::ExpressionInvalid,
                         "A path can't begin with this expression.",
                         "Begin it with ${name}, ., .., current() or instance('…').",
                     );
                 }
-            },
+                self.at(here.spot, From::Current)
+            }
             Start::Reference(name) => match self.reference(name, here) {
                 Some(cursor) => cursor,
                 None => return self.unknown_reference(name),
@@ -84,14 +84,7 @@ impl Resolver<'_> {
     }
 
     fn at(&self, spot: Spot, from: From) -> Cursor {
-        Cursor {
-            from,
-            node: spot.node,
-            bound: spot.scope,
-            hops: Vec::new(),
-            filters: Vec::new(),
-            absolute: false,
-        }
+        Cursor { from, node: spot.node, bound: spot.scope, hops: Vec::new(), filters: Vec::new(), absolute: false }
     }
 
     /// Finds what `${name}` means.
@@ -117,13 +110,7 @@ impl Resolver<'_> {
             from,
             node: target,
             bound,
-            hops: scopes
-                .into_iter()
-                .map(|scope| Hop {
-                    scope,
-                    filters: Vec::new(),
-                })
-                .collect(),
+            hops: scopes.into_iter().map(|scope| Hop { scope, filters: Vec::new() }).collect(),
             filters: Vec::new(),
             absolute: false,
         })
@@ -161,10 +148,7 @@ impl Resolver<'_> {
             Axis::Parent => Some(self.form.node(node).parent),
             Axis::Child(name) => {
                 let children = &self.form.node(node).children;
-                children
-                    .iter()
-                    .copied()
-                    .find(|&child| self.form.node(child).name == *name)
+                children.iter().copied().find(|&child| self.form.node(child).name == *name)
             }
             Axis::AnyChild => None,
         }
@@ -208,14 +192,7 @@ impl Resolver<'_> {
                 from: cursor.from,
                 node: cursor.node,
                 bound: cursor.bound,
-                hops: cursor
-                    .hops
-                    .iter()
-                    .map(|hop| Hop {
-                        scope: hop.scope,
-                        filters: Vec::new(),
-                    })
-                    .collect(),
+                hops: cursor.hops.iter().map(|hop| Hop { scope: hop.scope, filters: Vec::new() }).collect(),
                 filters: Vec::new(),
                 absolute: cursor.absolute,
             };
@@ -258,26 +235,14 @@ impl Resolver<'_> {
         if cursor.absolute && inside && cursor.hops.is_empty() && !spread {
             cursor.bound = node.scope;
         } else {
-            cursor.hops.push(Hop {
-                scope: node.scope,
-                filters: Vec::new(),
-            });
+            cursor.hops.push(Hop { scope: node.scope, filters: Vec::new() });
         }
     }
 
     fn filter(&mut self, cursor: &mut Cursor, predicate: &Ast, here: Here) {
-        let candidate = Candidate::Node {
-            node: cursor.node,
-            fixed: self.fixed(cursor.from, cursor.bound, here),
-            first: false,
-        };
-        let code = self.code(
-            predicate,
-            Here {
-                spot: here.spot,
-                candidate,
-            },
-        );
+        let candidate =
+            Candidate::Node { node: cursor.node, fixed: self.fixed(cursor.from, cursor.bound, here), first: false };
+        let code = self.code(predicate, Here { spot: here.spot, candidate });
         let is_repeat = self.form.node(cursor.node).kind == NodeKind::Repeat;
         match cursor.hops.last_mut() {
             Some(hop) if is_repeat => hop.filters.push(code),
@@ -295,11 +260,7 @@ impl Resolver<'_> {
 
     fn unknown_step(&mut self, node: NodeId, name: &str) -> Code {
         let around = &self.form.node(node).name;
-        let place = if around.is_empty() {
-            "The form".to_owned()
-        } else {
-            around.clone()
-        };
+        let place = if around.is_empty() { "The form".to_owned() } else { around.clone() };
         self.nothing(
             ProblemCode::PathUnknown,
             format!("{place} holds no question or group {name}."),
@@ -321,14 +282,10 @@ impl Resolver<'_> {
             NodeKind::Question(question) => {
                 self.need(Source::Cell(question), common);
                 if cursor.hops.is_empty() && cursor.filters.is_empty() {
-                    return Code::Cell {
-                        from: cursor.from,
-                        question,
-                        scope: cursor.bound,
-                    };
+                    return Code::Cell { from: cursor.from, question, scope: cursor.bound };
                 }
             }
-            NodeKind::Group => self.need(Source::Group(cursor.node), common),
+            NodeKind::Group => self.need(Source::Node(cursor.node), common),
             NodeKind::Repeat if cursor.hops.is_empty() => {
                 // The row itself: where it stands among its siblings.
                 let outer = self.form.scope(scope).parent;
@@ -390,10 +347,7 @@ impl Resolver<'_> {
                 (Axis::Child(_), 0) | (Axis::Itself, _) => {}
                 (Axis::Child(_), 1) => {
                     for predicate in &step.predicates {
-                        let inner = Here {
-                            spot: here.spot,
-                            candidate: Candidate::Item,
-                        };
+                        let inner = Here { spot: here.spot, candidate: Candidate::Item };
                         filters.push(self.code(predicate, inner));
                     }
                 }
@@ -407,15 +361,8 @@ impl Resolver<'_> {
                 }
             }
         }
-        let key = filters
-            .first()
-            .and_then(|filter| self.list_key(&list, filter));
-        Code::Items(Box::new(ListPath {
-            list,
-            filters,
-            column,
-            key,
-        }))
+        let key = filters.first().and_then(|filter| self.list_key(&list, filter));
+        Code::Items(Box::new(ListPath { list, filters, column, key }))
     }
 
     fn list_named(&self, id: &str) -> Option<ListName> {
@@ -425,8 +372,6 @@ impl Resolver<'_> {
         if self.questionnaire.external_lists.contains_key(id) {
             return Some(ListName::External(id.to_owned()));
         }
-        self.lists
-            .knows_file(id)
-            .then(|| ListName::File(id.to_owned()))
+        self.lists.knows_file(id).then(|| ListName::File(id.to_owned()))
     }
 }

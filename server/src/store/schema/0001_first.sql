@@ -110,7 +110,7 @@ CREATE TABLE change (
     id INTEGER PRIMARY KEY,
     replica INTEGER NOT NULL REFERENCES replica (id),
     seq INTEGER NOT NULL CHECK (seq > 0),
-    record INTEGER REFERENCES record (id), -- none: not applied
+    record INTEGER REFERENCES record (id) DEFERRABLE INITIALLY DEFERRED, -- none: not applied
     state INTEGER NOT NULL, -- 0 applied, 1 quarantined, 2 in escrow, 3 re-authored twice: not applied
     received_ms INTEGER NOT NULL,
     skew_ms INTEGER NOT NULL,
@@ -155,10 +155,11 @@ CREATE TABLE placement ( -- (derived) the areas in which a household lives, by i
     PRIMARY KEY (record, area)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE bucket ( -- what a device pulls, in order
+CREATE TABLE bucket ( -- what a device pulls, in order; a row is a run of changes that were stored together
     area INTEGER NOT NULL REFERENCES area (id),
-    seq INTEGER NOT NULL,
-    change INTEGER NOT NULL REFERENCES change (id),
+    seq INTEGER NOT NULL, -- of the run's last change
+    first INTEGER NOT NULL REFERENCES change (id),
+    count INTEGER NOT NULL CHECK (count > 0),
     PRIMARY KEY (area, seq)
 ) STRICT, WITHOUT ROWID;
 
