@@ -89,8 +89,8 @@ impl<'de> Visitor<'de> for AnythingVisitor {
     fn visit_u64<E>(self, _: u64) -> Result<Anything, E> {
         Ok(Anything)
     }
-    fn visit_f64<E>(self, _: f64) -> Result<Anything, E> {
-        Ok(Anything)
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Anything, E> {
+        Err(E::custom("a floating-point number; there are none in this protocol"))
     }
     fn visit_str<E>(self, _: &str) -> Result<Anything, E> {
         Ok(Anything)
@@ -111,6 +111,28 @@ impl<'de> Visitor<'de> for AnythingVisitor {
             }
         }
         Ok(Anything)
+    }
+}
+
+/// The first member of an object; the others are checked and passed over.
+pub(crate) struct First<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FirstVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for FirstVisitor<T> {
+            type Value = First<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with a member")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<First<T>, A::Error> {
+                let first = access.next_entry::<String, T>()?;
+                let (_, first) = first.ok_or_else(|| A::Error::custom("an object without a member"))?;
+                while access.next_entry::<String, Anything>()?.is_some() {}
+                Ok(First(first))
+            }
+        }
+        deserializer.deserialize_map(FirstVisitor(PhantomData))
     }
 }
 

@@ -8,7 +8,10 @@ mod enrol;
 mod reply;
 mod request;
 
-use crate::problem::{Code, Problem};
+use crate::{
+    problem::{Code, Problem},
+    strict::{Anything, First},
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use enrol::{Enrol, Enrolled};
@@ -51,10 +54,17 @@ fn read_line<T: DeserializeOwned>(line: &[u8], what: &str) -> Result<T, Problem>
         return Err(Problem::new(Code::TooDeep, format!("{what}: at most 16 levels")));
     }
     let text = std::str::from_utf8(line).map_err(|_ignored| Problem::new(Code::NotUtf8, what.to_owned()))?;
-    serde_json::from_str(text).map_err(|error| {
+    // What this version passes over must be sound, too: no key twice, no floating-point number.
+    let sound = serde_json::from_str::<Anything>(text).and_then(|_| serde_json::from_str(text));
+    sound.map_err(|error| {
         let problem = Problem::json(&error);
         Problem::new(problem.code, format!("{what}: {}", problem.detail))
     })
+}
+
+/// Reads what a frame's first member holds.
+fn read_frame<T: DeserializeOwned>(line: &[u8], what: &str) -> Result<T, Problem> {
+    read_line::<First<T>>(line, what).map(|First(frame)| frame)
 }
 
 fn write_line<T: Serialize>(out: &mut Vec<u8>, line: &T) {
@@ -63,9 +73,9 @@ fn write_line<T: Serialize>(out: &mut Vec<u8>, line: &T) {
     out.push(b'\n');
 }
 
-/// The name of a frame: its single member.
+/// The name of a frame: its first member.
 fn frame_name(line: &[u8]) -> Option<&str> {
-    let rest = line.strip_prefix(b"{\"")?;
+    let rest = line.trim_ascii_start().strip_prefix(b"{")?.trim_ascii_start().strip_prefix(b"\"")?;
     let end = rest.iter().position(|byte| *byte == b'"')?;
     std::str::from_utf8(rest.get(..end)?).ok()
 }

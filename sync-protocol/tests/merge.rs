@@ -197,7 +197,7 @@ fn naive_alive(played: &Played, row: &Place) -> bool {
         .flatten()
         .collect();
     let alive = |place: &Place| -> bool {
-        played.changes.values().any(|change| change.ops.iter().any(|op| touches(op)) && !removed.contains(&change.dot))
+        played.changes.values().any(|change| change.ops.iter().any(touches) && !removed.contains(&change.dot))
             && !place.is_record()
     };
     alive(row) && row.split().is_none_or(|(outer, _, _)| outer.is_record() || naive_alive(played, &outer))

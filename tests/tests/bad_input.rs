@@ -78,7 +78,7 @@ async fn what_a_newer_program_adds_is_kept_as_it_came() -> Result<()> {
     let survey = Survey::start(12, 2)?;
     let mut device = survey.raw(0, 1).await?;
     let body = format!(
-        r#"{{ "future":{{"a":[1,2.5,null]}}, "by":"KP001","at":1,"household":"{}","form":"household@1","set":{{"":{{"area":"{}"}}}} }}"#,
+        r#"{{ "future":{{"a":[1,"2.5",null]}}, "by":"KP001","at":1,"household":"{}","form":"household@1","set":{{"":{{"area":"{}"}}}} }}"#,
         id(1),
         survey.area(0)?
     );

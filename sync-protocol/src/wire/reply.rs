@@ -1,12 +1,13 @@
 //! What the server answers: how far it holds the device's changes, what it made of them, and what others did.
 
-use super::{Lines, frame_name, read_line, write_line};
+use super::{Lines, frame_name, read_frame, read_line, write_line};
 use crate::{
     chain::{PublicKey, Signature, SignedStamp},
     ids::ReplicaId,
     limits::Limits,
     problem::{Code, Problem},
     record::Stamp,
+    strict::Anything,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -183,7 +184,7 @@ pub struct Reply {
     pub cut_off: bool,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct ChangeFrame {
     change: ChangeHeader,
 }
@@ -197,7 +198,7 @@ struct ChangeHeader {
 }
 
 /// The frames that are one object each.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Frame {
     Outcome(Outcome),
@@ -268,26 +269,25 @@ impl Reply {
         while let Some(line) = lines.next() {
             match frame_name(line) {
                 Some("change") => {
-                    let ChangeHeader { replica, seq, stamp } = read_line::<ChangeFrame>(line, "`change`")?.change;
+                    let ChangeHeader { replica, seq, stamp } = read_frame(line, "`change`")?;
                     let Some(bytes) = lines.next() else {
                         return Ok(reply);
                     };
                     run.push(Delivered { replica, seq, stamp, bytes: bytes.to_vec() });
                 }
-                Some("outcome" | "stamp" | "fork" | "scope" | "cursor" | "end") => {
-                    match read_line::<Frame>(line, "a frame")? {
-                        Frame::Outcome(outcome) => reply.outcomes.push(outcome),
-                        Frame::Stamp(stamp) => reply.stamps.push(stamp),
-                        Frame::Fork(fork) => reply.fork = Some(fork),
-                        Frame::Scope(scope) => reply.scope = Some(scope),
-                        Frame::Cursor(cursor) => reply.pulled.push((std::mem::take(&mut run), cursor)),
-                        Frame::End(()) => {
-                            reply.cut_off = false;
-                            return Ok(reply);
-                        }
-                    }
+                Some("outcome") => reply.outcomes.push(read_frame(line, "`outcome`")?),
+                Some("stamp") => reply.stamps.push(read_frame(line, "`stamp`")?),
+                Some("fork") => reply.fork = Some(read_frame(line, "`fork`")?),
+                Some("scope") => reply.scope = Some(read_frame(line, "`scope`")?),
+                Some("cursor") => reply.pulled.push((std::mem::take(&mut run), read_frame(line, "`cursor`")?)),
+                Some("end") => {
+                    read_line::<Anything>(line, "`end`")?;
+                    reply.cut_off = false;
+                    return Ok(reply);
                 }
-                Some(_) => {}
+                Some(_) => {
+                    read_line::<Anything>(line, "a frame")?;
+                }
                 None => return Err(Problem::new(Code::MalformedJson, "a line that is no frame")),
             }
         }

@@ -1,10 +1,11 @@
 //! What a device sends: who it is, how far it has pulled, and its batches.
 
-use super::{Lines, VERSIONS, frame_name, read_line, write_line};
+use super::{Lines, VERSIONS, frame_name, read_frame, read_line, write_line};
 use crate::{
     chain::{Adoption, Batch, Carried, Signature},
     ids::{Hash, ReplicaId},
     problem::{Code, Problem},
+    strict::Anything,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,7 +49,7 @@ pub struct Request {
     pub cut_off: bool,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct BatchFrame {
     batch: BatchHeader,
 }
@@ -63,7 +64,7 @@ struct BatchHeader {
     signature: Signature,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct AdoptFrame {
     adopt: Adoption,
 }
@@ -130,12 +131,15 @@ impl Request {
                     Some(batch) => request.batches.push(batch),
                     None => return Ok(request),
                 },
-                Some("adopt") => request.adoptions.push(read_line::<AdoptFrame>(line, "`adopt`")?.adopt),
+                Some("adopt") => request.adoptions.push(read_frame(line, "`adopt`")?),
                 Some("end") => {
+                    read_line::<Anything>(line, "`end`")?;
                     request.cut_off = !lines.is_at_end();
                     return Ok(request);
                 }
-                Some(_) => {}
+                Some(_) => {
+                    read_line::<Anything>(line, "a frame")?;
+                }
                 None => return Err(Problem::new(Code::MalformedJson, "a line that is no frame")),
             }
         }
@@ -145,7 +149,7 @@ impl Request {
 
 /// Reads one batch; none if the body ends in it.
 fn read_batch(line: &[u8], lines: &mut Lines<'_>) -> Result<Option<Batch>, Problem> {
-    let header = read_line::<BatchFrame>(line, "`batch`")?.batch;
+    let header: BatchHeader = read_frame(line, "`batch`")?;
     if header.first == 0 || header.count == 0 {
         return Err(Problem::new(Code::WrongType, "`batch`: `first` and `count` start at 1"));
     }
