@@ -4,9 +4,11 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use server::{
     domain::{
+        Failure,
         catalogue::{Catalogue, load_questionnaire},
-        derive, identity, people,
+        derive, export, identity, people,
     },
+    readers::Readers,
     state::{Server, now_ms},
     store::{self, Account},
 };
@@ -17,7 +19,7 @@ use std::{
     process::ExitCode,
     sync::Arc,
 };
-use sync_protocol::Limits;
+use sync_protocol::{Code, Limits};
 
 /// Tenun's server: receives what enumerators' devices collected, merges it, and shows it to coordinators.
 #[derive(Parser)]
@@ -197,7 +199,7 @@ fn areas(data: &Path, file: &Path) -> Result<()> {
             new += u32::from(tx.put_area(&line.code, &line.name, &line.level, parent)?);
         }
         tx.raise_catalogue_version()?;
-        Ok::<_, server::domain::Failure>(new)
+        Ok::<_, Failure>(new)
     })?;
     println!("{} areas, {new} of them new", lines.len());
     Ok(())
@@ -217,6 +219,12 @@ fn questionnaire(data: &Path, file: &Path) -> Result<()> {
     for warning in &loaded.warnings {
         eprintln!("{warning}");
     }
+    if let Err(problems) = questionnaire::Compiled::new(&loaded.questionnaire) {
+        for problem in &problems.0 {
+            eprintln!("{problem}");
+        }
+        bail!("{} is not loaded: mend what is listed above", file.display());
+    }
     let mut conn = open(data)?;
     let reference =
         store::in_transaction(&mut conn, |tx| load_questionnaire(tx, &loaded.questionnaire, &bytes, now_ms()))?;
@@ -226,7 +234,7 @@ fn questionnaire(data: &Path, file: &Path) -> Result<()> {
 
 fn enumerator(data: &Path, code: &str, name: &str) -> Result<()> {
     let mut conn = open(data)?;
-    store::in_transaction(&mut conn, |tx| Ok::<_, server::domain::Failure>(tx.put_enumerator(code, name)?))?;
+    store::in_transaction(&mut conn, |tx| Ok::<_, Failure>(tx.put_enumerator(code, name)?))?;
     println!("{code} is {name}");
     Ok(())
 }
@@ -234,8 +242,6 @@ fn enumerator(data: &Path, code: &str, name: &str) -> Result<()> {
 fn assign(data: &Path, enumerator: &str, round: &str, areas: &[String]) -> Result<()> {
     let mut conn = open(data)?;
     store::in_transaction(&mut conn, |tx| {
-        use server::domain::Failure;
-        use sync_protocol::Code;
         if !tx.has_enumerator(enumerator)? {
             return Err(Failure::problem(Code::NotFound, format!("no enumerator `{enumerator}`")));
         }
@@ -259,8 +265,7 @@ fn device_code(data: &Path, enumerator: &str, days: u32) -> Result<()> {
 
 fn revoke(data: &Path, device: i64) -> Result<()> {
     let mut conn = open(data)?;
-    let known =
-        store::in_transaction(&mut conn, |tx| Ok::<_, server::domain::Failure>(tx.revoke_device(device, now_ms())?))?;
+    let known = store::in_transaction(&mut conn, |tx| Ok::<_, Failure>(tx.revoke_device(device, now_ms())?))?;
     if !known {
         bail!("there is no device {device}");
     }
@@ -275,14 +280,33 @@ fn coordinator(data: &Path, name: &str) -> Result<()> {
     let password = people::hash_password(password.trim_end_matches(['\r', '\n']))?;
     let account = Account { name: name.to_owned(), password };
     let mut conn = open(data)?;
-    store::in_transaction(&mut conn, |tx| Ok::<_, server::domain::Failure>(tx.put_account(&account, now_ms())?))?;
+    store::in_transaction(&mut conn, |tx| Ok::<_, Failure>(tx.put_account(&account, now_ms())?))?;
     println!("{name} may log in");
     Ok(())
 }
 
-fn export(data: &Path, questionnaire: &str, to: &Path, labels: Option<String>, personal: bool) -> Result<()> {
-    let _ = (data, questionnaire, to, labels, personal);
-    bail!("not yet")
+fn export(data: &Path, reference: &str, to: &Path, labels: Option<String>, personal: bool) -> Result<()> {
+    let labels = labels.map(|language| if language == "default" { String::new() } else { language });
+    let options = export::Options { labels, personal };
+    std::fs::create_dir_all(to).with_context(|| format!("{} can't be made", to.display()))?;
+    let readers = Readers::new(data.to_owned());
+    let written = readers.read(|tx| {
+        let catalogue = Catalogue::refresh(&Arc::default(), tx)?;
+        let questionnaire = export::questionnaire(&catalogue, reference)?;
+        let mut sinks = Vec::new();
+        for table in export::tables(questionnaire) {
+            let file = to.join(format!("{}.csv", table.name));
+            let sink = std::fs::File::create(&file).map_err(|error| {
+                Failure::problem(Code::Internal, format!("{} can't be written: {error}", file.display()))
+            })?;
+            sinks.push((table, std::io::BufWriter::new(sink)));
+        }
+        let compiled = catalogue.compiled(reference);
+        export::write(tx, questionnaire, compiled.as_ref(), &options, sinks, |n| eprint!("\r{n} interviews"))
+    })?;
+    eprintln!();
+    println!("{written} interviews in {}", to.display());
+    Ok(())
 }
 
 fn rebuild(data: &Path) -> Result<()> {

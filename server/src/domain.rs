@@ -11,10 +11,12 @@
 //! | [`people`] | enrolment, logins |
 //! | [`review`] | coordinators' decisions, which are changes of the server's replica |
 //! | [`detail`] | one record with siblings, provenance and history |
+//! | [`export`] | CSV |
 
 pub mod catalogue;
 pub mod derive;
 pub mod detail;
+pub mod export;
 pub mod identity;
 pub mod ingest;
 pub mod people;

@@ -20,6 +20,7 @@ fn routes(config: &mut web::ServiceConfig) {
     config
         .service(web::scope("/v1").configure(device::routes))
         .service(web::scope("/api/v1").configure(api::routes))
+        .configure(export::routes)
         .configure(pages::routes)
         .default_service(web::to(failure::not_found));
 }

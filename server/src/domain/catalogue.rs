@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::store::{QuestionnaireRow, StoreError, Tx};
-use questionnaire::Questionnaire;
+use questionnaire::{Compiled, Questionnaire, Tables};
 use std::{collections::BTreeMap, sync::Arc};
 use sync_protocol::{
     Change, Limits, Op, Path, Place, QuestionnaireRef, Subject, Value,
@@ -20,6 +20,7 @@ pub const HEAD: &str = "head";
 pub struct Catalogue {
     version: u64,
     questionnaires: BTreeMap<QuestionnaireRef, Arc<Questionnaire>>,
+    compiled: BTreeMap<String, Compiled>,
     areas: BTreeMap<String, i64>,
 }
 
@@ -33,7 +34,7 @@ impl Catalogue {
         if version == known.version {
             return Ok(known.clone());
         }
-        let mut questionnaires = BTreeMap::new();
+        let (mut questionnaires, mut compiled) = (BTreeMap::new(), BTreeMap::new());
         for row in tx.questionnaires()? {
             let reference: QuestionnaireRef =
                 row.reference.parse().map_err(|_ignored| StoreError::Corrupt("a questionnaire's name"))?;
@@ -43,16 +44,27 @@ impl Catalogue {
                     serde_json::from_str(&row.json).map_err(|_ignored| StoreError::Corrupt("a questionnaire"))?,
                 ),
             };
+            let name = reference.to_string();
+            let known = known.compiled.get(&name).cloned();
+            // A questionnaire whose rules can't be resolved is not loaded any more; one from before goes without.
+            let resolved = known.or_else(|| Compiled::with_tables(read.clone(), Tables::new()).ok());
+            compiled.extend(resolved.map(|resolved| (name, resolved)));
             questionnaires.insert(reference, read);
         }
         let areas = tx.areas()?.into_iter().map(|area| (area.code, area.id)).collect();
-        Ok(Arc::new(Self { version, questionnaires, areas }))
+        Ok(Arc::new(Self { version, questionnaires, compiled, areas }))
     }
 
     /// A questionnaire version.
     #[must_use]
     pub fn questionnaire(&self, reference: &QuestionnaireRef) -> Option<&Arc<Questionnaire>> {
         self.questionnaires.get(reference)
+    }
+
+    /// The rules of a questionnaire version, resolved; by `id@version`.
+    #[must_use]
+    pub fn compiled(&self, reference: &str) -> Option<Compiled> {
+        self.compiled.get(reference).cloned()
     }
 
     /// Every questionnaire version, by name.

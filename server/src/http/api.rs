@@ -86,6 +86,7 @@ impl RecordQuery {
             flag: some(self.flag),
             search: some(self.q),
             household: household.transpose().map_err(bad)?.map(|id| id.0),
+            questionnaire: None,
         };
         Ok((filter, self.after.unwrap_or(0), self.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX)))
     }

@@ -26,6 +26,8 @@ pub struct RecordFilter {
     pub search: Option<String>,
     /// Only those of this household.
     pub household: Option<Uuid>,
+    /// Only those that were last filled with this questionnaire, as `id@version`.
+    pub questionnaire: Option<String>,
 }
 
 /// One line of a list of records.
@@ -203,7 +205,8 @@ impl Tx<'_> {
                                         WHERE change.record = record.id AND kind = ?8))
              AND (?9 IS NULL OR household.title LIKE '%' || ?9 || '%' ESCAPE '\\')
              AND (?10 IS NULL OR household.uuid = ?10)
-             AND record.changes > 0 ORDER BY record.id LIMIT ?11"
+             AND (?11 IS NULL OR record.form = ?11)
+             AND record.changes > 0 ORDER BY record.id LIMIT ?12"
         ))?;
         let search =
             filter.search.as_deref().map(|text| text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
@@ -219,6 +222,7 @@ impl Tx<'_> {
                 filter.flag,
                 search,
                 filter.household,
+                filter.questionnaire,
                 limit
             ],
             record_row,

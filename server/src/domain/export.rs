@@ -1,0 +1,329 @@
+//! CSV: one table of interviews and one for each repeat, streamed record by record.
+//!
+//! Columns stand in the order of the questionnaire. Calculated values are computed from the merged view; an
+//! answer that is not relevant stays in the record and is left out here, its name in `_irrelevant`. Conflicts
+//! stand in `_conflicts`, the shown value in its column. Personal data only where it is asked for.
+
+use super::{Failure, catalogue::Catalogue, derive::merge, detail::register_name};
+use crate::store::{RecordFilter, RecordRow, Tx};
+use questionnaire::{
+    ChoiceSource, Compiled, Context, Evaluation, Instance, Item, Kind, Metadata, Question, Questionnaire,
+};
+use std::{io::Write, sync::Arc};
+use sync_protocol::{
+    Path, Place, QuestionnaireRef, Record, Value,
+    problem::Code,
+    record::{Merge, Row},
+};
+
+/// Records read at once.
+const PAGE: u32 = 200;
+/// Kupang's time, for interviews that saved none of their own.
+const OFFSET_MINUTES: i32 = 8 * 60;
+
+/// What an export holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Write choices as labels in this language; none writes their codes.
+    pub labels: Option<String>,
+    /// Include personal data.
+    pub personal: bool,
+}
+
+/// The table of interviews, or of one repeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The file's name without its ending: `interviews`, or the repeats joined by `-`.
+    pub name: String,
+    repeats: Vec<String>,
+}
+
+/// The tables of a questionnaire: interviews first, then its repeats in form order.
+#[must_use]
+pub fn tables(questionnaire: &Questionnaire) -> Vec<Table> {
+    fn walk(items: &[Item], outer: &[String], tables: &mut Vec<Table>) {
+        for item in items {
+            match item {
+                Item::Question(_) => {}
+                Item::Group(group) => walk(&group.children, outer, tables),
+                Item::Repeat(repeat) => {
+                    let mut repeats = outer.to_vec();
+                    repeats.push(repeat.key.clone());
+                    tables.push(Table { name: repeats.join("-"), repeats: repeats.clone() });
+                    walk(&repeat.children, &repeats, tables);
+                }
+            }
+        }
+    }
+    let mut tables = vec![Table { name: "interviews".into(), repeats: Vec::new() }];
+    walk(questionnaire.items(), &[], &mut tables);
+    tables
+}
+
+/// Finds a questionnaire that is to be exported.
+///
+/// # Errors
+/// [`Code::UnknownQuestionnaire`].
+pub fn questionnaire<'a>(catalogue: &'a Catalogue, reference: &str) -> Result<&'a Arc<Questionnaire>, Failure> {
+    let unknown = || Failure::problem(Code::UnknownQuestionnaire, format!("`{reference}` is not on this server"));
+    let name: QuestionnaireRef = reference.parse().map_err(|_ignored| unknown())?;
+    catalogue.questionnaire(&name).ok_or_else(unknown)
+}
+
+/// Writes tables of a questionnaire, each to its own sink, in one pass over the interviews.
+///
+/// # Errors
+/// If the store or a sink fails.
+pub fn write<W: Write>(
+    tx: Tx<'_>,
+    questionnaire: &Arc<Questionnaire>,
+    compiled: Option<&Compiled>,
+    options: &Options,
+    sinks: Vec<(Table, W)>,
+    mut progress: impl FnMut(u64),
+) -> Result<u64, Failure> {
+    let mut writers = Vec::new();
+    for (table, sink) in sinks {
+        let columns = columns(questionnaire, &table, options);
+        let mut csv = csv::Writer::from_writer(sink);
+        let mut header: Vec<String> = fixed(&table).into_iter().map(str::to_owned).collect();
+        header.extend(columns.iter().map(Column::header));
+        header.extend(["_conflicts".into(), "_irrelevant".into()]);
+        csv.write_record(&header).map_err(|error| sink_failed(&error))?;
+        writers.push((table, columns, csv));
+    }
+    let filter = RecordFilter {
+        interviews: Some(true),
+        questionnaire: Some(format!("{}@{}", questionnaire.id, questionnaire.version)),
+        ..RecordFilter::default()
+    };
+    let (mut after, mut written) = (0, 0);
+    loop {
+        let page = tx.records(&filter, after, PAGE)?;
+        let Some(last) = page.last() else { break };
+        after = last.number;
+        for row in page {
+            let record = merge(tx.changes_of(row.number)?)?;
+            let evaluation = compiled.map(|compiled| evaluate(compiled, questionnaire, &record)).unwrap_or_default();
+            let shown = Shown { questionnaire, options, row: &row, record: &record, evaluation: &evaluation };
+            for (table, columns, csv) in &mut writers {
+                for place in shown.places(&table.repeats) {
+                    csv.write_record(shown.line(table, columns, &place)).map_err(|error| sink_failed(&error))?;
+                }
+            }
+            written += 1;
+        }
+        progress(written);
+    }
+    for (_, _, csv) in &mut writers {
+        csv.flush()
+            .map_err(|error| Failure::problem(Code::Internal, format!("the export can't be written: {error}")))?;
+    }
+    Ok(written)
+}
+
+fn sink_failed(error: &csv::Error) -> Failure {
+    Failure::problem(Code::Internal, format!("the export can't be written: {error}"))
+}
+
+/// What the rules make of a record, at the interview's own time.
+fn evaluate(compiled: &Compiled, questionnaire: &Questionnaire, record: &Record) -> Evaluation {
+    let begun = record.changes().map(|(_, origin)| origin.effective_ms()).min().unwrap_or(0);
+    let context = started(questionnaire, record).unwrap_or_else(|| Context {
+        now_ms: begun,
+        offset_minutes: OFFSET_MINUTES,
+        ..Context::default()
+    });
+    compiled.evaluate(&Instance::from_record(record, questionnaire), &context)
+}
+
+/// The time that the interview saved when it was begun.
+fn started(questionnaire: &Questionnaire, record: &Record) -> Option<Context> {
+    let is_start = |question: &&Question| question.kind == Kind::Metadata(Metadata::Start);
+    let question = questionnaire.questions().map(|(_, question)| question).find(is_start)?;
+    let answer = record.answer(&Path::new(Place::record(), question.key.as_str()).ok()?)?;
+    match answer.siblings.first()?.value {
+        Value::Text(text) => Context::at(text),
+        Value::Integer(_) | Value::Choices(_) | Value::Fields(_) | Value::Missing(_) => None,
+    }
+}
+
+/// The columns that every line of a table begins with.
+fn fixed(table: &Table) -> Vec<&'static str> {
+    let mut fixed = vec!["household", "interview", "round", "area"];
+    if table.repeats.is_empty() {
+        fixed.extend(["purpose", "enumerator", "finished", "void", "changes"]);
+    } else {
+        fixed.extend(["row", "order", "kept"]);
+    }
+    fixed
+}
+
+/// One column of a table.
+struct Column<'a> {
+    question: &'a Question,
+    /// One part of a GPS fix, and the power of ten that its integers are in.
+    part: Option<(&'static str, usize)>,
+}
+
+impl Column<'_> {
+    fn header(&self) -> String {
+        match self.part {
+            Some((part, _)) => format!("{}_{part}", self.question.key),
+            None => self.question.key.clone(),
+        }
+    }
+}
+
+fn columns<'a>(questionnaire: &'a Questionnaire, table: &Table, options: &Options) -> Vec<Column<'a>> {
+    let mut columns = Vec::new();
+    for (repeats, question) in questionnaire.questions() {
+        let is_here = repeats.iter().eq(table.repeats.iter());
+        if !is_here || !question.kind.holds_value() || (question.personal && !options.personal) {
+            continue;
+        }
+        if question.kind == Kind::GeoPoint {
+            let parts = [("lat", 7), ("lon", 7), ("alt", 3), ("acc", 3)];
+            columns.extend(parts.map(|part| Column { question, part: Some(part) }));
+        } else {
+            columns.push(Column { question, part: None });
+        }
+    }
+    columns
+}
+
+/// One record on its way out.
+struct Shown<'a> {
+    questionnaire: &'a Questionnaire,
+    options: &'a Options,
+    row: &'a RecordRow,
+    record: &'a Record,
+    evaluation: &'a Evaluation,
+}
+
+impl Shown<'_> {
+    /// The places of a table's lines: the record itself, or the shown rows of the repeats, in order.
+    fn places(&self, repeats: &[String]) -> Vec<Place> {
+        let mut places = vec![Place::record()];
+        for repeat in repeats {
+            places =
+                places.iter().flat_map(|outer| self.record.rows(outer, repeat)).map(|row| row.place.clone()).collect();
+        }
+        places
+    }
+
+    fn line(&self, table: &Table, columns: &[Column<'_>], place: &Place) -> Vec<String> {
+        let yes = |is: bool| if is { "1" } else { "0" }.to_owned();
+        let mut line = vec![
+            self.row.household.to_string(),
+            self.row.id.to_string(),
+            self.row.round.clone().unwrap_or_default(),
+            self.row.area.clone().unwrap_or_default(),
+        ];
+        if table.repeats.is_empty() {
+            line.extend([
+                self.row.purpose.clone().unwrap_or_default(),
+                self.row.enumerator.clone(),
+                yes(self.row.finished),
+                yes(self.row.void),
+                self.row.changes.to_string(),
+            ]);
+        } else {
+            let row: Option<Row<'_>> = self.record.all_rows().find(|row| row.place == place);
+            line.push(place.as_str().to_owned());
+            line.push(row.as_ref().map(|row| row.order.to_string()).unwrap_or_default());
+            line.push(yes(row.is_some_and(|row| row.kept)));
+        }
+        let (mut conflicts, mut irrelevant): (Vec<String>, Vec<&str>) = (Vec::new(), Vec::new());
+        for column in columns {
+            line.push(self.cell(column, place, &mut conflicts, &mut irrelevant));
+        }
+        conflicts.dedup();
+        irrelevant.dedup();
+        line.extend([conflicts.join("; "), irrelevant.join(" ")]);
+        line
+    }
+
+    fn cell<'q>(
+        &self,
+        column: &Column<'q>,
+        place: &Place,
+        conflicts: &mut Vec<String>,
+        irrelevant: &mut Vec<&'q str>,
+    ) -> String {
+        let question = column.question;
+        let Ok(path) = Path::new(place.clone(), question.key.as_str()) else { return String::new() };
+        if let Some(calculated) = self.evaluation.calculated.get(&path) {
+            return calculated.clone();
+        }
+        let Ok(register) = Path::new(place.clone(), register_name(question)) else { return String::new() };
+        let Some(answer) = self.record.answer(&register) else { return String::new() };
+        if self.evaluation.relevant.get(&path) == Some(&false) {
+            irrelevant.push(&question.key);
+            return String::new();
+        }
+        let merge = match question.merge {
+            questionnaire::Merge::Union => Merge::Union,
+            questionnaire::Merge::Alone | questionnaire::Merge::Group(_) => Merge::Register,
+        };
+        if answer.is_conflict(merge) {
+            let values: Vec<String> = answer.siblings.iter().map(|sibling| sibling.value.to_string()).collect();
+            conflicts.push(format!("{}: {}", register.name(), values.join(" | ")));
+        }
+        let shown = answer.value(merge);
+        match (shown.as_ref(), &question.merge) {
+            (Value::Fields(fields), questionnaire::Merge::Group(_)) => {
+                fields.get(&question.key).map(|value| self.text(column, value)).unwrap_or_default()
+            }
+            (value, _) => self.text(column, value),
+        }
+    }
+
+    fn text(&self, column: &Column<'_>, value: &Value) -> String {
+        match (value, column.part) {
+            (Value::Fields(fields), Some((part, scale))) => match fields.get(part) {
+                Some(Value::Integer(number)) => decimal(*number, scale),
+                Some(Value::Text(_) | Value::Choices(_) | Value::Fields(_) | Value::Missing(_)) | None => String::new(),
+            },
+            (Value::Text(code), None) => self.label(column.question, code),
+            (Value::Choices(codes), None) => {
+                let separator = if self.options.labels.is_some() { "; " } else { " " };
+                codes.iter().map(|code| self.label(column.question, code)).collect::<Vec<_>>().join(separator)
+            }
+            (value, _) => value.to_string(),
+        }
+    }
+
+    /// A choice's label in the language that was asked for, else its code.
+    fn label(&self, question: &Question, code: &str) -> String {
+        let list = question.kind.select().and_then(|select| match &select.source {
+            ChoiceSource::List(list) => self.questionnaire.lists.get(list),
+            ChoiceSource::Rows(_) | ChoiceSource::File(_) | ChoiceSource::External(_) => None,
+        });
+        match (&self.options.labels, list.and_then(|list| list.get(code))) {
+            (Some(language), Some(choice)) => self.questionnaire.text(&choice.label, language).to_owned(),
+            (_, _) => code.to_owned(),
+        }
+    }
+}
+
+/// An integer of `10^-scale` as a decimal.
+fn decimal(number: i64, scale: usize) -> String {
+    let digits = format!("{:0width$}", number.unsigned_abs(), width = scale + 1);
+    let (whole, fraction) = digits.split_at(digits.len().saturating_sub(scale));
+    format!("{}{whole}.{fraction}", if number < 0 { "-" } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decimal;
+
+    #[test]
+    fn integers_of_small_parts_become_decimals() {
+        let cases =
+            [(-101_700_000, 7, "-10.1700000"), (1_236_000_001, 7, "123.6000001"), (5, 3, "0.005"), (0, 3, "0.000")];
+        for (number, scale, text) in cases {
+            assert_eq!(decimal(number, scale), text);
+        }
+    }
+}
