@@ -190,12 +190,15 @@ fn unpack(body: &[u8]) -> Result<Vec<u8>, Error> {
 fn problem(status: StatusCode, body: &[u8]) -> Problem {
     #[derive(serde::Deserialize)]
     struct Document {
-        code: Code,
+        code: serde_json::Value,
         #[serde(default)]
         detail: String,
     }
     match serde_json::from_slice::<Document>(body) {
-        Ok(document) => Problem::new(document.code, document.detail),
+        Ok(document) => {
+            let known = serde_json::from_value(document.code).unwrap_or(Code::Internal);
+            Problem::new(known, document.detail)
+        }
         Err(_) => Problem::new(Code::Internal, format!("the server answered {status}")),
     }
 }

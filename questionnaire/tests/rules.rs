@@ -148,6 +148,19 @@ fn a_saved_calculation_that_reads_itself_is_a_circle() {
 }
 
 #[test]
+fn once_outside_of_its_calculation_reads_the_answer() {
+    let questionnaire = read(
+        "type | name | label | relevant | constraint
+        text | a | A | once(1) = 1 | once('x') = .",
+        NO_CHOICES,
+    );
+    // The relevance hangs on the answer, and the answer counts only where it is relevant.
+    let problems = Compiled::new(&questionnaire).unwrap_err();
+    assert_eq!(problems.0.len(), 1, "{problems}");
+    assert_eq!(problems.0[0].code.as_str(), "expression-cycle");
+}
+
+#[test]
 fn circles_are_named_with_all_that_is_in_them() {
     let questionnaire = read(
         "type | name | label | calculation | relevant

@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails its test")]
 
 use std::path::Path;
+use std::sync::Arc;
 
-use questionnaire::{Compiled, Context, Instance, Questionnaire};
+use questionnaire::{Compiled, Context, Instance, ProblemCode, Questionnaire, Tables};
 
 #[test]
 fn the_expressions_of_other_projects_resolve() {
@@ -27,12 +28,17 @@ fn the_expressions_of_other_projects_resolve() {
                 continue;
             }
         };
-        match Compiled::new(&loaded.questionnaire) {
-            Ok(compiled) => {
-                let evaluation = compiled.evaluate(&Instance::new(), &Context::default());
-                println!("{name}: {} questions", evaluation.relevant.len());
+        let questionnaire = Arc::new(loaded.questionnaire);
+        if let Err(problems) = Compiled::with_tables(questionnaire.clone(), Tables::new()) {
+            // Names without ${} that nothing bears: other tools fail there, too, once the question is reached.
+            println!("{name}:\n{problems}");
+            for problem in problems.errors() {
+                assert_eq!(problem.code, ProblemCode::PathUnknown, "{name}: {problem}");
+                assert!(problem.row > 1 && !problem.column.is_empty(), "{name}: {problem}");
             }
-            Err(problems) => println!("{name}:\n{problems}"),
         }
+        let compiled = Compiled::lenient(questionnaire, Tables::new()).unwrap_or_else(|problems| panic!("{problems}"));
+        let evaluation = compiled.evaluate(&Instance::new(), &Context::default());
+        println!("{name}: {} questions outside of rows", evaluation.relevant.len());
     }
 }

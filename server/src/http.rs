@@ -35,6 +35,8 @@ pub fn serve(
 ) -> std::io::Result<(ServerHandle, impl Future<Output = std::io::Result<()>>)> {
     let running = HttpServer::new(move || App::new().app_data(web::Data::new(server.clone())).configure(routes))
         .workers(2)
+        // A blocking thread may hold a reading connection and a request: few of them bound the memory.
+        .worker_max_blocking_threads(2)
         .shutdown_timeout(10)
         .client_request_timeout(std::time::Duration::from_secs(60))
         .listen(listener)?

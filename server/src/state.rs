@@ -14,7 +14,7 @@ use sync_protocol::{Limits, problem::Code};
 use tokio::sync::Semaphore;
 
 /// Requests that may be read and verified at once: bounds memory whatever the number of devices.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 3;
 
 /// The running server; clones share it.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 //! path, so a question that moves to another group keeps its answers (DESIGN §4).
 
 use crate::ids::BadName;
+use compact_str::CompactString;
 use std::{fmt, str::FromStr, sync::Arc};
 
 /// Longest name of a question or repeat, in bytes.
@@ -155,7 +156,8 @@ impl FromStr for Place {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path {
     place: Place,
-    name: String,
+    // Names are short: they stand here without an allocation of their own.
+    name: CompactString,
 }
 
 impl Path {
@@ -163,7 +165,7 @@ impl Path {
     ///
     /// # Errors
     /// If `name` is no name of a question.
-    pub fn new(place: Place, name: impl Into<String>) -> Result<Self, BadName> {
+    pub fn new(place: Place, name: impl Into<CompactString>) -> Result<Self, BadName> {
         let name = name.into();
         if !is_name(&name) {
             return Err(BadName::new("the name of a question", &name));

@@ -69,11 +69,10 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     (result, begun.elapsed())
 }
 
-/// CPU time that this thread used so far, from the scheduler's own account.
+/// CPU time that this process used so far, user and system.
 #[must_use]
-pub fn thread_cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    Duration::from_nanos(stat.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0))
+pub fn own_cpu() -> Duration {
+    Duration::from_millis(crate::server::cpu_ms("self").unwrap_or(0))
 }
 
 /// Bytes that this process asked to read so far.

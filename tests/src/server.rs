@@ -181,12 +181,18 @@ impl Running {
     /// CPU time of the process so far, user and system, in milliseconds.
     #[must_use]
     pub fn cpu_ms(&self) -> Option<u64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
-        // 100 ticks a second on every Linux that Rust runs on.
-        Some((ticks(11)? + ticks(12)?) * 10)
+        cpu_ms(&self.pid().to_string())
     }
+}
+
+/// CPU time of a process by its id, or `self`: user and system, in milliseconds, to the tick of 10.
+#[must_use]
+pub fn cpu_ms(process: &str) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    // 100 ticks a second on every Linux that Rust runs on.
+    Some((ticks(11)? + ticks(12)?) * 10)
 }
 
 impl Drop for Running {

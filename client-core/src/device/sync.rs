@@ -122,6 +122,7 @@ fn verdict(verdict: Verdict, code: Option<&str>) -> String {
         Verdict::Parked => "parked",
         Verdict::Superseded => SUPERSEDED,
         Verdict::Refused => "refused",
+        Verdict::Unknown => "unknown",
     };
     code.map_or_else(|| word.to_owned(), |code| format!("{word}: {code}"))
 }

@@ -9,6 +9,7 @@ use crate::{
     strict::{self, Members},
     value::Value,
 };
+use compact_str::CompactString;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{self, MapAccess, Visitor},
@@ -92,7 +93,7 @@ impl Serialize for WrittenDot {
 }
 
 /// Answers, or what they replace, by place and name; both sorted.
-type ByPlace<T> = Members<Named<Place>, Members<String, T>>;
+type ByPlace<T> = Members<Named<Place>, Members<CompactString, T>>;
 
 #[derive(Serialize)]
 struct Written<'a> {

@@ -7,6 +7,7 @@ use crate::{
     value::Value,
 };
 use serde_json::{Map, Value as Json, json};
+use smallvec::SmallVec;
 use std::{
     borrow::Cow,
     cmp::Reverse,
@@ -38,12 +39,12 @@ pub enum Merge {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer<'a> {
     /// The live values; the first is shown.
-    pub siblings: Vec<Sibling<'a>>,
+    pub siblings: SmallVec<[Sibling<'a>; 1]>,
 }
 
 impl<'a> Answer<'a> {
     fn of(register: &'a Register, record: &'a Record) -> Option<Self> {
-        let mut siblings: Vec<_> = register
+        let mut siblings: SmallVec<[_; 1]> = register
             .sets
             .iter()
             .filter(|(dot, _)| !register.is_replaced(*dot))

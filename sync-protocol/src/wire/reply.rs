@@ -43,11 +43,17 @@ pub struct Outcome {
     /// What happened.
     pub verdict: Verdict,
     /// Why, where there is a reason.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_code")]
     pub code: Option<Code>,
     /// For people: names fields, never holds answers.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+}
+
+/// Reads a code; one that only a newer server knows is none.
+fn known_code<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Code>, D::Error> {
+    let word = std::borrow::Cow::<str>::deserialize(deserializer)?;
+    Ok(Code::ALL.iter().copied().find(|code| code.as_str() == word))
 }
 
 /// What happened to a change or batch.
@@ -69,6 +75,9 @@ pub enum Verdict {
     Superseded,
     /// Not kept: `seq` is the first of the batch.
     Refused,
+    /// Something that a newer server says; the change is kept as it is.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The device's history has another branch on the server.
