@@ -162,7 +162,7 @@ fn mismatch(kind: &Kind, value: &Value) -> Option<&'static str> {
 fn parse(kind: &Kind, text: &str) -> Result<Value, &'static str> {
     let value = match kind {
         Kind::Integer => Value::Integer(text.trim().parse().map_err(|_ignored| "an integer")?),
-        Kind::Decimal | Kind::Range => Value::Text(decimal(text.trim()).ok_or("a decimal such as 2.5")?),
+        Kind::Decimal | Kind::Range => Value::text(decimal(text.trim()).ok_or("a decimal such as 2.5")?),
         Kind::GeoPoint | Kind::Metadata(Metadata::StartGeopoint | Metadata::BackgroundGeopoint) => fix(text)?,
         Kind::SelectMultiple(_) | Kind::Rank(_) => Value::Choices(text.split_whitespace().map(str::to_owned).collect()),
         Kind::Text
@@ -183,7 +183,7 @@ fn parse(kind: &Kind, text: &str) -> Result<Value, &'static str> {
         | Kind::Hidden
         | Kind::Metadata(_)
         | Kind::XmlExternal
-        | Kind::CsvExternal => Value::Text(text.to_owned()),
+        | Kind::CsvExternal => Value::text(text),
     };
     match mismatch(kind, &value) {
         Some(expected) => Err(expected),

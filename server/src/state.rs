@@ -13,8 +13,9 @@ use std::{
 use sync_protocol::{Limits, problem::Code};
 use tokio::sync::Semaphore;
 
-/// Requests that may be read and verified at once: bounds memory whatever the number of devices.
-const AT_ONCE: usize = 3;
+/// Requests that may be taken in at once, from body to reply: bounds memory whatever the number of devices, and is
+/// how many share a commit at most.
+const AT_ONCE: usize = 4;
 
 /// The running server; clones share it.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub struct Server {
     pub identity: Arc<Identity>,
     /// The sizes that bound requests.
     pub limits: Limits,
-    /// Bounds the requests that are read and verified at once.
+    /// Bounds the requests that are taken in at once.
     pub gate: Arc<Semaphore>,
 }
 

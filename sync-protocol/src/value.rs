@@ -4,6 +4,7 @@
 //! of 1e-7 degree, an identifier a text that keeps its leading zeros (DESIGN §4).
 
 use crate::strict;
+use compact_str::CompactString;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{self, MapAccess, SeqAccess, Visitor},
@@ -26,7 +27,9 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value {
     /// Text, a choice's name, a date, a decimal, a row id: whatever the question's type makes of it.
-    Text(String),
+    ///
+    /// Most are a code of one or two letters: they stand here without an allocation of their own.
+    Text(CompactString),
     /// A whole number.
     Integer(i64),
     /// The whole set of choices of a select multiple (in the order of the choice list), or a ranking.
@@ -72,7 +75,7 @@ impl Missing {
 impl Value {
     /// Makes a text answer.
     #[must_use]
-    pub fn text(text: impl Into<String>) -> Self {
+    pub fn text(text: impl Into<CompactString>) -> Self {
         Self::Text(text.into())
     }
 
@@ -190,10 +193,6 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
         Ok(Value::Text(text.into()))
-    }
-
-    fn visit_string<E: de::Error>(self, text: String) -> Result<Value, E> {
-        Ok(Value::Text(text))
     }
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<Value, E> {

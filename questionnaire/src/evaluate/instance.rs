@@ -163,7 +163,7 @@ impl Branch {
 /// Returns a stored value as XLSForm text: choices between blanks, a fix as `latitude longitude altitude accuracy`.
 pub(crate) fn text_of(value: &Value) -> String {
     match value {
-        Value::Text(text) => text.clone(),
+        Value::Text(text) => text.to_string(),
         Value::Integer(number) => number.to_string(),
         Value::Choices(choices) => choices.join(" "),
         Value::Fields(fields) if fields.contains_key("lat") && fields.contains_key("lon") => {

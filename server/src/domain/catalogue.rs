@@ -123,7 +123,7 @@ impl Catalogue {
                 && path.name() == AREA
             {
                 match value {
-                    Value::Text(code) if self.areas.contains_key(code) => {}
+                    Value::Text(code) if self.areas.contains_key(code.as_str()) => {}
                     Value::Text(_) => {
                         return Err(Problem::new(Code::UnknownArea, "`area`: load this area, then release the change"));
                     }

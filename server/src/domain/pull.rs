@@ -10,7 +10,7 @@ use sync_protocol::{
 };
 
 /// Bytes of changes in one reply, before compression; a run of one bucket is a quarter of it.
-const BUDGET: usize = 1 << 20;
+const BUDGET: usize = 512 << 10;
 
 /// Makes the reply; reads a snapshot that is not older than the commit.
 ///

@@ -89,22 +89,59 @@ fn inflate(decoder: impl Read, limit: usize) -> Result<Vec<u8>, sync_protocol::p
     Ok(out)
 }
 
-/// Answers with a body compressed as the asker can take it.
-pub(super) fn respond(request: &HttpRequest, content_type: &str, body: Vec<u8>) -> HttpResponse {
-    let accepted = request.headers().get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let accepts = |coding: &str| accepted.split(',').any(|part| part.split(';').next().map(str::trim) == Some(coding));
-    let packed = if accepts("zstd") {
-        zstd::bulk::compress(&body, LEVEL).ok().map(|packed| ("zstd", packed))
-    } else if accepts("gzip") {
-        gzip(&body).ok().map(|packed| ("gzip", packed))
-    } else {
-        None
-    };
-    let mut response = HttpResponse::Ok();
-    response.content_type(content_type).insert_header((VARY, "accept-encoding"));
-    match packed {
-        Some((coding, packed)) => response.insert_header((CONTENT_ENCODING, coding)).body(packed),
-        None => response.body(body),
+/// How an answer may be compressed for who asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packing(Coding);
+
+/// An answer's body, compressed.
+#[derive(Debug)]
+pub(super) struct Packed {
+    coding: Coding,
+    bytes: Vec<u8>,
+}
+
+impl Packing {
+    /// Reads what the asker can take.
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        let accepted = request.headers().get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let accepts =
+            |coding: &str| accepted.split(',').any(|part| part.split(';').next().map(str::trim) == Some(coding));
+        match (accepts("zstd"), accepts("gzip")) {
+            (true, _) => Self(Coding::Zstd),
+            (false, true) => Self(Coding::Gzip),
+            (false, false) => Self(Coding::Identity),
+        }
+    }
+
+    /// Compresses a body. Works on the CPU: call it off the async threads.
+    pub(super) fn pack(self, body: Vec<u8>) -> Packed {
+        let packed = match self.0 {
+            Coding::Identity => None,
+            Coding::Gzip => gzip(&body).ok(),
+            Coding::Zstd => zstd::bulk::compress(&body, LEVEL).ok(),
+        };
+        match packed {
+            Some(bytes) => Packed { coding: self.0, bytes },
+            None => Packed { coding: Coding::Identity, bytes: body },
+        }
+    }
+}
+
+impl Packed {
+    /// Answers with the body.
+    pub(super) fn respond(self, content_type: &str) -> HttpResponse {
+        let mut response = HttpResponse::Ok();
+        response.content_type(content_type).insert_header((VARY, "accept-encoding"));
+        match self.coding {
+            Coding::Identity => {}
+            Coding::Gzip => {
+                response.insert_header((CONTENT_ENCODING, "gzip"));
+            }
+            Coding::Zstd => {
+                response.insert_header((CONTENT_ENCODING, "zstd"));
+            }
+        }
+        response.body(self.bytes)
     }
 }
 

@@ -38,15 +38,21 @@ async fn sync(
 ) -> Result<HttpResponse, Rejection> {
     let raw = body::read(&request, payload, server.limits.request).await?;
     let token = auth::bearer(&request);
+    let packing = body::Packing::of(&request);
     // In a task of its own: a device that hangs up does not stop what it sent from being kept.
-    let task = actix_web::rt::spawn(receive(server, raw, token));
+    let task = actix_web::rt::spawn(receive(server, raw, token, packing));
     let ended = |_| Rejection::new(Code::Internal, "the request ended inside the server");
-    let reply = task.await.map_err(ended)??;
-    Ok(body::respond(&request, "application/x-ndjson", reply))
+    Ok(task.await.map_err(ended)??.respond("application/x-ndjson"))
 }
 
-async fn receive(server: web::Data<Server>, raw: body::Raw, token: Option<String>) -> Result<Vec<u8>, Rejection> {
-    let gate = server.gate.clone().acquire_owned().await;
+/// Takes a request in and makes the reply; few of these run at once, which bounds the memory.
+async fn receive(
+    server: web::Data<Server>,
+    raw: body::Raw,
+    token: Option<String>,
+    packing: body::Packing,
+) -> Result<body::Packed, Rejection> {
+    let _gate = server.gate.clone().acquire_owned().await;
     let shared = server.clone();
     let (prepared, world) = server
         .read(move |tx| {
@@ -59,7 +65,6 @@ async fn receive(server: web::Data<Server>, raw: body::Raw, token: Option<String
         .await?;
     let (device, header, cut_off) = (prepared.device.clone(), prepared.header.clone(), prepared.cut_off);
     let applied = server.write(move |tx| ingest::apply(tx, prepared, &world, now_ms())).await?;
-    drop(gate);
     if cut_off {
         return Err(Problem::new(Code::CutOff, "whole batches before the cut were kept: send the rest").into());
     }
@@ -67,7 +72,7 @@ async fn receive(server: web::Data<Server>, raw: body::Raw, token: Option<String
     let reply = server
         .read(move |tx| {
             let reply = pull::reply(tx, &device, &header, applied, &identity, &limits, now_ms())?;
-            Ok(reply.to_bytes())
+            Ok(packing.pack(reply.to_bytes()))
         })
         .await?;
     Ok(reply)
@@ -87,5 +92,5 @@ async fn questionnaire(
             row.ok_or_else(|| Failure::problem(Code::NotFound, format!("no questionnaire {id}@{version} here")))
         })
         .await?;
-    Ok(body::respond(&request, "application/json", row.json.into_bytes()))
+    Ok(body::Packing::of(&request).pack(row.json.into_bytes()).respond("application/json"))
 }

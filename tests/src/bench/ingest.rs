@@ -220,25 +220,27 @@ pub async fn over_http(folder: &Path, households: u64, figures: &mut Vec<Figure>
     let cpu_before = server.cpu_ms().unwrap_or(0);
     let mut busy = Duration::ZERO;
     let mut latencies = Vec::new();
-    let mut next = 0_u64;
     // Devices come in waves of a night's work, so that the benchmark itself stays small.
-    let per_night = usize::try_from(households)?.div_ceil(devices).min(100);
+    let per_night = 100_u64;
     let mut seqs: Vec<(u64, sync_protocol::Hash)> = vec![(1, sync_protocol::Hash::default()); enrolled.len()];
-    while next < households {
+    // The households of one enumerator stand together.
+    let mut next: Vec<u64> = (0..=enrolled.len()).map(|enumerator| start_of(&world, enumerator)).collect();
+    let ends: Vec<u64> = next.iter().skip(1).copied().collect();
+    loop {
         let mut wave = Vec::new();
         for (at, (author, token)) in enrolled.iter().enumerate() {
-            let mine: Vec<Household> = (0..per_night)
-                .map_while(|_| {
-                    let household = world.household(next).filter(|_| next < households)?;
-                    next += 1;
-                    Some(household)
-                })
-                .collect();
-            if mine.is_empty() {
-                break;
+            let (Some(from), Some(end), Some(seq)) = (next.get_mut(at), ends.get(at), seqs.get_mut(at)) else {
+                continue;
+            };
+            let to = from.saturating_add(per_night).min(*end);
+            let mine: Vec<Household> = (*from..to).filter_map(|index| world.household(index)).collect();
+            *from = to;
+            if !mine.is_empty() {
+                wave.push((token.clone(), zstd::bulk::compress(&super::workload::night(author, &mine, seq)?, 3)?));
             }
-            let body = super::workload::night(author, &mine, seqs.get_mut(at).context("a device")?)?;
-            wave.push((token.clone(), zstd::bulk::compress(&body, 3)?));
+        }
+        if wave.is_empty() {
+            break;
         }
         let (answers, time) = send_all(&client, &server.url, wave).await?;
         busy += time;
@@ -252,6 +254,20 @@ pub async fn over_http(folder: &Path, households: u64, figures: &mut Vec<Figure>
     figures.push(Figure::at_most("ingest.http-cpu", per_household, "ms of CPU a household", Some(13.0 / 50.0)));
     figures.push(Figure::at_most("ingest.http-p99-to-median", p99 / median(latencies), "ratio", None));
     memory_and_lists(&server, &office, households, figures).await
+}
+
+/// The first household of an enumerator, by halving: they stand in the order of their enumerators.
+fn start_of(world: &World, enumerator: usize) -> u64 {
+    let (mut low, mut high) = (0, world.len());
+    while low < high {
+        let middle = low.midpoint(high);
+        if world.household(middle).is_some_and(|household| household.enumerator < enumerator) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
 }
 
 async fn send_all(client: &reqwest::Client, url: &str, wave: Vec<(String, Vec<u8>)>) -> Result<(Vec<f64>, Duration)> {

@@ -6,10 +6,6 @@
 use anyhow::Result;
 use end_to_end::bench::{self, device, ingest};
 
-/// The allocator of the server, so that what is measured here is what runs there.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> Result<()> {
     let is_set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0");
     let ram = std::path::PathBuf::from("/dev/shm");
