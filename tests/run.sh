@@ -8,6 +8,17 @@ step() { printf '\n== %s\n' "$1"; }
 command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or newer"; exit 1; }
 command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install gcc"; exit 1; }
 
+# The browser test drives a real Chromium.
+if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then
+    if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+        step "installing chromium"
+        apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null
+    else
+        echo "chromium is missing for the browser test: apt-get install chromium chromium-driver"
+        exit 1
+    fi
+fi
+
 step "format"
 cargo fmt --check
 step "lints"
@@ -22,5 +33,9 @@ else
 fi
 step "examples in the documentation"
 cargo test --workspace --doc --quiet
+if command -v python3 >/dev/null; then
+    step "golden vectors are what their script writes"
+    python3 fixtures/vectors/make.py --check
+fi
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet

@@ -11,7 +11,7 @@ use fixtures::World;
 use serde_json::json;
 
 /// The coordinator's password in tests.
-const PASSWORD: &str = "tenun-ikat";
+pub const PASSWORD: &str = "tenun-ikat";
 
 /// A survey of a small world.
 #[derive(Debug)]

@@ -67,6 +67,11 @@ impl Rejection {
     pub(super) fn code(&self) -> Code {
         self.0.code
     }
+
+    /// What is wrong, for people.
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
 }
 
 impl std::fmt::Display for Rejection {

@@ -1,3 +1,45 @@
-//! x
+//! The coordinators' pages: HTML made on the server, one style sheet, no script.
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | [`desk`] | one request: who asks, in which language, and the page or the failure that goes back |
+//! | [`shell`] | what stands around every page, and the headers that guard it |
+//! | [`words`], [`moments`], [`values`] | words, times and answers for people |
+//! | [`login`], [`progress`], [`list`], [`record`], [`history`], [`quarantine`], [`exports`] | the pages |
+//!
+//! A page changes something only by a form that is posted from here (`SameSite=Strict`, and the `Origin` is checked);
+//! then it redirects, so that going back or reloading never repeats a decision.
+
+mod desk;
+mod exports;
+mod history;
+mod list;
+mod login;
+mod moments;
+mod progress;
+mod quarantine;
+mod record;
+mod shell;
+mod values;
+mod words;
+
 use actix_web::web;
-pub(super) fn routes(_config: &mut web::ServiceConfig) {}
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/style.css", web::get().to(shell::style))
+        .route("/icon.svg", web::get().to(shell::icon))
+        .route("/language", web::get().to(login::language))
+        .route("/login", web::get().to(login::show))
+        .route("/login", web::post().to(login::log_in))
+        .route("/logout", web::post().to(login::log_out))
+        .route("/", web::get().to(progress::show))
+        .route("/records", web::get().to(list::show))
+        .route("/records/{id}", web::get().to(record::show))
+        .route("/records/{id}/history", web::get().to(history::show))
+        .route("/records/{id}/resolve", web::post().to(record::resolve))
+        .route("/records/{id}/remark", web::post().to(record::remark))
+        .route("/quarantine", web::get().to(quarantine::show))
+        .route("/quarantine/{number}/release", web::post().to(quarantine::release))
+        .route("/export", web::get().to(exports::show));
+}

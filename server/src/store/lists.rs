@@ -79,6 +79,8 @@ pub enum ProgressBy {
     Area,
     /// Enumerators.
     Enumerator,
+    /// Nothing: one line for all.
+    Total,
 }
 
 /// One line of progress.
@@ -239,12 +241,14 @@ impl Tx<'_> {
         Ok(query.query_row([id.0], record_row).optional()?)
     }
 
-    /// Progress by area or enumerator.
+    /// Progress by area or enumerator, or of all together.
     ///
     /// # Errors
     /// If the store fails.
     pub fn progress(&self, by: ProgressBy) -> Result<Vec<ProgressRow>, StoreError> {
-        let counts = "sum(record.round IS NULL), sum(record.round IS NOT NULL), sum(record.finished),
+        // An enumerator without a record has one line of nulls here.
+        let counts =
+            "sum(record.id IS NOT NULL AND record.round IS NULL), sum(record.round IS NOT NULL), sum(record.finished),
             sum(record.conflicts), max(record.changed_ms)";
         let sql = match by {
             ProgressBy::Area => format!(
@@ -258,6 +262,7 @@ impl Tx<'_> {
                  LEFT JOIN record ON record.enumerator = enumerator.code AND record.changes > 0
                  GROUP BY enumerator.code ORDER BY enumerator.code"
             ),
+            ProgressBy::Total => format!("SELECT '', '', {counts} FROM record WHERE record.changes > 0"),
         };
         let mut query = self.conn.prepare_cached(&sql)?;
         let count = |row: &Row<'_>, at| Ok::<_, rusqlite::Error>(row.get::<_, Option<u64>>(at)?.unwrap_or(0));

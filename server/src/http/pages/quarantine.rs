@@ -1,0 +1,131 @@
+//! What waits in quarantine, why, and from whom; a button releases it.
+
+use super::{
+    desk::{Broken, Desk, redirect},
+    moments,
+    shell::Tab,
+    words::{Language, problem},
+};
+use crate::{
+    domain::review,
+    http::failure::Rejection,
+    state::{Server, now_ms},
+    store::QuarantineRow,
+};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, http::StatusCode, web};
+use maud::{Markup, html};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use sync_protocol::problem::Code;
+
+/// Lines of a page.
+const PAGE: u32 = 50;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Which {
+    after: Option<i64>,
+    done: Option<bool>,
+}
+
+pub(super) async fn show(server: web::Data<Server>, request: HttpRequest) -> Result<HttpResponse, Broken> {
+    let desk = Desk::open(server, request).await?;
+    let Which { after, done } = desk.query()?;
+    let notice = done.unwrap_or(false).then(|| {
+        html! {
+            p class="notice good" role="status" { (desk.words().release_done) }
+        }
+    });
+    view(&desk, after.unwrap_or(0), StatusCode::OK, notice.unwrap_or_default()).await
+}
+
+/// The form of a release holds nothing.
+#[derive(Debug, Deserialize)]
+struct Empty {}
+
+pub(super) async fn release(
+    server: web::Data<Server>,
+    request: HttpRequest,
+    number: web::Path<String>,
+    payload: web::Payload,
+) -> Result<HttpResponse, Broken> {
+    let desk = Desk::open(server, request).await?;
+    let Empty {} = desk.form(payload).await?;
+    let none = |_| desk.broken(Rejection::new(Code::NotFound, "no such change waits in quarantine"));
+    let number: i64 = number.parse().map_err(none)?;
+    let (shared, author) = (desk.server.clone(), desk.account.clone());
+    let released = desk.server.write(move |tx| review::release(tx, number, &author, &shared.world(tx)?, now_ms()));
+    match released.await.map_err(Rejection::from) {
+        Ok(()) => Ok(redirect("/quarantine?done=true")),
+        Err(rejection) => {
+            let notice = html! {
+                div class="notice bad" role="alert" {
+                    p { strong { (problem(rejection.code(), desk.language)) } }
+                    p lang="en" { (rejection.detail()) }
+                }
+            };
+            view(&desk, 0, rejection.status_code(), notice).await
+        }
+    }
+}
+
+async fn view(desk: &Desk, after: i64, status: StatusCode, notice: Markup) -> Result<HttpResponse, Broken> {
+    let read = desk.read(move |tx| {
+        let people = tx.devices()?.into_iter().map(|device| (device.enumerator, device.enumerator_name));
+        Ok((tx.quarantine(after, PAGE)?, people.collect::<BTreeMap<_, _>>()))
+    });
+    let (rows, people) = read.await?;
+    let words = desk.words();
+    let is_full = u32::try_from(rows.len()).is_ok_and(|count| count == PAGE);
+    let main = html! {
+        (notice)
+        h1 { (words.quarantine) }
+        p class="lead" { (words.quarantine_lead) }
+        @if rows.is_empty() { p class="empty" { (words.quarantine_empty) } } @else { (table(&rows, &people, desk.language)) }
+        @if let Some(last) = rows.last().filter(|_| is_full) {
+            nav class="paging" aria-label=(words.next_page) {
+                a class="button" rel="next" href={ "/quarantine?after=" (last.number) } { (words.next_page) " ›" }
+            }
+        }
+    };
+    Ok(desk.page(status, words.quarantine, Some(Tab::Quarantine), &main))
+}
+
+fn table(rows: &[QuarantineRow], people: &BTreeMap<String, String>, language: Language) -> Markup {
+    let words = language.words();
+    html! {
+        div class="scroll" { table class="stacked" {
+            thead { tr {
+                th scope="col" { (words.why) }
+                th scope="col" { (words.from) }
+                th scope="col" { (words.received) }
+                th scope="col" { (words.release) }
+            } }
+            tbody { @for row in rows {
+                tr {
+                    th scope="row" {
+                        (title(&row.code, language))
+                        br; small lang="en" { (row.detail) }
+                    }
+                    td data-label=(words.from) {
+                        @match &row.enumerator {
+                            Some(code) => { (super::record::person(people, code)) }
+                            None => { (words.unknown) }
+                        }
+                        br; small class="code" { (row.replica) ":" (row.seq) }
+                    }
+                    td data-label=(words.received) { (moments::time(row.received_ms, language)) }
+                    td data-label=(words.release) {
+                        form method="post" action={ "/quarantine/" (row.number) "/release" } { button { (words.release) } }
+                    }
+                }
+            } }
+        } }
+    }
+}
+
+/// What a stored code is called.
+fn title(code: &str, language: Language) -> &str {
+    let known = Code::ALL.iter().find(|known| known.as_str() == code);
+    known.map_or(code, |known| problem(*known, language))
+}

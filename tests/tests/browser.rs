@@ -1,0 +1,147 @@
+//! The coordinator's pages in a real browser: Chromium, driven by its own WebDriver.
+#![expect(clippy::panic_in_result_fn, reason = "assertions are what a test is for")]
+
+use anyhow::{Context, Result};
+use client_core::Edit;
+use end_to_end::survey::Survey;
+use serde_json::{Value as Json, json};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+use sync_protocol::Value;
+
+/// A browser window, driven over WebDriver (W3C).
+struct Browser {
+    driver: Child,
+    client: reqwest::Client,
+    session: String,
+}
+
+impl Browser {
+    async fn start(profile: &std::path::Path) -> Result<Self> {
+        let driver = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn();
+        let mut driver = driver.context("chromedriver is missing: apt-get install chromium chromium-driver")?;
+        let mut lines = BufReader::new(driver.stdout.take().context("no output")?).lines();
+        let port = loop {
+            let line = lines.next().context("chromedriver ended")??;
+            if let Some(port) = line.strip_prefix("ChromeDriver was started successfully on port ") {
+                break port.trim_end_matches('.').to_owned();
+            }
+        };
+        // Whatever else it says is read away, so that it never waits for us.
+        std::thread::spawn(move || lines.for_each(drop));
+        let arguments = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--window-size=1280,900",
+        ];
+        let mut arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        arguments.push(format!("--user-data-dir={}", profile.display()));
+        let mut browser =
+            Self { driver, client: reqwest::Client::new(), session: format!("http://127.0.0.1:{port}/session") };
+        let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } });
+        let session = browser.call("", &wanted).await?;
+        browser.session =
+            format!("{}/{}", browser.session, session.get("sessionId").and_then(Json::as_str).context("no session")?);
+        Ok(browser)
+    }
+
+    async fn call(&self, what: &str, body: &Json) -> Result<Json> {
+        let answer = self.client.post(format!("{}{what}", self.session)).body(body.to_string()).send().await?;
+        let answer: Json = serde_json::from_slice(&answer.bytes().await?)?;
+        let value = answer.get("value").cloned().unwrap_or_default();
+        anyhow::ensure!(value.get("error").is_none(), "{what}: {}", value.get("message").unwrap_or(&Json::Null));
+        Ok(value)
+    }
+
+    async fn go(&self, url: &str) -> Result<()> {
+        self.call("/url", &json!({ "url": url })).await.map(drop)
+    }
+
+    async fn find(&self, css: &str) -> Result<String> {
+        let found = self.call("/element", &json!({ "using": "css selector", "value": css })).await?;
+        let id = found.as_object().and_then(|object| object.values().next()).and_then(Json::as_str);
+        Ok(format!("/element/{}", id.with_context(|| format!("no {css}"))?))
+    }
+
+    async fn type_into(&self, css: &str, text: &str) -> Result<()> {
+        let element = self.find(css).await?;
+        self.call(&format!("{element}/value"), &json!({ "text": text })).await.map(drop)
+    }
+
+    async fn click(&self, css: &str) -> Result<()> {
+        let element = self.find(css).await?;
+        self.call(&format!("{element}/click"), &json!({})).await.map(drop)
+    }
+
+    async fn script(&self, script: &str) -> Result<Json> {
+        self.call("/execute/sync", &json!({ "script": script, "args": [] })).await
+    }
+
+    /// Looks until a script's answer is true; the browser's own answers are the clock.
+    async fn until(&self, script: &str) -> Result<()> {
+        for _ in 0..5000 {
+            if self.script(script).await.is_ok_and(|answer| answer == json!(true)) {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("never came true: {script}; the page says: {}", self.text().await?)
+    }
+
+    async fn text(&self) -> Result<String> {
+        Ok(self.script("return document.body.innerText").await?.as_str().unwrap_or_default().to_owned())
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_coordinator_logs_in_sees_a_conflict_and_keeps_one_value() -> Result<()> {
+    let survey = Survey::start(24, 2)?;
+    let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
+    let area = [("area", Value::text(survey.area(1)?)), ("head", Value::text("Maria <Nalle>"))];
+    let home = a.device.register_household(&a.code, &area)?;
+    let record = a.device.start_interview(home, "1", &end_to_end::field::questionnaire(), &a.code)?;
+    survey.sync(&mut a).await?;
+    survey.sync(&mut b).await?;
+    a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(41))?])?;
+    b.device.save(record, &b.code, &[Edit::set("floor_m2", Value::Integer(42))?])?;
+    survey.sync(&mut a).await?;
+    survey.sync(&mut b).await?;
+
+    let browser = Browser::start(&survey.file("profile")).await?;
+    let url = &survey.server.url;
+    browser.go(url).await?;
+    browser.type_into("input[name=account]", end_to_end::server::COORDINATOR).await?;
+    browser.type_into("input[name=password]", end_to_end::survey::PASSWORD).await?;
+    browser.click("main form button").await?;
+    browser.until("return location.pathname === '/' && document.readyState === 'complete'").await?;
+    browser.go(&format!("{url}/records?conflicts=true")).await?;
+    assert!(browser.text().await?.contains("Maria <Nalle>"), "a name is shown as it is, not as markup");
+    browser.go(&format!("{url}/records/{record}")).await?;
+    let text = browser.text().await?;
+    assert!(text.contains("41") && text.contains("42"), "both values stand side by side: {text}");
+    // No part of the page is wider than a phone's screen.
+    browser.call("/window/rect", &json!({ "width": 400, "height": 800 })).await?;
+    let overflow = browser.script("return document.documentElement.scrollWidth - window.innerWidth").await?;
+    assert!(overflow.as_i64().unwrap() <= 0, "the page is {overflow} pixels too wide");
+    browser.click("form[action$='/resolve'] button").await?;
+    browser.until("return document.querySelector(\"form[action$='/resolve']\") === null && document.readyState === 'complete'").await?;
+    assert!(survey.coordinator().await?.all("records?conflicts=true").await?.is_empty());
+    survey.sync(&mut a).await?;
+    let merged = a.device.record(record)?;
+    assert_eq!(merged.answer(&"floor_m2".parse()?).unwrap().siblings[0].origin.author, end_to_end::server::COORDINATOR);
+    Ok(())
+}
