@@ -11,6 +11,9 @@ use std::{
 };
 use sync_protocol::Value;
 
+/// The enter key, as WebDriver writes it.
+const ENTER: &str = "\u{E007}";
+
 /// A browser window, driven over WebDriver (W3C).
 struct Browser {
     driver: Child,
@@ -137,7 +140,8 @@ async fn a_coordinator_logs_in_sees_a_conflict_and_keeps_one_value() -> Result<(
     browser.call("/window/rect", &json!({ "width": 400, "height": 800 })).await?;
     let overflow = browser.script("return document.documentElement.scrollWidth - window.innerWidth").await?;
     assert!(overflow.as_i64().unwrap() <= 0, "the page is {overflow} pixels too wide");
-    browser.click("form[action$='/resolve'] button").await?;
+    // By keyboard alone.
+    browser.type_into("form[action$='/resolve'] button", ENTER).await?;
     browser.until("return document.querySelector(\"form[action$='/resolve']\") === null && document.readyState === 'complete'").await?;
     assert!(survey.coordinator().await?.all("records?conflicts=true").await?.is_empty());
     survey.sync(&mut a).await?;
