@@ -215,6 +215,17 @@ impl<H: Host> Device<H> {
         self.store.read(|tx| Ok(tx.records(true)?.into_iter().map(Into::into).collect()))
     }
 
+    /// The records with changes that the server has not acked.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn unsent(&mut self) -> Result<Vec<RecordSummary>, Error> {
+        self.store.read(|tx| {
+            let (replica, _) = identity(tx)?;
+            Ok(tx.unsent(replica, number(tx, meta::ACKED)?)?.into_iter().map(Into::into).collect())
+        })
+    }
+
     /// The records with conflicts.
     ///
     /// # Errors

@@ -263,6 +263,15 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Records with own changes after a seq, in the order of area and title.
+    pub(crate) fn unsent(&self, replica: ReplicaId, acked: u64) -> Result<Vec<RecordRow>, Error> {
+        let mut query = self.tx.prepare_cached(&format!(
+            "{RECORD} WHERE id IN (SELECT record FROM change WHERE replica = ?1 AND seq > ?2) ORDER BY area, title, id"
+        ))?;
+        let rows = query.query_map(params![replica.0, acked], record_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The interviews of a household.
     pub(crate) fn interviews_of(&self, household: Uuid) -> Result<Vec<RecordRow>, Error> {
         let mut query =

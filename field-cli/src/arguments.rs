@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Households,
     /// The interviews on this device.
     Interviews,
+    /// The records with answers that were not sent yet.
+    Unsent,
     /// Answers that others answered differently at the same time.
     Conflicts,
     /// Register a household that is not in the list.

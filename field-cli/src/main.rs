@@ -82,6 +82,7 @@ async fn run(arguments: &Arguments) -> Result<Answer, Error> {
         Command::Areas => areas(&mut device),
         Command::Households => Ok(show::list(&device.households()?)),
         Command::Interviews => Ok(show::list(&device.interviews()?)),
+        Command::Unsent => Ok(show::list(&device.unsent()?)),
         Command::Conflicts => conflicts(&mut device),
         Command::Register { area, answers } => register(&mut device, area, answers),
         Command::Start { household, round, questionnaire } => {

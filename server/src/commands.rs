@@ -1,13 +1,11 @@
 //! The operator's commands; each works on the data directory, beside a running server or without one.
 
+mod questionnaire;
+
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use server::{
-    domain::{
-        Failure,
-        catalogue::{Catalogue, load_questionnaire},
-        derive, export, identity, people,
-    },
+    domain::{Failure, catalogue::Catalogue, derive, export, identity, people},
     readers::Readers,
     state::{Server, now_ms},
     store::{self, Account},
@@ -48,14 +46,9 @@ enum Command {
         /// The CSV file.
         file: PathBuf,
     },
-    /// Load a questionnaire from an XLSForm workbook.
-    Questionnaire {
-        /// The data directory.
-        #[arg(long)]
-        data: PathBuf,
-        /// The workbook.
-        file: PathBuf,
-    },
+    /// Load, check or try a questionnaire: an XLSForm workbook.
+    #[command(subcommand)]
+    Questionnaire(questionnaire::Command),
     /// Add an enumerator, or give one another name.
     Enumerator {
         /// The data directory.
@@ -138,7 +131,7 @@ pub(crate) fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve { data, listen } => serve(&data, listen),
         Command::Areas { data, file } => areas(&data, &file),
-        Command::Questionnaire { data, file } => questionnaire(&data, &file),
+        Command::Questionnaire(command) => questionnaire::run(command),
         Command::Enumerator { data, code, name } => enumerator(&data, &code, &name),
         Command::Assign { data, enumerator, round, areas } => assign(&data, &enumerator, &round, &areas),
         Command::DeviceCode { data, enumerator, days } => device_code(&data, &enumerator, days),
@@ -202,33 +195,6 @@ fn areas(data: &Path, file: &Path) -> Result<()> {
         Ok::<_, Failure>(new)
     })?;
     println!("{} areas, {new} of them new", lines.len());
-    Ok(())
-}
-
-fn questionnaire(data: &Path, file: &Path) -> Result<()> {
-    let bytes = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
-    let loaded = match questionnaire::Questionnaire::read_xlsx(&bytes) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            for problem in &problems.0 {
-                eprintln!("{problem}");
-            }
-            bail!("{} is not loaded: mend what is listed above", file.display());
-        }
-    };
-    for warning in &loaded.warnings {
-        eprintln!("{warning}");
-    }
-    if let Err(problems) = questionnaire::Compiled::new(&loaded.questionnaire) {
-        for problem in &problems.0 {
-            eprintln!("{problem}");
-        }
-        bail!("{} is not loaded: mend what is listed above", file.display());
-    }
-    let mut conn = open(data)?;
-    let reference =
-        store::in_transaction(&mut conn, |tx| load_questionnaire(tx, &loaded.questionnaire, &bytes, now_ms()))?;
-    println!("{reference}: {} questions", loaded.questionnaire.questions().count());
     Ok(())
 }
 

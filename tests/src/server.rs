@@ -55,7 +55,7 @@ impl Office {
 
     fn run_with_input(&self, command: &str, arguments: &[&str], input: &str) -> Result<String> {
         let mut child = Command::new(program("tenun-server")?)
-            .arg(command)
+            .args(command.split(' '))
             .arg("--data")
             .arg(&self.data)
             .args(arguments)
@@ -91,7 +91,7 @@ impl Office {
         let workbook = self.data.join("questionnaire.xlsx");
         std::fs::write(&workbook, fixtures::source::WORKBOOK)?;
         self.run("areas", &[&areas.display().to_string()])?;
-        self.run("questionnaire", &[&workbook.display().to_string()])?;
+        self.run("questionnaire load", &[&workbook.display().to_string()])?;
         for enumerator in world.enumerators() {
             self.run("enumerator", &[&enumerator.code, &enumerator.name])?;
             let mut arguments = vec![enumerator.code.as_str()];

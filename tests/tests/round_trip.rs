@@ -74,7 +74,10 @@ async fn every_answer_of_a_small_survey_is_found_again_on_every_device() -> Resu
     }
     let mut account = Account::default();
     for person in &mut people {
+        let unsent = person.device.unsent()?.len();
+        assert_eq!(unsent, person.device.households()?.len() + person.device.interviews()?.len());
         let report = survey.sync(person).await?;
+        assert!(person.device.unsent()?.is_empty());
         assert_eq!(report.round_trips, 1, "an ordinary night is one round trip");
         assert_eq!(person.device.status()?.unsent, 0);
         account.merge(person.account.clone());
