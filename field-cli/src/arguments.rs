@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Make this device known to a server, with the one-time code from your coordinator.
     Enroll {
-        /// The server's address, such as https://survey.example.
+        /// The server's address, such as `https://survey.example`.
         #[arg(long)]
         server: String,
         /// The one-time code.

@@ -6,7 +6,7 @@
 //! | [`catalogue`] | areas and questionnaires in memory, and the check of a change against them |
 //! | [`prepare`] | a request read, verified and checked, before the writer's turn |
 //! | [`ingest`] | the writer's turn: the log, the derived rows, the buckets |
-//! | [`derive`] | what a record's line says, and its rebuild |
+//! | [`mod@derive`] | what a record's line says, and its rebuild |
 //! | [`pull`] | the reply: scope and buckets |
 //! | [`people`] | enrolment, logins |
 //! | [`review`] | coordinators' decisions, which are changes of the server's replica |
