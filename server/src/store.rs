@@ -16,7 +16,7 @@ use std::path::Path;
 
 pub use catalogue::{AreaRow, QuestionnaireRow};
 pub use lists::{ChangeSource, DeviceRow, ProgressBy, ProgressRow, QuarantineRow, RecordFilter, RecordRow};
-pub use log::{ChangeRow, ChangeState, ReplicaRow, StampRow};
+pub use log::{ChangeInsert, ChangeRow, ChangeState, NewChange, ReplicaRow, StampRow};
 pub use people::{Account, Device};
 pub use records::{Derived, RecordKey};
 

@@ -5,6 +5,8 @@
 
 mod json;
 
+use compact_str::CompactString;
+
 use crate::{
     ids::{Dot, Hash, QuestionnaireRef, RecordId, Subject},
     limits::Limits,
@@ -23,7 +25,7 @@ pub struct Change {
     /// The questionnaire that its author filled.
     pub questionnaire: QuestionnaireRef,
     /// The person who saved it, by the survey's code for them.
-    pub author: String,
+    pub author: CompactString,
     /// The author's clock, in milliseconds since 1970; advisory, it may be years off (law L4).
     pub wall_ms: i64,
     /// What was done: at most one [`Op::Set`] a path, sorted as the canonical bytes have them.

@@ -3,6 +3,7 @@
 //! Identifiers are never made up here: random ones come from the host, derived ones (an interview's id,
 //! a hash) are pure functions.
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
@@ -150,9 +151,9 @@ impl<'de> Deserialize<'de> for Hash {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QuestionnaireRef {
     /// The form id of the workbook's settings sheet.
-    pub id: String,
+    pub id: CompactString,
     /// Its version there.
-    pub version: String,
+    pub version: CompactString,
 }
 
 impl QuestionnaireRef {
@@ -200,9 +201,9 @@ pub enum Subject {
         /// The household that was interviewed.
         household: HouseholdId,
         /// The round, as the survey names it: `1`, `2`, …
-        round: String,
+        round: CompactString,
         /// [`FIRST_INTERVIEW`], `back-check`, …
-        purpose: String,
+        purpose: CompactString,
     },
 }
 

@@ -13,6 +13,7 @@ use crate::{
     path::{Path, Place},
     value::Value,
 };
+use compact_str::CompactString;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 pub use view::{Answer, Merge, Row, Sibling, Standing};
@@ -32,7 +33,7 @@ pub struct Stamp {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The person.
-    pub author: String,
+    pub author: CompactString,
     /// The author's clock, uncorrected.
     pub wall_ms: i64,
     /// The server's stamp; none before the server has seen the change.

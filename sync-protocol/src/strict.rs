@@ -137,7 +137,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
 }
 
 /// The deepest nesting of arrays and objects in a JSON text, counted without parsing it.
-pub(crate) fn depth(json: &[u8]) -> usize {
+///
+/// At least that, where it is within `enough`: a text with few brackets is not looked at twice.
+pub(crate) fn depth(json: &[u8], enough: usize) -> usize {
+    let brackets = json.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
+    if brackets <= enough {
+        return brackets;
+    }
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in json {
         match (in_string, byte) {

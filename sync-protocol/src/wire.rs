@@ -50,7 +50,7 @@ impl<'a> Lines<'a> {
 }
 
 fn read_line<T: DeserializeOwned>(line: &[u8], what: &str) -> Result<T, Problem> {
-    if crate::strict::depth(line) > 16 {
+    if crate::strict::depth(line, 16) > 16 {
         return Err(Problem::new(Code::TooDeep, format!("{what}: at most 16 levels")));
     }
     let text = std::str::from_utf8(line).map_err(|_ignored| Problem::new(Code::NotUtf8, what.to_owned()))?;

@@ -124,7 +124,7 @@ fn play(history: &[(u8, Action, i64)], wrong_clocks: bool) -> Played {
             dot,
             subject: Subject::Household(HouseholdId(Uuid::from_u128(77))),
             questionnaire: QuestionnaireRef::household_register(),
-            author: format!("KP{who}"),
+            author: format!("KP{who}").into(),
             wall_ms: if wrong_clocks { *clock } else { 0 },
             ops: vec![op],
             instead_of: None,

@@ -20,7 +20,7 @@ pub fn questionnaire() -> QuestionnaireRef {
 #[must_use]
 pub fn interview_of(household: uuid::Uuid, round: u8) -> RecordId {
     let household = HouseholdId(household);
-    let subject = Subject::Interview { household, round: round.to_string(), purpose: FIRST_INTERVIEW.into() };
+    let subject = Subject::Interview { household, round: round.to_string().into(), purpose: FIRST_INTERVIEW.into() };
     subject.record(&questionnaire().id)
 }
 

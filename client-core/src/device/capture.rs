@@ -114,7 +114,9 @@ impl<H: Host> Device<H> {
         let row = row.ok_or_else(|| Error::UnknownRecord(record.to_string()))?;
         let household = HouseholdId(row.household);
         let subject = match (row.round, row.purpose) {
-            (Some(round), Some(purpose)) => Subject::Interview { household, round, purpose },
+            (Some(round), Some(purpose)) => {
+                Subject::Interview { household, round: round.into(), purpose: purpose.into() }
+            }
             (None | Some(_), _) => Subject::Household(household),
         };
         let questionnaire: QuestionnaireRef = row.form.parse()?;
@@ -189,7 +191,7 @@ impl<H: Host> Device<H> {
             if ops.is_empty() && !even_if_empty {
                 return Ok(None);
             }
-            let author = author.to_owned();
+            let author = author.into();
             let change = Change { dot, subject, questionnaire, author, wall_ms, ops, instead_of: None };
             let bytes = change.to_bytes();
             check_limits(tx, &change, &bytes)?;

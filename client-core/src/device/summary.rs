@@ -56,7 +56,7 @@ fn summarise(tx: &Tx<'_>, id: RecordId, record: &Record, known: &Known) -> Resul
         Subject::Interview { round, purpose, .. } => {
             let line = tx.record(household)?;
             let (area, title) = line.map_or((None, String::new()), |line| (line.area, line.title));
-            (Some(round.clone()), Some(purpose.clone()), area, title)
+            (Some(round.to_string()), Some(purpose.to_string()), area, title)
         }
     };
     Ok(Some(RecordRow {

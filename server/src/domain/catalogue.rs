@@ -172,7 +172,8 @@ pub fn load_questionnaire(
     workbook: &[u8],
     now_ms: i64,
 ) -> Result<QuestionnaireRef, Failure> {
-    let reference = QuestionnaireRef { id: questionnaire.id.clone(), version: questionnaire.version.clone() };
+    let reference =
+        QuestionnaireRef { id: questionnaire.id.as_str().into(), version: questionnaire.version.as_str().into() };
     let json = serde_json::to_string(questionnaire)
         .map_err(|_ignored| Failure::problem(Code::Internal, "the questionnaire can't be written"))?;
     let row = QuestionnaireRow { reference: reference.to_string(), title: questionnaire.title.clone(), json };

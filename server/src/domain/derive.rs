@@ -70,7 +70,7 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
     derived.void = standing == Standing::Void;
     let received = |origin: &Origin| origin.stamp.map_or(0, |stamp| stamp.received_ms);
     let first = record.changes().min_by_key(|(dot, origin)| (received(origin), origin.effective_ms(), *dot));
-    derived.enumerator = first.map(|(_, origin)| origin.author.clone()).unwrap_or_default();
+    derived.enumerator = first.map(|(_, origin)| origin.author.to_string()).unwrap_or_default();
     derived.changed_ms = record.changes().map(|(_, origin)| received(origin)).max().unwrap_or(0);
     derived.changes = u32::try_from(record.changes().count()).unwrap_or(u32::MAX);
     derived

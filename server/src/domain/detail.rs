@@ -117,7 +117,7 @@ pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail,
         let origin = record.origin(dot);
         NoteDetail {
             text: text.to_owned(),
-            author: origin.map(|origin| origin.author.clone()).unwrap_or_default(),
+            author: origin.map(|origin| origin.author.to_string()).unwrap_or_default(),
             effective_ms: origin.map_or(0, |origin| origin.effective_ms()),
         }
     };
@@ -188,7 +188,7 @@ impl Sources<'_> {
         Ok(SiblingDetail {
             dot: sibling.dot.to_string(),
             value: sibling.value.clone(),
-            author: sibling.origin.author.clone(),
+            author: sibling.origin.author.to_string(),
             device,
             wall_ms: sibling.origin.wall_ms,
             effective_ms: sibling.origin.effective_ms(),

@@ -7,7 +7,8 @@ use super::{
     identity::Identity,
     prepare::{Checked, Prepared, check},
 };
-use crate::store::{ChangeState, Derived, RecordKey, ReplicaRow, StampRow, StoreError, Tx};
+use crate::store::{ChangeInsert, ChangeState, Derived, NewChange, RecordKey, ReplicaRow, StampRow, StoreError, Tx};
+use compact_str::CompactString;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -114,9 +115,13 @@ struct Turn<'a> {
     fresh: BTreeMap<RecordKey, Vec<(i64, Change)>>,
     /// Records that were looked up or numbered in this turn.
     records: BTreeMap<RecordId, RecordKey>,
+    /// The record of the change before, by its subject and questionnaire.
+    latest: Option<(Subject, CompactString, RecordKey)>,
     /// Records that are new: they are merged from this turn's changes alone, and stored at its end.
     new: BTreeSet<RecordKey>,
     next_record: Option<i64>,
+    /// Appends changes, once the first is to be appended.
+    statement: Option<ChangeInsert<'a>>,
     outcomes: Vec<Outcome>,
 }
 
@@ -132,8 +137,10 @@ impl<'a> Turn<'a> {
             added: None,
             fresh: BTreeMap::new(),
             records: BTreeMap::new(),
+            latest: None,
             new: BTreeSet::new(),
             next_record: None,
+            statement: None,
             outcomes: Vec::new(),
         }
     }
@@ -155,6 +162,19 @@ impl<'a> Turn<'a> {
 
     /// The key of the record that a change is about; a record that is not there yet gets its number.
     fn record(&mut self, change: &Change) -> Result<RecordKey, StoreError> {
+        // The changes of one record mostly come together: its id is not hashed again for each.
+        if let Some((subject, form, key)) = &self.latest
+            && *subject == change.subject
+            && *form == change.questionnaire.id
+        {
+            return Ok(*key);
+        }
+        let key = self.record_by_id(change)?;
+        self.latest = Some((change.subject.clone(), change.questionnaire.id.clone(), key));
+        Ok(key)
+    }
+
+    fn record_by_id(&mut self, change: &Change) -> Result<RecordKey, StoreError> {
         let id = change.record();
         if let Some(key) = self.records.get(&id) {
             return Ok(*key);
@@ -201,6 +221,14 @@ impl<'a> Turn<'a> {
         };
         self.next_record = Some(number.saturating_add(1));
         Ok(number)
+    }
+
+    fn insert(&mut self, new: NewChange<'_>, record: Option<i64>, state: ChangeState) -> Result<i64, StoreError> {
+        let statement = match &mut self.statement {
+            Some(statement) => statement,
+            none => none.insert(self.tx.change_insert()?),
+        };
+        statement.run(new, record, state)
     }
 
     fn outcome(&mut self, replica: ReplicaId, seq: u64, verdict: Verdict, problem: Option<Problem>) {
@@ -337,16 +365,16 @@ impl Log for Turn<'_> {
         let id = row.id;
         self.added = Some((self.added.map_or(seq, |(first, _)| first), seq));
         let (tx, stamp) = (self.tx, self.stamp);
-        let insert = |record, state| tx.insert_change(id, seq, record, state, stamp, *hash, bytes);
+        let new = NewChange { replica: id, seq, stamp, hash: *hash, bytes };
         if self.to_escrow {
-            insert(None, ChangeState::Escrow)?;
+            self.insert(new, None, ChangeState::Escrow)?;
             self.outcome(replica, seq, Verdict::Escrow, Some(Problem::new(Code::Escrow, "ask your coordinator")));
             return Ok(());
         }
         let change = match read {
             Ok(change) => change,
             Err(problem) => {
-                let change = insert(None, ChangeState::Quarantined)?;
+                let change = self.insert(new, None, ChangeState::Quarantined)?;
                 tx.insert_quarantine(change, problem.code.as_str(), &problem.detail)?;
                 self.outcome(replica, seq, Verdict::Quarantined, Some(problem));
                 return Ok(());
@@ -355,12 +383,12 @@ impl Log for Turn<'_> {
         if let Some(replaced) = change.instead_of
             && self.is_superseded(replica, replaced)?
         {
-            insert(None, ChangeState::Superseded)?;
+            self.insert(new, None, ChangeState::Superseded)?;
             self.outcome(replica, seq, Verdict::Superseded, None);
             return Ok(());
         }
         let key = self.record(&change)?;
-        let number = insert(Some(key.id), ChangeState::Applied)?;
+        let number = self.insert(new, Some(key.id), ChangeState::Applied)?;
         if let Some(replaced) = change.instead_of {
             tx.set_reauthored(replaced, number)?;
         }

@@ -1,7 +1,7 @@
 //! The log: replicas, changes as authored, batches, stamps, branches, parked batches, quarantine.
 
 use super::{StoreError, Tx};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{CachedStatement, OptionalExtension, Row, params};
 use sync_protocol::{
     Dot, Hash, ReplicaId, Stamp,
     chain::{Batch, PublicKey, Signature},
@@ -61,6 +61,42 @@ pub struct ChangeRow {
     pub bytes: Vec<u8>,
 }
 
+/// A change to be appended, but for what became of it.
+#[derive(Clone, Copy, Debug)]
+pub struct NewChange<'b> {
+    /// The author's replica, by its number.
+    pub replica: i64,
+    /// The seq there.
+    pub seq: u64,
+    /// When it was received.
+    pub stamp: Stamp,
+    /// `h(seq)`.
+    pub hash: Hash,
+    /// The bytes as authored.
+    pub bytes: &'b [u8],
+}
+
+/// Appends changes, in one transaction.
+pub struct ChangeInsert<'a>(CachedStatement<'a>);
+
+impl std::fmt::Debug for ChangeInsert<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ChangeInsert")
+    }
+}
+
+impl ChangeInsert<'_> {
+    /// Appends a change; its number.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn run(&mut self, new: NewChange<'_>, record: Option<i64>, state: ChangeState) -> Result<i64, StoreError> {
+        let NewChange { replica, seq, stamp, hash, bytes } = new;
+        let state = state.number();
+        Ok(self.0.insert(params![replica, seq, record, state, stamp.received_ms, stamp.skew_ms, hash.0, bytes])?)
+    }
+}
+
 /// A stamp that the server issued.
 #[derive(Clone, Copy, Debug)]
 pub struct StampRow {
@@ -98,7 +134,7 @@ pub(super) fn change_row(row: &Row<'_>) -> rusqlite::Result<ChangeRow> {
     })
 }
 
-impl Tx<'_> {
+impl<'a> Tx<'a> {
     /// A replica by its name.
     ///
     /// # Errors
@@ -145,27 +181,15 @@ impl Tx<'_> {
         Ok(query.query_row(params![replica, seq], |row| hash(row.get(0)?)).optional()?)
     }
 
-    /// Appends a change as authored; its number.
+    /// Gets ready to append changes: ingest appends many in a row.
     ///
     /// # Errors
     /// If the store fails.
-    #[expect(clippy::too_many_arguments, reason = "one argument a column, named at the one place that calls it")]
-    pub fn insert_change(
-        &self,
-        replica: i64,
-        seq: u64,
-        record: Option<i64>,
-        state: ChangeState,
-        stamp: Stamp,
-        hash: Hash,
-        bytes: &[u8],
-    ) -> Result<i64, StoreError> {
-        let mut put = self.conn.prepare_cached(
+    pub fn change_insert(self) -> Result<ChangeInsert<'a>, StoreError> {
+        Ok(ChangeInsert(self.conn.prepare_cached(
             "INSERT INTO change (replica, seq, record, state, received_ms, skew_ms, hash, bytes)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?;
-        let state = state.number();
-        Ok(put.insert(params![replica, seq, record, state, stamp.received_ms, stamp.skew_ms, hash.0, bytes])?)
+        )?))
     }
 
     /// Changes what became of a change, and of which record it is a part.

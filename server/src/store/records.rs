@@ -74,7 +74,7 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let (round, purpose) = match subject {
             Subject::Household(_) => (None, None),
-            Subject::Interview { round, purpose, .. } => (Some(round), Some(purpose)),
+            Subject::Interview { round, purpose, .. } => (Some(round.as_str()), Some(purpose.as_str())),
         };
         let mut put = self.conn.prepare_cached(
             "INSERT INTO record (id, uuid, household, round, purpose, form, title, area, enumerator, finished, answers,

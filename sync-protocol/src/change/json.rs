@@ -188,10 +188,10 @@ pub(super) fn encode(change: &Change) -> Vec<u8> {
 #[derive(Default)]
 struct Read {
     household: Option<HouseholdId>,
-    round: Option<String>,
-    purpose: Option<String>,
+    round: Option<CompactString>,
+    purpose: Option<CompactString>,
     form: Option<Named<QuestionnaireRef>>,
-    by: Option<String>,
+    by: Option<CompactString>,
     at: Option<i64>,
     add: Members<Named<Place>, i64>,
     set: ByPlace<Value>,
@@ -262,7 +262,7 @@ pub(super) fn decode(dot: Dot, bytes: &[u8], limits: &Limits) -> Result<Change, 
     }
     let text = std::str::from_utf8(bytes)
         .map_err(|error| Problem::new(Code::NotUtf8, format!("byte {} is no UTF-8", error.valid_up_to())))?;
-    if strict::depth(bytes) > limits.depth {
+    if strict::depth(bytes, limits.depth) > limits.depth {
         return Err(Problem::new(Code::TooDeep, format!("at most {} levels", limits.depth)));
     }
     let read: Read = serde_json::from_str(text).map_err(|error| Problem::json(&error))?;

@@ -52,7 +52,7 @@ pub fn changes(author: &Author, households: &[Household]) -> Result<Vec<Change>>
                 dot,
                 subject,
                 questionnaire,
-                author: author.who.clone(),
+                author: author.who.as_str().into(),
                 wall_ms,
                 ops,
                 instead_of: None,
@@ -72,8 +72,11 @@ pub fn changes(author: &Author, households: &[Household]) -> Result<Vec<Change>>
         let ops = fields.into_iter().map(set).collect::<Result<_>>()?;
         add(Subject::Household(id), QuestionnaireRef::household_register(), wall_ms, ops);
         let Some(interview) = household.rounds.first() else { continue };
-        let subject =
-            Subject::Interview { household: id, round: interview.round.to_string(), purpose: FIRST_INTERVIEW.into() };
+        let subject = Subject::Interview {
+            household: id,
+            round: interview.round.to_string().into(),
+            purpose: FIRST_INTERVIEW.into(),
+        };
         let mut latest: BTreeMap<Path, Dot> = BTreeMap::new();
         for save in &interview.saves {
             wall_ms += i64::from(save.minutes_since_previous) * 60_000;
