@@ -13,9 +13,9 @@ use std::{
 use sync_protocol::{Limits, problem::Code};
 use tokio::sync::Semaphore;
 
-/// Requests that may be taken in at once, from body to reply: bounds memory whatever the number of devices, and is
-/// how many share a commit at most.
-const AT_ONCE: usize = 4;
+/// How much may be taken in at once, from body to reply, in parts of 64 KiB before compression: it bounds the memory
+/// whatever the number of devices. Some fifty small nights share a commit, or four that bring a hundred interviews.
+const AT_ONCE: usize = 52;
 
 /// The running server; clones share it.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Server {
     pub identity: Arc<Identity>,
     /// The sizes that bound requests.
     pub limits: Limits,
-    /// Bounds the requests that are taken in at once.
+    /// Bounds what is taken in at once; a request takes as many permits as it has parts of 64 KiB.
     pub gate: Arc<Semaphore>,
 }
 

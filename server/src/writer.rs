@@ -152,3 +152,47 @@ fn run_group(
 fn log_failure(error: &StoreError) {
     eprintln!("tenun-server: a commit failed, its senders were told to try again: {error}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::open_writer;
+
+    #[tokio::test]
+    async fn a_task_that_fails_takes_none_of_its_group_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (writer, thread) = Writer::start(open_writer(folder.path()).unwrap()).unwrap();
+        // The first task holds the writer until the others wait behind it, so that they are one group.
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let first = writer.write(move |tx: Tx<'_>| {
+            held.recv().ok();
+            tx.set_meta("first", "1")
+        });
+        let good = writer.write(|tx: Tx<'_>| tx.set_meta("good", "1"));
+        let bad = writer.write(|tx: Tx<'_>| {
+            tx.set_meta("bad", "1")?;
+            Err::<(), _>(StoreError::Corrupt("on purpose"))
+        });
+        let last = writer.write(|tx: Tx<'_>| tx.set_meta("last", "1"));
+        let all = async {
+            let all = futures_util::future::join4(first, good, bad, last);
+            let mut all = std::pin::pin!(all);
+            // Polled once, all four are queued.
+            let queued =
+                std::future::poll_fn(|context| std::task::Poll::Ready(all.as_mut().poll(context).is_pending()));
+            assert!(queued.await);
+            release.send(()).unwrap();
+            all.await
+        };
+        let (first, good, bad, last) = all.await;
+        assert!(first.is_ok() && good.is_ok() && last.is_ok());
+        assert!(matches!(bad, Err(WriteError::Task(StoreError::Corrupt("on purpose")))));
+        drop(writer);
+        thread.join().unwrap();
+        let conn = open_writer(folder.path()).unwrap();
+        let tx = Tx::new(&conn);
+        let stored: Vec<bool> =
+            ["first", "good", "bad", "last"].iter().map(|key| tx.meta(key).unwrap().is_some()).collect();
+        assert_eq!(stored, [true, true, false, true]);
+    }
+}

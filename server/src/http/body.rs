@@ -51,6 +51,12 @@ pub(super) async fn read(request: &HttpRequest, mut payload: Payload, limit: usi
 }
 
 impl Raw {
+    /// How many parts of 64 KiB the body has before compression, by a guess that errs on the large side; from 1 to 16.
+    pub(super) fn parts(&self) -> u32 {
+        let ratio = if self.coding == Coding::Identity { 1 } else { 20 };
+        u32::try_from(self.bytes.len().saturating_mul(ratio) >> 16).unwrap_or(u32::MAX).clamp(1, 16)
+    }
+
     /// Decompresses the body, at most to the limit; what came before a cut is kept.
     ///
     /// Works on the CPU: call it off the async threads.
