@@ -15,8 +15,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use std::path::Path;
 
 pub use catalogue::{AreaRow, QuestionnaireRow};
-pub use lists::{ChangeSource, DeviceRow, ProgressBy, ProgressRow, QuarantineRow, RecordFilter, RecordRow};
-pub use log::{ChangeInsert, ChangeRow, ChangeState, NewChange, ReplicaRow, StampRow};
+pub use lists::{BranchRow, ChangeSource, DeviceRow, ProgressBy, ProgressRow, QuarantineRow, RecordFilter, RecordRow};
+pub use log::{BranchChange, ChangeInsert, ChangeRow, ChangeState, NewChange, ReplicaRow, StampRow};
 pub use people::{Account, Device};
 pub use records::{Derived, RecordKey};
 

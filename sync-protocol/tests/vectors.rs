@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
     Change, Dot, Hash, Limits, Op, Record, RecordId, ReplicaId, Stamp,
     chain::{self, Adoption, Batch, Carried, PublicKey, SecretKey, Signature, SignedStamp},
-    engine::reauthor::reauthor,
+    engine::reauthor::{after, reauthor},
     problem::Problem,
     record::{Merge, Standing},
     wire::{Reply, Request},
@@ -311,7 +311,14 @@ fn a_forked_branch_is_authored_again_as_the_vectors_say() {
     for case in changes {
         let name = format!("change {}", case.seq);
         let old = Dot { replica, seq: case.seq };
-        let change = reauthor(old, case.bytes.as_bytes(), case.h, new_replica, common).unwrap();
+        let change = reauthor(
+            old,
+            case.bytes.as_bytes(),
+            case.h,
+            Dot { replica: new_replica, seq: old.seq - common },
+            after(common, new_replica),
+        )
+        .unwrap();
         let dot = Dot { replica: new_replica, seq: case.new_seq };
         differences.check(&name, "dot", &json!(dot.to_string()), &json!(change.dot.to_string()));
         differences.check(&name, "written", &json!(case.new_bytes), &text(&change.to_bytes()));

@@ -3,9 +3,13 @@
 
 use anyhow::Result;
 use client_core::Edit;
-use end_to_end::survey::Survey;
+use end_to_end::survey::{Survey, household};
 use serde_json::{Value as Json, json};
-use sync_protocol::{HouseholdId, RecordId, Value};
+use sync_protocol::{
+    HouseholdId, RecordId, Value,
+    engine::reauthor::{after, reauthor},
+    wire::Verdict,
+};
 
 async fn forks(survey: &Survey) -> Result<u64> {
     let devices = survey.coordinator().await?.all("devices").await?;
@@ -108,5 +112,69 @@ async fn a_phone_restored_from_an_older_copy_loses_nothing_and_uses_no_seq_twice
     let record = survey.coordinator().await?.get(&format!("records/{household}/history?path=head")).await?;
     let values: Vec<&Json> = record["values"].as_array().into_iter().flatten().map(|value| &value["value"]).collect();
     assert_eq!(values, [&json!("after the backup"), &json!("restored")]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_branch_whose_phone_is_lost_is_released_once_whoever_returns() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let url = &survey.server.url;
+    let home = uuid::Uuid::from_u128(0x77);
+    let mut phone = survey.raw(0, 1).await?;
+    let first = phone.batch(&[household(home, &survey.area(0)?, "Maria Lay")]);
+    phone.push(url, vec![first]).await?;
+    let mut copy = phone.clone();
+    let set = |head: &str, over: u64| {
+        json!({ "household": home, "form": "household@1", "by": "KP001", "at": 5, "set": { "": { "head": head } },
+            "over": { "": { "head": [over] } } })
+        .to_string()
+        .into_bytes()
+    };
+    let kept = phone.batch(&[set("by the phone", 1)]);
+    phone.push(url, vec![kept]).await?;
+    // The copy replaces the shared value, then its own, and is lost once it has sent them.
+    let (before, bodies) = (copy.head, [set("by the copy", 1), set("by the copy, later", 2)]);
+    let lost = copy.batch(&bodies);
+    let hashes = lost.verify(&copy.key.public())?;
+    assert_eq!(lost.before, before);
+    assert_eq!(copy.push(url, vec![lost]).await?.fork.map(|fork| fork.common), Some(1));
+
+    let coordinator = survey.coordinator().await?;
+    let waiting = coordinator.all("branches").await?;
+    assert_eq!((waiting.len(), &waiting[0]["changes"]), (1, &json!(2)));
+    let release = format!("branches/{}/release", copy.replica);
+    assert_eq!(coordinator.post(&release, &json!({})).await?, (200, json!({ "changes": 2 })));
+    assert_eq!(coordinator.post(&release, &json!({})).await?.0, 404, "nothing waits any more");
+    let shown = || async {
+        let record = coordinator.get(&format!("records/{home}")).await?;
+        let answers = record["answers"].as_array().cloned().unwrap_or_default();
+        let head = answers.into_iter().find(|answer| answer["path"] == "head").unwrap_or_default();
+        let siblings = head["siblings"].as_array().cloned().unwrap_or_default();
+        let mut values: Vec<String> = siblings.iter().map(|s| s["value"].as_str().unwrap_or("").to_owned()).collect();
+        values.sort();
+        anyhow::Ok(values)
+    };
+    assert_eq!(shown().await?, ["by the copy, later", "by the phone"], "its own preds were renamed with it");
+
+    // The phone is found after all, and authors its branch again: kept, acked, and not applied twice.
+    let mut found = copy.clone();
+    found.replica = sync_protocol::ReplicaId(uuid::Uuid::from_u128(0x99));
+    found.key = sync_protocol::chain::SecretKey::from_seed([9; 32]);
+    (found.next, found.head) = (1, sync_protocol::Hash::default());
+    let rename = after(1, found.replica);
+    let mut again = Vec::new();
+    for ((seq, body), hash) in (2..).zip(&bodies).zip(&hashes) {
+        let old = sync_protocol::Dot { replica: copy.replica, seq };
+        let new = sync_protocol::Dot { replica: found.replica, seq: seq - 1 };
+        again.push(reauthor(old, body, *hash, new, &rename)?.to_bytes());
+    }
+    let batch = found.batch(&again);
+    let mut request = found.request(vec![batch]);
+    let adoption = sync_protocol::chain::Adoption::sign(found.replica, found.key.public(), copy.replica, &copy.key);
+    request.adoptions = vec![adoption];
+    let reply = found.send(url, request.to_bytes(), None).await?.reply()?;
+    assert_eq!(reply.header.acked_through, 2);
+    assert!(reply.outcomes.iter().all(|outcome| outcome.verdict == Verdict::Superseded), "{:?}", reply.outcomes);
+    assert_eq!(shown().await?, ["by the copy, later", "by the phone"]);
     Ok(())
 }

@@ -86,6 +86,8 @@ async fn every_answer_of_a_small_survey_is_found_again_on_every_device() -> Resu
     // Nothing in it was refused, and the server derives the same from the changes alone.
     let coordinator = survey.coordinator().await?;
     assert_eq!(coordinator.all("quarantine").await?, Vec::<Json>::new());
+    let devices = coordinator.all("devices").await?;
+    assert!(devices.iter().all(|device| device["unsent"] == 0), "{devices:?}");
     assert_eq!(coordinator.all("records?kind=household").await?.len(), 12);
     for person in &mut people {
         // A device sees its areas and nothing else (law L8).

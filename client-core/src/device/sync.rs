@@ -12,7 +12,7 @@ use sync_protocol::{
     chain::{Adoption, digest, link},
     engine::{
         device::{Absorbed, DeviceStore, Position},
-        reauthor::reauthor,
+        reauthor::{after, reauthor},
     },
     wire::{Fork, Reply, Verdict},
 };
@@ -172,7 +172,8 @@ fn fork_off<H: Host>(tx: &Tx<'_>, host: &mut H, fork: &Fork, touched: &mut BTree
     let mut previous = sync_protocol::Hash::default();
     for (seq, hash, bytes) in lost {
         let dot = Dot { replica: old, seq };
-        let change = reauthor(dot, &bytes, hash, new, fork.common);
+        let again = Dot { replica: new, seq: seq.saturating_sub(fork.common) };
+        let change = reauthor(dot, &bytes, hash, again, after(fork.common, new));
         let change = change.map_err(|problem| Error::Corrupt(problem.to_string()))?;
         let bytes = change.to_bytes();
         previous = link(previous, new, change.dot.seq, digest(&bytes));

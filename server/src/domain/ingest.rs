@@ -57,6 +57,7 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
             tx.insert_replica(adoption.replica, Some(device.id), adoption.key, from)?;
         }
     }
+    let held_before = tx.replica(header.replica)?.map_or(0, |row| row.head);
     let skew_ms = header.clock.saturating_sub(now_ms);
     let stamp = Stamp { received_ms: now_ms, skew_ms };
     let mut turn = Turn::new(tx, world, stamp, device.revoked);
@@ -68,23 +69,25 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     turn.finish(Some(&scope))?;
     applied.outcomes.append(&mut turn.outcomes);
     applied.acked_through = tx.replica(header.replica)?.map_or(0, |row| row.head);
-    tx.device_seen(device.id, now_ms, skew_ms, &header.app, header.unsent)?;
+    // What the device told counts what came with it.
+    let unsent = header.unsent.saturating_sub(applied.acked_through.saturating_sub(held_before));
+    tx.device_seen(device.id, now_ms, skew_ms, &header.app, unsent)?;
     Ok(applied)
 }
 
-/// Applies a batch that the server authored itself.
+/// Applies a batch that the server authored itself; what was not plainly accepted.
 ///
 /// # Errors
 /// If the store fails or the batch does not extend the server's chain; nothing is stored then.
-pub fn apply_own(tx: Tx<'_>, verified: Verified, world: &World, now_ms: i64) -> Result<(), Failure> {
+pub fn apply_own(tx: Tx<'_>, verified: Verified, world: &World, now_ms: i64) -> Result<Vec<Outcome>, Failure> {
     let stamp = Stamp { received_ms: now_ms, skew_ms: 0 };
     let mut turn = Turn::new(tx, world, stamp, false);
     let mut applied = Applied::default();
     turn.batch(check(verified, &world.catalogue, &world.limits), &mut applied)?;
     turn.finish(None)?;
-    match turn.outcomes.into_iter().next() {
-        None => Ok(()),
-        Some(outcome) => Err(Failure::problem(outcome.code.unwrap_or(sync_protocol::Code::Internal), outcome.detail)),
+    match applied.fork {
+        None => Ok(turn.outcomes),
+        Some(_) => Err(Failure::problem(Code::Internal, "the server's own chain does not fit its log")),
     }
 }
 

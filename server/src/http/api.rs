@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 use sync_protocol::{
-    Path, RecordId,
+    Path, RecordId, ReplicaId,
     problem::{Code, Problem},
 };
 
@@ -30,6 +30,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/records/{id}/remark", web::post().to(remark))
         .route("/progress", web::get().to(progress))
         .route("/devices", web::get().to(devices))
+        .route("/branches", web::get().to(branches))
+        .route("/branches/{replica}/release", web::post().to(release_branch))
         .route("/quarantine", web::get().to(quarantine))
         .route("/quarantine/{number}/release", web::post().to(release));
 }
@@ -252,10 +254,35 @@ async fn quarantine(server: web::Data<Server>, request: HttpRequest) -> Result<H
 async fn release(
     server: web::Data<Server>,
     request: HttpRequest,
-    number: web::Path<i64>,
+    number: web::Path<String>,
 ) -> Result<HttpResponse, Rejection> {
     let author = auth::coordinator(&server, &request).await?;
-    let (number, shared) = (number.into_inner(), server.clone());
+    let none = |_| Rejection::new(Code::NotFound, "no such change waits in quarantine: its number is a whole one");
+    let (number, shared) = (number.parse::<i64>().map_err(none)?, server.clone());
     server.write(move |tx| review::release(tx, number, &author, &shared.world(tx)?, now_ms())).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+async fn branches(server: web::Data<Server>, request: HttpRequest) -> Result<HttpResponse, Rejection> {
+    auth::coordinator(&server, &request).await?;
+    let rows = server.read(|tx| Ok(tx.branches()?)).await?;
+    Ok(HttpResponse::Ok().json(json!({ "items": rows })))
+}
+
+async fn release_branch(
+    server: web::Data<Server>,
+    request: HttpRequest,
+    replica: web::Path<String>,
+) -> Result<HttpResponse, Rejection> {
+    auth::coordinator(&server, &request).await?;
+    let changes = release_branch_of(&server, &replica).await?;
+    Ok(HttpResponse::Ok().json(json!({ "changes": changes })))
+}
+
+/// Has the server author a replica's branches again.
+pub(super) async fn release_branch_of(server: &web::Data<Server>, replica: &str) -> Result<u64, Rejection> {
+    let replica: ReplicaId =
+        replica.parse().map_err(|_ignored| Rejection::new(Code::NotFound, "no branch of this replica waits"))?;
+    let shared = server.clone();
+    Ok(server.write(move |tx| review::release_branch(tx, replica, &shared.world(tx)?, now_ms())).await?)
 }

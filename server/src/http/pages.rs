@@ -41,5 +41,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/records/{id}/remark", web::post().to(record::remark))
         .route("/quarantine", web::get().to(quarantine::show))
         .route("/quarantine/{number}/release", web::post().to(quarantine::release))
+        .route("/branches/{replica}/release", web::post().to(quarantine::release_branch))
         .route("/export", web::get().to(exports::show));
 }

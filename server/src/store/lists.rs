@@ -56,6 +56,7 @@ pub struct RecordRow {
     /// The interview is finished.
     pub finished: bool,
     /// Answers with a live value.
+    #[serde(rename = "answer_count")]
     pub answers: u32,
     /// Answers in conflict.
     pub conflicts: u32,
@@ -145,6 +146,21 @@ pub struct QuarantineRow {
     /// Whose device sent it.
     pub enumerator: Option<String>,
     /// When it came.
+    pub received_ms: i64,
+}
+
+/// One replica whose history forked, with changes that nobody has authored again yet.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct BranchRow {
+    /// The replica.
+    pub replica: ReplicaId,
+    /// The device that it lived on.
+    pub device: String,
+    /// Whose device it is.
+    pub enumerator: String,
+    /// Changes that wait.
+    pub changes: u64,
+    /// When the last of them came.
     pub received_ms: i64,
 }
 
@@ -330,6 +346,28 @@ impl Tx<'_> {
                 detail: row.get(4)?,
                 enumerator: row.get(5)?,
                 received_ms: row.get(6)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Branches with changes that their device has not authored again: it may be lost.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn branches(&self) -> Result<Vec<BranchRow>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT replica.uuid, coalesce(device.name, ''), coalesce(device.enumerator, ''), count(*), max(received_ms)
+             FROM branch JOIN replica ON replica.id = branch.replica LEFT JOIN device ON device.id = replica.device
+             WHERE reauthored IS NULL GROUP BY replica.id ORDER BY replica.id",
+        )?;
+        let rows = query.query_map([], |row| {
+            Ok(BranchRow {
+                replica: ReplicaId(row.get(0)?),
+                device: row.get(1)?,
+                enumerator: row.get(2)?,
+                changes: row.get(3)?,
+                received_ms: row.get(4)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -97,6 +97,21 @@ impl ChangeInsert<'_> {
     }
 }
 
+/// A change of a branch: held apart, beside the one that kept its dot.
+#[derive(Clone, Debug)]
+pub struct BranchChange {
+    /// Its seq in the branch.
+    pub seq: u64,
+    /// `h(seq)` of the branch.
+    pub hash: Hash,
+    /// How far the device's clock was ahead when it was received.
+    pub skew_ms: i64,
+    /// The bytes as authored.
+    pub bytes: Vec<u8>,
+    /// The dot under which it was authored again, if it was.
+    pub again: Option<Dot>,
+}
+
 /// A stamp that the server issued.
 #[derive(Clone, Copy, Debug)]
 pub struct StampRow {
@@ -368,6 +383,30 @@ impl<'a> Tx<'a> {
     pub fn branch_state(&self, hash: Hash) -> Result<Option<bool>, StoreError> {
         let mut query = self.conn.prepare_cached("SELECT reauthored IS NOT NULL FROM branch WHERE hash = ?1")?;
         Ok(query.query_row([hash.0], |row| row.get(0)).optional()?)
+    }
+
+    /// Every change of a replica's branches, by seq, each with the dot under which it was authored again.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn branch_changes(&self, replica: i64) -> Result<Vec<BranchChange>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT branch.seq, branch.hash, branch.skew_ms, branch.bytes, again.uuid, change.seq FROM branch
+             LEFT JOIN change ON change.id = reauthored LEFT JOIN replica AS again ON again.id = change.replica
+             WHERE branch.replica = ?1 ORDER BY branch.seq, branch.hash",
+        )?;
+        let rows = query.query_map([replica], |row| {
+            let again: Option<uuid::Uuid> = row.get(4)?;
+            let seq: Option<u64> = row.get(5)?;
+            Ok(BranchChange {
+                seq: row.get(0)?,
+                hash: hash(row.get(1)?)?,
+                skew_ms: row.get(2)?,
+                bytes: row.get(3)?,
+                again: again.zip(seq).map(|(replica, seq)| Dot { replica: ReplicaId(replica), seq }),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Notes which change replaces a branch change.

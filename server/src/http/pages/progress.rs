@@ -200,7 +200,7 @@ fn device_line(device: &DeviceRow, language: Language) -> Markup {
     html! {
         tr {
             th scope="row" {
-                (device.name)
+                (device.name) " " small class="code" { "#" (device.id) }
                 @if device.forks > 0 { " " span class="tag warn" { (fill(words.copied, device.forks)) } }
                 @if device.revoked { " " span class="tag bad" { (words.revoked) } }
             }

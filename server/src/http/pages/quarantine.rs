@@ -4,13 +4,13 @@ use super::{
     desk::{Broken, Desk, redirect},
     moments,
     shell::Tab,
-    words::{Language, problem},
+    words::{Language, counted, problem},
 };
 use crate::{
     domain::review,
-    http::failure::Rejection,
+    http::{api::release_branch_of, failure::Rejection},
     state::{Server, now_ms},
-    store::QuarantineRow,
+    store::{BranchRow, QuarantineRow},
 };
 use actix_web::{HttpRequest, HttpResponse, ResponseError, http::StatusCode, web};
 use maud::{Markup, html};
@@ -69,12 +69,25 @@ pub(super) async fn release(
     }
 }
 
+pub(super) async fn release_branch(
+    server: web::Data<Server>,
+    request: HttpRequest,
+    replica: web::Path<String>,
+    payload: web::Payload,
+) -> Result<HttpResponse, Broken> {
+    let desk = Desk::open(server, request).await?;
+    let Empty {} = desk.form(payload).await?;
+    let released = release_branch_of(&desk.server, &replica).await;
+    released.map_err(|rejection| desk.broken(rejection))?;
+    Ok(redirect("/quarantine?done=true"))
+}
+
 async fn view(desk: &Desk, after: i64, status: StatusCode, notice: Markup) -> Result<HttpResponse, Broken> {
     let read = desk.read(move |tx| {
         let people = tx.devices()?.into_iter().map(|device| (device.enumerator, device.enumerator_name));
-        Ok((tx.quarantine(after, PAGE)?, people.collect::<BTreeMap<_, _>>()))
+        Ok((tx.quarantine(after, PAGE)?, tx.branches()?, people.collect::<BTreeMap<_, _>>()))
     });
-    let (rows, people) = read.await?;
+    let (rows, held, people) = read.await?;
     let words = desk.words();
     let is_full = u32::try_from(rows.len()).is_ok_and(|count| count == PAGE);
     let main = html! {
@@ -87,8 +100,27 @@ async fn view(desk: &Desk, after: i64, status: StatusCode, notice: Markup) -> Re
                 a class="button" rel="next" href={ "/quarantine?after=" (last.number) } { (words.next_page) " ›" }
             }
         }
+        @if !held.is_empty() { (branches(&held, &people, desk.language)) }
     };
     Ok(desk.page(status, words.quarantine, Some(Tab::Quarantine), &main))
+}
+
+/// Histories that forked and wait for their phone, or for a coordinator.
+fn branches(rows: &[BranchRow], people: &BTreeMap<String, String>, language: Language) -> Markup {
+    let words = language.words();
+    html! {
+        h2 { (words.branches) }
+        p class="lead" { (words.branches_lead) }
+        ul { @for row in rows {
+            li {
+                (people.get(&row.enumerator).unwrap_or(&row.enumerator)) ", " (row.device) ": "
+                (counted(row.changes, words.changes_waiting)) " "
+                form method="post" action={ "/branches/" (row.replica) "/release" } {
+                    button { (words.release) }
+                }
+            }
+        } }
+    }
 }
 
 fn table(rows: &[QuarantineRow], people: &BTreeMap<String, String>, language: Language) -> Markup {

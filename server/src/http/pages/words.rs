@@ -220,6 +220,10 @@ words! {
     // Quarantine.
     quarantine_lead: "Perubahan ini tersimpan aman, tetapi belum diterapkan. Perbaiki sebabnya, lalu lepaskan.",
         "These changes are kept safely but are not applied yet. Mend the cause, then release them.";
+    branches: "Cabang dari ponsel salinan", "Branches of copied phones";
+    branches_lead: "Ponsel ini disalin atau dipulihkan. Bila kembali, ia mengirim ulang sendiri; bila hilang, lepaskan di sini.",
+        "These phones were copied or restored. One that returns sends its answers again by itself; release here what is lost.";
+    changes_waiting: "perubahan menunggu", "change waits|changes wait";
     quarantine_empty: "Tidak ada yang menunggu.", "Nothing waits here.";
     why: "Sebab", "Why";
     from: "Dari", "From";
