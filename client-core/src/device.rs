@@ -16,7 +16,7 @@ use crate::{
 use questionnaire::Questionnaire;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 use sync_protocol::{
-    Change, HouseholdId, Limits, Record, RecordId, ReplicaId,
+    Change, Dot, HouseholdId, Record, RecordId, ReplicaId,
     chain::SecretKey,
     wire::{Enrol, Enrolled, Scope},
 };
@@ -298,20 +298,18 @@ impl<H: Host> Device<H> {
     }
 }
 
+/// Reads a stored change back.
+fn reread(dot: Dot, bytes: &[u8]) -> Result<Change, Error> {
+    Change::from_stored(dot, bytes).map_err(|problem| Error::Corrupt(problem.to_string()))
+}
+
 /// Merges a record from all its changes.
 fn merged(tx: &Tx<'_>, id: RecordId) -> Result<Record, Error> {
     let mut record = Record::new();
     for stored in tx.changes_of(id)? {
-        let change = Change::from_bytes(stored.dot, &stored.bytes, &unlimited());
-        let change = change.map_err(|problem| Error::Corrupt(problem.to_string()))?;
-        record.apply(change, stored.stamp);
+        record.apply(reread(stored.dot, &stored.bytes)?, stored.stamp);
     }
     Ok(record)
-}
-
-/// What was accepted once is read back whatever the limits are today.
-fn unlimited() -> Limits {
-    Limits { change: usize::MAX, text: usize::MAX, depth: 128, ..Limits::default() }
 }
 
 fn identity(tx: &Tx<'_>) -> Result<(ReplicaId, SecretKey), Error> {

@@ -43,11 +43,6 @@ impl Fixed {
     pub fn new(seed: u64) -> Self {
         Self { now_ms: 1_767_225_600_000, state: seed }
     }
-
-    /// Sets the clock.
-    pub fn set_clock(&mut self, now_ms: i64) {
-        self.now_ms = now_ms;
-    }
 }
 
 impl Host for Fixed {

@@ -62,8 +62,10 @@ impl Http {
         let ask = device.enrolment(code, name)?;
         let body = serde_json::to_vec(&ask).map_err(|error| Error::Corrupt(error.to_string()))?;
         let request = self.client.post(format!("{server}/v1/enrol"));
-        let response = request.header(header::CONTENT_TYPE, "application/json").body(body).send().await;
-        let (status, body) = read(response).await?;
+        let request = request.header(header::CONTENT_TYPE, "application/json").body(body);
+        let response = request.send().await.map_err(unreachable)?;
+        let answer = Answer::read(response).await.map_err(unreachable)?;
+        let (status, body) = (answer.status, answer.body()?);
         if status != StatusCode::OK {
             return Err(Error::Refused(problem(status, &body)));
         }
@@ -116,13 +118,11 @@ impl Http {
             .body(packed);
         match request.send().await {
             Ok(response) => {
-                let status = response.status();
-                let packed = response.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "zstd");
-                let Ok(body) = response.bytes().await else {
+                let Ok(answer) = Answer::read(response).await else {
                     return Ok(Event::TimedOut);
                 };
-                traffic.down += u64::try_from(body.len()).unwrap_or(0);
-                let body = if packed { unpack(&body)? } else { body.to_vec() };
+                traffic.down += answer.size();
+                let (status, body) = (answer.status, answer.body()?);
                 match status {
                     StatusCode::OK => Ok(Event::Answered(body)),
                     StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT | StatusCode::BAD_GATEWAY => {
@@ -134,7 +134,7 @@ impl Http {
                     },
                 }
             }
-            Err(error) if error.is_connect() => Err(Error::Unreachable(error.without_url().to_string())),
+            Err(error) if error.is_connect() => Err(unreachable(error)),
             Err(_) => Ok(Event::TimedOut),
         }
     }
@@ -153,13 +153,10 @@ impl Http {
             .get(format!("{server}/v1/questionnaires/{id}/{version}"))
             .bearer_auth(token)
             .header(header::ACCEPT_ENCODING, "zstd");
-        let response = request.send().await;
-        let packed = response
-            .as_ref()
-            .is_ok_and(|response| response.headers().get(header::CONTENT_ENCODING).is_some_and(|c| c == "zstd"));
-        let (status, body) = read(response).await?;
-        traffic.down += u64::try_from(body.len()).unwrap_or(0);
-        let body = if packed { unpack(&body)? } else { body };
+        let response = request.send().await.map_err(unreachable)?;
+        let answer = Answer::read(response).await.map_err(unreachable)?;
+        traffic.down += answer.size();
+        let (status, body) = (answer.status, answer.body()?);
         if status != StatusCode::OK {
             return Err(Error::Refused(problem(status, &body)));
         }
@@ -168,11 +165,33 @@ impl Http {
     }
 }
 
-async fn read(response: Result<reqwest::Response, reqwest::Error>) -> Result<(StatusCode, Vec<u8>), Error> {
-    let unreachable = |error: reqwest::Error| Error::Unreachable(error.without_url().to_string());
-    let response = response.map_err(unreachable)?;
-    let status = response.status();
-    Ok((status, response.bytes().await.map_err(unreachable)?.to_vec()))
+fn unreachable(error: reqwest::Error) -> Error {
+    Error::Unreachable(error.without_url().to_string())
+}
+
+/// What the server answered, as it crossed the line.
+struct Answer {
+    status: StatusCode,
+    bytes: Vec<u8>,
+    is_packed: bool,
+}
+
+impl Answer {
+    async fn read(response: reqwest::Response) -> Result<Self, reqwest::Error> {
+        let status = response.status();
+        let is_packed = response.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "zstd");
+        Ok(Self { status, bytes: response.bytes().await?.to_vec(), is_packed })
+    }
+
+    /// Bytes on the line.
+    fn size(&self) -> u64 {
+        u64::try_from(self.bytes.len()).unwrap_or(0)
+    }
+
+    /// The body, decompressed.
+    fn body(self) -> Result<Vec<u8>, Error> {
+        if self.is_packed { unpack(&self.bytes) } else { Ok(self.bytes) }
+    }
 }
 
 fn unpack(body: &[u8]) -> Result<Vec<u8>, Error> {

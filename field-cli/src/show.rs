@@ -2,9 +2,9 @@
 
 use crate::Answer;
 use client_core::{RecordSummary, Status};
-use questionnaire::Questionnaire;
+use questionnaire::{Questionnaire, merge_of};
 use serde_json::{Value as Json, json};
-use sync_protocol::{Path, Record, record::Merge};
+use sync_protocol::Record;
 
 /// `12 of 12 interviews are on the server`, with what is behind it.
 pub(crate) fn receipt(status: &Status) -> String {
@@ -93,8 +93,4 @@ fn sibling(sibling: &sync_protocol::Sibling<'_>) -> Json {
         "dot": sibling.dot.to_string(), "value": sibling.value, "text": sibling.value.to_string(),
         "by": sibling.origin.author, "at": sibling.origin.wall_ms,
     })
-}
-
-fn merge_of(questionnaire: Option<&Questionnaire>, path: &Path) -> Merge {
-    questionnaire.map_or(Merge::Register, |questionnaire| questionnaire.merge_of(path))
 }

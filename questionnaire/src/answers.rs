@@ -23,6 +23,12 @@ fn with_repeats<T>(place: &Place, look: impl FnOnce(&[&str]) -> T) -> T {
     look(repeats.get(..count).unwrap_or(&[]))
 }
 
+/// How siblings at a path come together, where the questionnaire may not be at hand: then a person decides.
+#[must_use]
+pub fn merge_of(questionnaire: Option<&Questionnaire>, path: &Path) -> record::Merge {
+    questionnaire.map_or(record::Merge::Register, |questionnaire| questionnaire.merge_of(path))
+}
+
 impl Questionnaire {
     /// The register that a path names.
     #[must_use]

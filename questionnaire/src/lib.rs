@@ -60,6 +60,7 @@ mod number;
 mod problem;
 mod read;
 
+pub use answers::merge_of;
 pub use evaluate::{
     Compiled, Context, Evaluation, Evaluator, Instance, MissingRows, Offer, Tables, UnknownPath, Violation,
     ViolationKind,

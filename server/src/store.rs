@@ -17,7 +17,7 @@ use std::path::Path;
 pub use catalogue::{AreaRow, QuestionnaireRow};
 pub use lists::{BranchRow, ChangeSource, DeviceRow, ProgressBy, ProgressRow, QuarantineRow, RecordFilter, RecordRow};
 pub use log::{BranchChange, ChangeInsert, ChangeRow, ChangeState, NewChange, ReplicaRow, StampRow};
-pub use people::{Account, Device};
+pub use people::{Account, Assigned, Device};
 pub use records::{Derived, RecordKey};
 
 /// A failure of the store.

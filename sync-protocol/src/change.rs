@@ -119,4 +119,13 @@ impl Change {
     pub fn from_bytes(dot: Dot, bytes: &[u8], limits: &Limits) -> Result<Self, Problem> {
         json::decode(dot, bytes, limits)
     }
+
+    /// Reads a change back that was accepted once, whatever the limits are today.
+    ///
+    /// # Errors
+    /// As [`Change::from_bytes`], but never for a size.
+    pub fn from_stored(dot: Dot, bytes: &[u8]) -> Result<Self, Problem> {
+        let unlimited = Limits { change: usize::MAX, text: usize::MAX, depth: 128, ..Limits::default() };
+        json::decode(dot, bytes, &unlimited)
+    }
 }

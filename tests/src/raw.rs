@@ -3,11 +3,10 @@
 use anyhow::{Context, Result};
 use client_core::{Host, host::Fixed};
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
 use sync_protocol::{
     Hash, ReplicaId,
     chain::{Batch, Carried, SecretKey},
-    wire::{Reply, Request, RequestHeader},
+    wire::{Reply, Request},
 };
 
 /// A device made of a replica, a key and a token.
@@ -86,21 +85,7 @@ impl RawDevice {
     /// A request that holds these batches.
     #[must_use]
     pub fn request(&self, batches: Vec<Batch>) -> Request {
-        Request {
-            header: RequestHeader {
-                tenun: 1,
-                replica: self.replica,
-                clock: 1_767_225_600_000,
-                app: "raw".into(),
-                unsent: 0,
-                scope: String::new(),
-                epoch: String::new(),
-                cursors: BTreeMap::new(),
-            },
-            adoptions: Vec::new(),
-            batches,
-            cut_off: false,
-        }
+        Request::new(self.replica, 1_767_225_600_000, batches)
     }
 
     /// Sends a body as it is.

@@ -1,6 +1,6 @@
 //! Capturing answers: one save is one change, durable when the call returns.
 
-use super::{Device, enrolled, identity, merged, meta, random_uuid, summary, unlimited};
+use super::{Device, enrolled, identity, merged, meta, random_uuid, summary};
 use crate::{error::Error, host::Host, store::Tx};
 use sync_protocol::{
     Change, Dot, HouseholdId, Op, Path, Place, QuestionnaireRef, Record, RecordId, Subject, Value,
@@ -268,9 +268,4 @@ fn ops(record: &Record, edits: &[Edit]) -> Result<Vec<Op>, Error> {
         }
     }
     Ok(ops)
-}
-
-/// Re-reads own bytes whatever the limits are today.
-pub(super) fn reread(dot: Dot, bytes: &[u8]) -> Result<Change, Error> {
-    Change::from_bytes(dot, bytes, &unlimited()).map_err(|problem| Error::Corrupt(problem.to_string()))
 }

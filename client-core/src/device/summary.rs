@@ -5,17 +5,12 @@ use crate::{
     error::Error,
     store::{RecordRow, Tx},
 };
-use questionnaire::Questionnaire;
+use questionnaire::{Questionnaire, merge_of};
 use std::{collections::BTreeMap, sync::Arc};
-use sync_protocol::{Path, Record, RecordId, Subject, record::Merge};
+use sync_protocol::{Path, Record, RecordId, Subject};
 
 /// Questionnaires by `id@version`.
 pub(super) type Known = BTreeMap<String, Arc<Questionnaire>>;
-
-/// Says how siblings of an answer come together.
-pub(super) fn merge_of(questionnaire: Option<&Questionnaire>, path: &Path) -> Merge {
-    questionnaire.map_or(Merge::Register, |questionnaire| questionnaire.merge_of(path))
-}
 
 /// Derives the record's line again; a household's name and area also stand on its interviews' lines.
 pub(super) fn refresh(tx: &Tx<'_>, id: RecordId, known: &Known) -> Result<(), Error> {

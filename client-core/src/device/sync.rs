@@ -1,6 +1,6 @@
 //! The device's side of a sync: where it stands, what it sends, and how it takes in a reply.
 
-use super::{Device, capture::reread, enrolled, identity, meta, number, set_identity, summary, to_json};
+use super::{Device, enrolled, identity, meta, number, reread, set_identity, summary, to_json};
 use crate::{
     error::Error,
     host::Host,

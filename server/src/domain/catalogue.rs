@@ -5,9 +5,8 @@ use crate::store::{QuestionnaireRow, StoreError, Tx};
 use questionnaire::{Compiled, Questionnaire, Tables};
 use std::{collections::BTreeMap, sync::Arc};
 use sync_protocol::{
-    Change, Limits, Op, Path, Place, QuestionnaireRef, Subject, Value,
+    Change, Limits, Op, Place, QuestionnaireRef, Subject, Value,
     problem::{Code, Problem},
-    record::Merge,
 };
 
 /// The answer of a household record that names its bucket.
@@ -76,13 +75,6 @@ impl Catalogue {
     #[must_use]
     pub fn area(&self, code: &str) -> Option<i64> {
         self.areas.get(code).copied()
-    }
-
-    /// How siblings at a path come together.
-    #[must_use]
-    pub fn merge_of(&self, reference: Option<&QuestionnaireRef>, path: &Path) -> Merge {
-        let questionnaire = reference.and_then(|reference| self.questionnaires.get(reference));
-        questionnaire.map_or(Merge::Register, |questionnaire| questionnaire.merge_of(path))
     }
 
     /// Checks what a change names and the types of its answers; what fails goes to quarantine.

@@ -5,17 +5,12 @@ use super::{
     catalogue::{AREA, Catalogue, HEAD},
 };
 use crate::store::{ChangeRow, Derived, RecordKey, StoreError, Tx};
+use questionnaire::merge_of;
 use sha2::{Digest, Sha256};
 use sync_protocol::{
-    Change, Hash, Limits, Path, Place, QuestionnaireRef, Record, Value,
+    Change, Hash, Path, Place, QuestionnaireRef, Record, Value,
     record::{Answer, Origin, Standing},
 };
-
-/// What was accepted once is read back whatever the limits are today.
-#[must_use]
-pub fn unlimited() -> Limits {
-    Limits { change: usize::MAX, text: usize::MAX, depth: 128, ..Limits::default() }
-}
 
 /// Merges a record from its stored changes.
 ///
@@ -24,7 +19,7 @@ pub fn unlimited() -> Limits {
 pub fn merge(changes: Vec<ChangeRow>) -> Result<Record, StoreError> {
     let mut record = Record::new();
     for row in changes {
-        let change = Change::from_bytes(row.dot, &row.bytes, &unlimited());
+        let change = Change::from_stored(row.dot, &row.bytes);
         let change = change.map_err(|_ignored| StoreError::Corrupt("an applied change"))?;
         record.apply(change, Some(row.stamp));
     }
@@ -57,11 +52,9 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
     derived.finished = finished.is_some_and(|f| f.siblings.first().is_some_and(|s| *s.value == Value::text("yes")));
     for (path, answer) in record.shown_answers() {
         derived.answers += 1;
-        if answer.siblings.len() > 1 {
-            let merge = questionnaire.map(|questionnaire| questionnaire.merge_of(path)).unwrap_or_default();
-            if answer.is_conflict(merge) {
-                derived.conflicts.push(path.to_string());
-            }
+        let is_alone = answer.siblings.len() == 1;
+        if !is_alone && answer.is_conflict(merge_of(questionnaire.map(AsRef::as_ref), path)) {
+            derived.conflicts.push(path.to_string());
         }
     }
     let kept = record.all_rows().filter(|row| row.kept).count();

@@ -6,14 +6,13 @@ use super::{
     derive::{form_of, merge},
 };
 use crate::store::{RecordRow, StoreError, Tx};
-use questionnaire::{Item, Question, Questionnaire, Register};
+use questionnaire::{Item, Question, Questionnaire, Register, merge_of};
 use serde::Serialize;
-use std::{collections::BTreeMap, sync::Arc};
-use sync_protocol::{
-    Dot, Path, Place, Record, RecordId, Sibling, Value,
-    problem::Code,
-    record::{Merge, Standing},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
+use sync_protocol::{Dot, Path, Place, Record, RecordId, Sibling, Value, problem::Code, record::Standing};
 
 /// One record with all that is known of it.
 #[derive(Debug, Serialize)]
@@ -101,7 +100,7 @@ pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail,
             continue;
         };
         let register = questionnaire.as_ref().and_then(|questionnaire| questionnaire.register_at(&path));
-        let merge = questionnaire.as_ref().map_or(Merge::Register, |questionnaire| questionnaire.merge_of(&path));
+        let merge = merge_of(questionnaire.as_deref(), &path);
         let siblings =
             answer.siblings.iter().map(|sibling| sources.sibling(*sibling)).collect::<Result<_, StoreError>>()?;
         answers.push(AnswerDetail {
@@ -201,36 +200,43 @@ impl Sources<'_> {
 
 /// The record's paths in the order of the questionnaire, rows in their order; unknown ones last.
 fn in_order(record: &Record, questionnaire: Option<&Questionnaire>) -> Vec<Path> {
-    let mut ordered = Vec::new();
+    let mut ordered = Ordered::default();
     if let Some(questionnaire) = questionnaire {
-        walk(record, questionnaire.items(), &Place::record(), &mut ordered);
+        ordered.walk(record, questionnaire.items(), &Place::record());
     }
-    let rest =
-        record.answers().map(|(path, _)| path).filter(|path| !path.is_reserved() && record.is_shown(path.place()));
-    let mut seen: std::collections::BTreeSet<Path> = ordered.iter().cloned().collect();
-    for path in rest {
-        if seen.insert(path.clone()) {
-            ordered.push(path.clone());
-        }
+    for (path, _) in record.shown_answers() {
+        ordered.push(path.clone());
     }
-    ordered
+    ordered.paths
 }
 
-fn walk(record: &Record, items: &[Item], place: &Place, ordered: &mut Vec<Path>) {
-    for item in items {
-        match item {
-            Item::Question(question) => {
-                if let Ok(path) = Path::new(place.clone(), register_name(question))
-                    && ordered.last() != Some(&path)
-                    && !ordered.contains(&path)
-                {
-                    ordered.push(path);
+/// Paths, each at its first place.
+#[derive(Default)]
+struct Ordered {
+    paths: Vec<Path>,
+    seen: BTreeSet<Path>,
+}
+
+impl Ordered {
+    fn push(&mut self, path: Path) {
+        if self.seen.insert(path.clone()) {
+            self.paths.push(path);
+        }
+    }
+
+    fn walk(&mut self, record: &Record, items: &[Item], place: &Place) {
+        for item in items {
+            match item {
+                Item::Question(question) => {
+                    if let Ok(path) = Path::new(place.clone(), register_name(question)) {
+                        self.push(path);
+                    }
                 }
-            }
-            Item::Group(group) => walk(record, &group.children, place, ordered),
-            Item::Repeat(repeat) => {
-                for row in record.rows(place, &repeat.key) {
-                    walk(record, &repeat.children, row.place, ordered);
+                Item::Group(group) => self.walk(record, &group.children, place),
+                Item::Repeat(repeat) => {
+                    for row in record.rows(place, &repeat.key) {
+                        self.walk(record, &repeat.children, row.place);
+                    }
                 }
             }
         }

@@ -18,7 +18,7 @@ use sync_protocol::{
     chain::{Carried, SignedStamp},
     engine::intake::{Intake, Log, Verified, receive},
     problem::{Code, Problem},
-    wire::{Fork, Outcome, Request, RequestHeader, Stamped, Verdict},
+    wire::{Fork, Outcome, Request, Stamped, Verdict},
 };
 
 /// What became of a request.
@@ -57,18 +57,18 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
             tx.insert_replica(adoption.replica, Some(device.id), adoption.key, from)?;
         }
     }
-    let held_before = tx.replica(header.replica)?.map_or(0, |row| row.head);
     let skew_ms = header.clock.saturating_sub(now_ms);
     let stamp = Stamp { received_ms: now_ms, skew_ms };
     let mut turn = Turn::new(tx, world, stamp, device.revoked);
     let mut applied = Applied { outcomes: refused, ..Applied::default() };
+    let held_before = turn.row(header.replica)?.head;
     for batch in batches {
         turn.batch(batch, &mut applied)?;
     }
-    let scope: BTreeSet<i64> = tx.assignments(&device.enumerator)?.into_iter().map(|(area, _, _)| area).collect();
+    let scope = tx.assignments(&device.enumerator)?.into_iter().map(|assigned| assigned.area).collect();
     turn.finish(Some(&scope))?;
     applied.outcomes.append(&mut turn.outcomes);
-    applied.acked_through = tx.replica(header.replica)?.map_or(0, |row| row.head);
+    applied.acked_through = turn.row(header.replica)?.head;
     // What the device told counts what came with it.
     let unsent = header.unsent.saturating_sub(applied.acked_through.saturating_sub(held_before));
     tx.device_seen(device.id, now_ms, skew_ms, &header.app, unsent)?;
@@ -401,21 +401,7 @@ impl Log for Turn<'_> {
 
     fn park(&mut self, verified: &Verified) -> Result<(), StoreError> {
         let batch = &verified.batch;
-        let message = Request {
-            header: RequestHeader {
-                tenun: 1,
-                replica: batch.replica,
-                clock: 0,
-                app: String::new(),
-                unsent: 0,
-                scope: String::new(),
-                epoch: String::new(),
-                cursors: BTreeMap::new(),
-            },
-            adoptions: Vec::new(),
-            batches: vec![batch.clone()],
-            cut_off: false,
-        };
+        let message = Request::new(batch.replica, 0, vec![batch.clone()]);
         let (tx, received) = (self.tx, self.stamp.received_ms);
         let id = self.row(batch.replica)?.id;
         tx.park(id, batch.first, batch.last(), &message.to_bytes(), received)
@@ -448,7 +434,7 @@ impl Log for Turn<'_> {
 
 impl Turn<'_> {
     /// Whether what a re-authored change replaces counts already: in its place, or re-authored before.
-    fn is_superseded(&mut self, replica: ReplicaId, replaced: Hash) -> Result<bool, StoreError> {
+    fn is_superseded(&self, replica: ReplicaId, replaced: Hash) -> Result<bool, StoreError> {
         match self.tx.branch_state(replaced)? {
             Some(reauthored) => Ok(reauthored),
             None => self.tx.is_held_before_adoption(replica, replaced),

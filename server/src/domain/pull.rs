@@ -1,7 +1,7 @@
 //! The reply to a sync: what became of the changes, the device's scope, and what others did in its buckets.
 
 use super::{identity::Identity, ingest::Applied};
-use crate::store::{Device, StoreError, Tx};
+use crate::store::{Assigned, Device, StoreError, Tx};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use sync_protocol::{
@@ -83,14 +83,12 @@ fn scope(
     limits: &Limits,
 ) -> Result<(Scope, BTreeMap<String, i64>), StoreError> {
     let mut areas = BTreeMap::new();
-    let mut assignments = Vec::new();
-    for (id, code, round) in tx.assignments(&device.enumerator)? {
-        areas.insert(code.clone(), id);
+    let (mut named, mut assignments): (Vec<Area>, Vec<Assignment>) = (Vec::new(), Vec::new());
+    for Assigned { area, code, name, round } in tx.assignments(&device.enumerator)? {
+        if areas.insert(code.clone(), area).is_none() {
+            named.push(Area { code: code.clone(), name });
+        }
         assignments.push(Assignment { area: code, round });
-    }
-    let mut named = Vec::new();
-    for code in areas.keys() {
-        named.push(Area { code: code.clone(), name: tx.area_name(code)? });
     }
     let questionnaires = tx.questionnaire_names()?;
     let mut scope = Scope {

@@ -2,7 +2,7 @@
 
 use super::{
     Failure,
-    derive::{form_of, merge, unlimited},
+    derive::{form_of, merge},
     ingest::{World, apply_own, apply_released},
 };
 use crate::store::{StoreError, Tx};
@@ -152,7 +152,7 @@ pub fn release_branch(tx: Tx<'_>, replica: ReplicaId, world: &World, now_ms: i64
 pub fn release(tx: Tx<'_>, number: i64, author: &str, world: &World, now_ms: i64) -> Result<(), Failure> {
     let waiting = tx.quarantined_change(number)?;
     let row = waiting.ok_or_else(|| Failure::problem(Code::NotFound, "no such change waits in quarantine"))?;
-    let change = Change::from_bytes(row.dot, &row.bytes, &unlimited())?;
+    let change = Change::from_stored(row.dot, &row.bytes)?;
     if let Err(problem) = world.catalogue.check(&change, &world.limits)
         && matches!(problem.code, Code::UnknownQuestionnaire | Code::UnknownArea)
     {

@@ -257,10 +257,15 @@ async fn release(
     number: web::Path<String>,
 ) -> Result<HttpResponse, Rejection> {
     let author = auth::coordinator(&server, &request).await?;
+    release_change(&server, &number, author).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Releases a change from quarantine, by its number.
+pub(super) async fn release_change(server: &web::Data<Server>, number: &str, author: String) -> Result<(), Rejection> {
     let none = |_| Rejection::new(Code::NotFound, "no such change waits in quarantine: its number is a whole one");
     let (number, shared) = (number.parse::<i64>().map_err(none)?, server.clone());
-    server.write(move |tx| review::release(tx, number, &author, &shared.world(tx)?, now_ms())).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(server.write(move |tx| review::release(tx, number, &author, &shared.world(tx)?, now_ms())).await?)
 }
 
 async fn branches(server: web::Data<Server>, request: HttpRequest) -> Result<HttpResponse, Rejection> {

@@ -29,6 +29,9 @@ pub struct QuestionnaireRow {
     pub json: String,
 }
 
+/// An area's name behind that of the area around it, which is joined as `outer`.
+pub(super) const AREA_NAME: &str = "coalesce(outer.name || ' · ', '') || area.name";
+
 /// The setting that counts how often areas or questionnaires changed.
 const CATALOGUE: &str = "catalogue";
 
@@ -86,10 +89,9 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn area_name(&self, code: &str) -> Result<String, StoreError> {
-        let mut query = self.conn.prepare_cached(
-            "SELECT coalesce(outer.name || ' · ', '') || area.name FROM area
-             LEFT JOIN area AS outer ON outer.code = area.parent WHERE area.code = ?1",
-        )?;
+        let mut query = self.conn.prepare_cached(&format!(
+            "SELECT {AREA_NAME} FROM area LEFT JOIN area AS outer ON outer.code = area.parent WHERE area.code = ?1"
+        ))?;
         Ok(query.query_row([code], |row| row.get(0)).optional()?.unwrap_or_default())
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Codes and tokens stand here as SHA-256 only; passwords as Argon2 strings.
 
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, catalogue::AREA_NAME};
 use rusqlite::{OptionalExtension, Row, params};
 use sync_protocol::Hash;
 
@@ -17,6 +17,19 @@ pub struct Device {
     pub enumerator_name: String,
     /// It was revoked: its pushes go to escrow, and it pulls nothing.
     pub revoked: bool,
+}
+
+/// An area that an enumerator works through in a round.
+#[derive(Clone, Debug)]
+pub struct Assigned {
+    /// The area's number in the store.
+    pub area: i64,
+    /// Its code.
+    pub code: String,
+    /// Its name behind that of the area around it.
+    pub name: String,
+    /// The round.
+    pub round: String,
 }
 
 /// A coordinator's account.
@@ -69,16 +82,18 @@ impl Tx<'_> {
         Ok(true)
     }
 
-    /// What an enumerator is assigned: number and code of the area, and the round.
+    /// What an enumerator is assigned, by area and round.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn assignments(&self, enumerator: &str) -> Result<Vec<(i64, String, String)>, StoreError> {
-        let mut query = self.conn.prepare_cached(
-            "SELECT area.id, area.code, round FROM assignment JOIN area ON area.id = assignment.area
-             WHERE enumerator = ?1 ORDER BY area.code, round",
-        )?;
-        let rows = query.query_map([enumerator], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    pub fn assignments(&self, enumerator: &str) -> Result<Vec<Assigned>, StoreError> {
+        let mut query = self.conn.prepare_cached(&format!(
+            "SELECT area.id, area.code, {AREA_NAME}, round FROM assignment JOIN area ON area.id = assignment.area
+             LEFT JOIN area AS outer ON outer.code = area.parent WHERE enumerator = ?1 ORDER BY area.code, round"
+        ))?;
+        let rows = query.query_map([enumerator], |row| {
+            Ok(Assigned { area: row.get(0)?, code: row.get(1)?, name: row.get(2)?, round: row.get(3)? })
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

@@ -3,7 +3,6 @@
 use crate::{
     change::{Change, Op},
     ids::{Dot, Hash},
-    limits::Limits,
     problem::Problem,
 };
 
@@ -32,8 +31,7 @@ pub fn reauthor(
     new: Dot,
     rename: impl Fn(u64) -> Renamed,
 ) -> Result<Change, Problem> {
-    let unlimited = Limits { change: usize::MAX, text: usize::MAX, depth: 128, ..Limits::default() };
-    let mut change = Change::from_bytes(old, bytes, &unlimited)?;
+    let mut change = Change::from_stored(old, bytes)?;
     let renamed = |pred: Dot| {
         let fate = if pred.replica == old.replica { rename(pred.seq) } else { Renamed::Kept };
         match fate {

@@ -75,6 +75,22 @@ struct EndFrame {
 }
 
 impl Request {
+    /// Makes a request of a replica that has pulled nothing yet and says no more of itself than its clock.
+    #[must_use]
+    pub fn new(replica: ReplicaId, clock: i64, batches: Vec<Batch>) -> Self {
+        let header = RequestHeader {
+            tenun: *VERSIONS.end(),
+            replica,
+            clock,
+            app: String::new(),
+            unsent: 0,
+            scope: String::new(),
+            epoch: String::new(),
+            cursors: BTreeMap::new(),
+        };
+        Self { header, adoptions: Vec::new(), batches, cut_off: false }
+    }
+
     /// Writes the request, not compressed.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

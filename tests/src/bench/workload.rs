@@ -9,7 +9,7 @@ use sync_protocol::{
     Change, Dot, Hash, HouseholdId, Op, Path, Place, QuestionnaireRef, ReplicaId, Subject, Value,
     chain::{Batch, Carried, SecretKey},
     ids::FIRST_INTERVIEW,
-    wire::{Request, RequestHeader},
+    wire::Request,
 };
 
 /// A device that exists only to have authored what it sends.
@@ -142,17 +142,7 @@ fn request_from(author: &Author, changes: &[Change], next: &mut (u64, Hash)) -> 
         close(&mut pending);
     }
     *next = (first, before);
-    let header = RequestHeader {
-        tenun: 1,
-        replica: author.replica,
-        clock: 1_767_225_600_000,
-        app: "bench".into(),
-        unsent: 0,
-        scope: String::new(),
-        epoch: String::new(),
-        cursors: BTreeMap::new(),
-    };
-    Request { header, adoptions: Vec::new(), batches, cut_off: false }.to_bytes()
+    Request::new(author.replica, 1_767_225_600_000, batches).to_bytes()
 }
 
 /// The final answers of some households as plain JSON, one object each: the yardstick of the wire.

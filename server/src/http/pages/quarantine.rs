@@ -7,9 +7,8 @@ use super::{
     words::{Language, counted, problem},
 };
 use crate::{
-    domain::review,
-    http::{api::release_branch_of, failure::Rejection},
-    state::{Server, now_ms},
+    http::api::{release_branch_of, release_change},
+    state::Server,
     store::{BranchRow, QuarantineRow},
 };
 use actix_web::{HttpRequest, HttpResponse, ResponseError, http::StatusCode, web};
@@ -51,11 +50,7 @@ pub(super) async fn release(
 ) -> Result<HttpResponse, Broken> {
     let desk = Desk::open(server, request).await?;
     let Empty {} = desk.form(payload).await?;
-    let none = |_| desk.broken(Rejection::new(Code::NotFound, "no such change waits in quarantine"));
-    let number: i64 = number.parse().map_err(none)?;
-    let (shared, author) = (desk.server.clone(), desk.account.clone());
-    let released = desk.server.write(move |tx| review::release(tx, number, &author, &shared.world(tx)?, now_ms()));
-    match released.await.map_err(Rejection::from) {
+    match release_change(&desk.server, &number, desk.account.clone()).await {
         Ok(()) => Ok(redirect("/quarantine?done=true")),
         Err(rejection) => {
             let notice = html! {
