@@ -298,8 +298,11 @@ impl<'a> Turn<'a> {
             };
             let derived = derive::derive(&record, &self.world.catalogue);
             if key.is_household() {
-                let before = if is_new { BTreeSet::new() } else { self.tx.placement(key.id)? };
-                entered.insert(key.household, derived.placement.difference(&before).copied().collect());
+                // All changes of a new household are this turn's: they are appended below like any others.
+                if !is_new {
+                    let before = self.tx.placement(key.id)?;
+                    entered.insert(key.household, derived.placement.difference(&before).copied().collect());
+                }
                 placements.insert(key.household, derived.placement.clone());
             }
             match (is_new, record.subject(), derive::form_of(&record)) {

@@ -10,7 +10,7 @@ use fixtures::{Household, World};
 use rusqlite::{Connection, params};
 use server::{
     domain::{catalogue::Catalogue, identity::Identity, ingest, people, prepare},
-    store,
+    store::{self, Tx},
 };
 use std::{path::Path, sync::Arc, time::Duration};
 use sync_protocol::{Limits, Record};
@@ -92,8 +92,17 @@ fn raw_rows(folder: &Path, uploads: &[Upload]) -> Result<Duration> {
     Ok(time)
 }
 
+/// How many threads take the uploads in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Threads {
+    /// One does everything, as the limit's does.
+    One,
+    /// One unpacks, verifies and checks ahead of the one that writes, as in the server.
+    Two,
+}
+
 /// Our store alone: unpack, verify, check, merge, find conflicts, fill buckets; one commit a device.
-fn our_store(folder: &Path, world: &World, uploads: &[Upload]) -> Result<Duration> {
+fn our_store(folder: &Path, world: &World, uploads: &[Upload], threads: Threads) -> Result<Duration> {
     let data = folder.join("store");
     Office::new(&data).prepare(world, "benchmark")?;
     let mut conn = store::open_writer(&data)?;
@@ -111,19 +120,33 @@ fn our_store(folder: &Path, world: &World, uploads: &[Upload]) -> Result<Duratio
     }
     let catalogue = store::in_transaction(&mut conn, |tx| Catalogue::refresh(&Arc::default(), tx))?;
     let world = ingest::World { catalogue, identity: Arc::new(identity), limits: limits.clone() };
-    let (result, time) = timed(|| -> Result<()> {
-        for (device, upload) in devices.into_iter().zip(uploads) {
-            let body = zstd::stream::decode_all(upload.changes.as_slice())?;
-            store::in_transaction(&mut conn, |tx| {
-                let prepared = prepare::prepare(tx, device, &body, &world.catalogue, &limits)?;
-                ingest::apply(tx, prepared, &world, 1_767_300_000_000)
-            })?;
-        }
-        conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    let mut reader = store::open_reader(&data)?;
+    let now_ms = 1_767_300_000_000;
+    let mut prepared = devices.into_iter().zip(uploads).map(|(device, upload)| -> Result<_> {
+        let body = zstd::stream::decode_all(upload.changes.as_slice())?;
+        let tx = reader.transaction()?;
+        Ok(prepare::prepare(Tx::new(&tx), device, &body, &world.catalogue, &limits)?)
+    });
+    let mut write = |prepared: Result<prepare::Prepared>| -> Result<()> {
+        let prepared = prepared?;
+        store::in_transaction(&mut conn, |tx| ingest::apply(tx, prepared, &world, now_ms))?;
         Ok(())
+    };
+    let (result, time) = timed(|| match threads {
+        Threads::One => prepared.try_for_each(&mut write),
+        Threads::Two => std::thread::scope(|scope| {
+            let (send, receive) = std::sync::mpsc::sync_channel(2);
+            // The writer has gone only where it failed, and says so itself.
+            scope.spawn(move || prepared.all(|prepared| send.send(prepared).is_ok()));
+            receive.iter().try_for_each(&mut write)
+        }),
     });
     result?;
-    Ok(time)
+    let ((), checkpoint) = {
+        let (result, time) = timed(|| conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"));
+        (result?, time)
+    };
+    Ok(time + checkpoint)
 }
 
 /// Store alone against bare rows, interleaved, on the folder's disk.
@@ -134,18 +157,21 @@ pub fn store_alone(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
     let (households, repetitions) = (2_000, 5);
     let world = World::new(11, households, 40);
     let uploads = uploads(&world, 50)?;
-    let (mut ratios, mut ours, mut limit) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ratios, mut two, mut ours, mut limit) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..repetitions {
         let folder = tempfile::tempdir_in(folder)?;
         let raw = raw_rows(folder.path(), &uploads)?;
-        let store = our_store(folder.path(), &world, &uploads)?;
+        let store = our_store(&folder.path().join("one"), &world, &uploads, Threads::One)?;
+        let server = our_store(&folder.path().join("two"), &world, &uploads, Threads::Two)?;
         ratios.push(raw.as_secs_f64() / store.as_secs_f64());
+        two.push(raw.as_secs_f64() / server.as_secs_f64());
         ours.push(number(households) / store.as_secs_f64());
         limit.push(number(households) / raw.as_secs_f64());
     }
     figures.push(Figure::at_least("ingest.rows-limit", median(limit), "households/s", None));
     figures.push(Figure::at_least("ingest.store", median(ours), "households/s", None));
     figures.push(Figure::at_least("ingest.store-to-limit", median(ratios), "ratio", Some(0.5)));
+    figures.push(Figure::at_least("ingest.store-two-threads-to-limit", median(two), "ratio", Some(0.6)));
 
     let mut growth = Vec::new();
     for _ in 0..3 {
@@ -153,7 +179,7 @@ pub fn store_alone(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
         for households in [1_000, 10_000] {
             let folder = tempfile::tempdir_in(folder)?;
             let world = World::new(12, households, 40);
-            times.push(our_store(folder.path(), &world, &self::uploads(&world, 50)?)?.as_secs_f64());
+            times.push(our_store(folder.path(), &world, &self::uploads(&world, 50)?, Threads::One)?.as_secs_f64());
         }
         if let [one, ten] = times.as_slice() {
             growth.push(ten / one);
