@@ -13,10 +13,10 @@ use crate::{
     host::Host,
     store::{RecordRow, Store, Tx},
 };
-use questionnaire::Questionnaire;
+use questionnaire::{Compiled, Instance, Questionnaire, Tables};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 use sync_protocol::{
-    Change, Dot, HouseholdId, Record, RecordId, ReplicaId,
+    Change, Dot, HouseholdId, Place, Record, RecordId, ReplicaId,
     chain::SecretKey,
     wire::{Enrol, Enrolled, Scope},
 };
@@ -38,9 +38,10 @@ mod meta {
 /// An enumerator's device: one database, one replica.
 #[derive(Debug)]
 pub struct Device<H> {
-    store: Store,
+    pub(crate) store: Store,
     host: H,
     questionnaires: BTreeMap<String, Arc<Questionnaire>>,
+    rules: BTreeMap<String, Compiled>,
 }
 
 /// How many changes and interviews are saved, sent and safe.
@@ -123,7 +124,7 @@ impl<H: Host> Device<H> {
             }
             Ok(())
         })?;
-        Ok(Self { store, host, questionnaires: BTreeMap::new() })
+        Ok(Self { store, host, questionnaires: BTreeMap::new(), rules: BTreeMap::new() })
     }
 
     /// The host, to set its clock in tests.
@@ -267,6 +268,42 @@ impl<H: Host> Device<H> {
         let read: Arc<Questionnaire> = Arc::new(from_json(&json)?);
         self.questionnaires.insert(reference.into(), read.clone());
         Ok(read)
+    }
+
+    /// The rules of a questionnaire, resolved; by `id@version`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownQuestionnaire`], or [`Error::BadAnswer`] where the rules can't be resolved.
+    pub fn rules(&mut self, reference: &str) -> Result<Compiled, Error> {
+        if let Some(known) = self.rules.get(reference) {
+            return Ok(known.clone());
+        }
+        let questionnaire = self.questionnaire(reference)?;
+        let compiled = Compiled::lenient(questionnaire, Tables::new());
+        let compiled = compiled.map_err(|problems| Error::BadAnswer(format!("{reference}: {problems}")))?;
+        self.rules.insert(reference.into(), compiled.clone());
+        Ok(compiled)
+    }
+
+    /// The answers outside of repeats of the interview that this device saved last, for `${last-saved#…}`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(crate) fn last_saved(&mut self, form: &str, but: RecordId) -> Result<BTreeMap<String, String>, Error> {
+        let Some(record) = self.store.read(|tx| tx.saved_last(form, but))? else {
+            return Ok(BTreeMap::new());
+        };
+        let reference = self.summary(record)?.questionnaire;
+        let questionnaire = self.questionnaire(&reference)?;
+        let instance = Instance::from_record(&self.record(record)?, &questionnaire);
+        let mut answers = BTreeMap::new();
+        for (repeats, question) in questionnaire.questions() {
+            if repeats.is_empty() {
+                let path = sync_protocol::Path::new(Place::record(), question.key.as_str())?;
+                answers.insert(question.key.clone(), instance.get(&path).to_owned());
+            }
+        }
+        Ok(answers)
     }
 
     /// Stores a questionnaire that the server gave out.

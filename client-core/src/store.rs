@@ -4,6 +4,7 @@
 //! Every write runs in one IMMEDIATE transaction that the caller opens with [`Store::write`].
 
 mod migrations;
+mod session;
 
 use crate::error::Error;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};

@@ -28,6 +28,6 @@ pub use self::choices::Offer;
 pub use self::compiled::Compiled;
 pub use self::context::Context;
 pub use self::evaluator::{Evaluator, UnknownPath};
-pub use self::instance::Instance;
+pub use self::instance::{Instance, text_of};
 pub use self::lists::Tables;
 pub use self::report::{Evaluation, MissingRows, Violation, ViolationKind};

@@ -60,10 +60,10 @@ mod number;
 mod problem;
 mod read;
 
-pub use answers::merge_of;
+pub use answers::{merge_of, parse_answer};
 pub use evaluate::{
     Compiled, Context, Evaluation, Evaluator, Instance, MissingRows, Offer, Tables, UnknownPath, Violation,
-    ViolationKind,
+    ViolationKind, text_of,
 };
 pub use model::{
     Choice, ChoiceList, ChoiceSource, Expression, Group, Item, Kind, Members, Merge, Metadata, Question, Questionnaire,

@@ -64,7 +64,7 @@ impl<H: Host> Device<H> {
         }
         let subject = Subject::Household(household);
         let questionnaire = QuestionnaireRef::household_register();
-        self.author(subject, questionnaire, author, &edits, true)?;
+        self.author(subject, questionnaire, author, &edits, None, true)?;
         Ok(())
     }
 
@@ -82,7 +82,7 @@ impl<H: Host> Device<H> {
         let subject = Subject::Interview { household, round: round.into(), purpose: FIRST_INTERVIEW.into() };
         let record = subject.record(&questionnaire.id);
         if self.store.read(|tx| tx.record(record))?.is_none() {
-            self.author(subject, questionnaire.clone(), author, &[], true)?;
+            self.author(subject, questionnaire.clone(), author, &[], None, true)?;
         }
         Ok(record)
     }
@@ -110,6 +110,27 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// [`Error::UnknownRecord`], [`Error::TooLarge`], or if the database fails; nothing is saved then.
     pub fn save(&mut self, record: RecordId, author: &str, edits: &[Edit]) -> Result<Option<u64>, Error> {
+        self.save_on(record, author, edits, None)
+    }
+
+    /// Saves as [`Device::save`] does, but over the record as the screen showed it: what came since is not replaced.
+    pub(crate) fn save_seen(
+        &mut self,
+        record: RecordId,
+        author: &str,
+        edits: &[Edit],
+        seen: &Record,
+    ) -> Result<Option<u64>, Error> {
+        self.save_on(record, author, edits, Some(seen))
+    }
+
+    fn save_on(
+        &mut self,
+        record: RecordId,
+        author: &str,
+        edits: &[Edit],
+        seen: Option<&Record>,
+    ) -> Result<Option<u64>, Error> {
         let row = self.store.read(|tx| tx.record(record))?;
         let row = row.ok_or_else(|| Error::UnknownRecord(record.to_string()))?;
         let household = HouseholdId(row.household);
@@ -120,7 +141,7 @@ impl<H: Host> Device<H> {
             (None | Some(_), _) => Subject::Household(household),
         };
         let questionnaire: QuestionnaireRef = row.form.parse()?;
-        let seq = self.author(subject, questionnaire.clone(), author, edits, false)?;
+        let seq = self.author(subject, questionnaire.clone(), author, edits, seen, false)?;
         if edits.contains(&Edit::Finish) {
             self.update_household(record, household, &questionnaire, author)?;
         }
@@ -162,7 +183,7 @@ impl<H: Host> Device<H> {
         }
         if !edits.is_empty() {
             let register = QuestionnaireRef::household_register();
-            self.author(Subject::Household(household), register, author, &edits, false)?;
+            self.author(Subject::Household(household), register, author, &edits, None, false)?;
         }
         Ok(())
     }
@@ -173,6 +194,7 @@ impl<H: Host> Device<H> {
         questionnaire: QuestionnaireRef,
         author: &str,
         edits: &[Edit],
+        seen: Option<&Record>,
         even_if_empty: bool,
     ) -> Result<Option<u64>, Error> {
         // The questionnaires that the lists need are read before the transaction begins.
@@ -183,11 +205,13 @@ impl<H: Host> Device<H> {
         let known = &self.questionnaires;
         self.store.write(|tx| {
             let id = subject.record(&questionnaire.id);
-            let record = merged(tx, id)?;
+            let ops = match seen {
+                Some(seen) => ops(seen, edits)?,
+                None => ops(&merged(tx, id)?, edits)?,
+            };
             let (replica, _) = identity(tx)?;
             let (last, previous) = tx.head(replica)?;
             let dot = Dot { replica, seq: last.saturating_add(1) };
-            let ops = ops(&record, edits)?;
             if ops.is_empty() && !even_if_empty {
                 return Ok(None);
             }

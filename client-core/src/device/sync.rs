@@ -56,7 +56,7 @@ impl<H: Host> DeviceStore for Device<H> {
                 return Err(error);
             }
         }
-        let Self { store, host, questionnaires } = self;
+        let Self { store, host, questionnaires, .. } = self;
         store.write(|tx| {
             let mut touched = BTreeSet::new();
             let mut absorbed = Absorbed::default();

@@ -1,6 +1,6 @@
 //! What a screen asks of a record: values, choices, texts with answers in them, what to save.
 
-use sync_protocol::{Path, Place};
+use sync_protocol::{Missing, Path, Place};
 
 use super::super::choices::Offer;
 use super::super::form::{NodeId, NodeKind, QuestionId, ROOT};
@@ -124,6 +124,12 @@ impl Evaluator {
         }
     }
 
+    /// Returns why there is no answer, where somebody said why.
+    pub fn missing(&self, path: &Path) -> Option<Missing> {
+        let (row, question) = self.locate(path)?;
+        self.state.cell(&self.program.form, row, question).missing
+    }
+
     /// Returns what is wrong with one answer.
     pub fn faults(&self, path: &Path) -> Vec<ViolationKind> {
         let faults = self.locate(path).map(|(row, question)| self.state.cell(&self.program.form, row, question).faults);
@@ -156,12 +162,27 @@ impl Evaluator {
             .collect()
     }
 
+    /// Tells whether a repeat is relevant, whether it has rows or not.
+    pub fn is_repeat_relevant(&self, outer: &Place, repeat: &str) -> bool {
+        let form = &self.program.form;
+        let Some(row) = self.row_at(outer) else {
+            return false;
+        };
+        let scope = form.inner_scope(self.state.row(row).scope, repeat);
+        scope.is_some_and(|scope| self.state.inner(row, form.scope(scope).slot).relevant)
+    }
+
     /// Returns how many rows the `repeat_count` of a repeat asks for; none where it has none.
     pub fn row_count(&self, outer: &Place, repeat: &str) -> Option<usize> {
         let form = &self.program.form;
         let row = self.row_at(outer)?;
         let scope = form.inner_scope(self.state.row(row).scope, repeat)?;
         self.state.inner(row, form.scope(scope).slot).wanted
+    }
+
+    /// Tells whether some calculated values are to be saved as answers (`once`, `random`, `uuid`).
+    pub fn keeps_values(&self) -> bool {
+        self.program.rules.iter().any(|rules| rules.saved)
     }
 
     /// Returns the value that a question begins with: its default, computed where it is an expression.
