@@ -51,7 +51,7 @@ use sync_protocol::{Path, Place, Record, RecordId};
 /// assert!(!interview.answer(&mut device, &floor, "0").unwrap().is_empty()); // kept, and wrong
 /// assert!(interview.answer(&mut device, &floor, "36").unwrap().is_empty());
 /// interview.next(&mut device).unwrap();
-/// drop(interview); // a crash: the next one opens where this one stood
+/// drop(interview); // a crash: it opens where it stood
 ///
 /// let again = Interview::open(&mut device, record, "KP001").unwrap();
 /// assert_eq!(again.position().to_string(), "owner");
@@ -81,6 +81,35 @@ impl Interview {
     /// [`Error::UnknownRecord`], [`Error::UnknownQuestionnaire`], [`Error::BadAnswer`] for a household's own record or a
     /// form whose rules can't be read here, or if the database fails.
     pub fn open<H: Host>(device: &mut Device<H>, record: RecordId, author: &str) -> Result<Self, Error> {
+        let (mut interview, kept) = Self::read(device, record, author)?;
+        if kept.is_none() && interview.merged.answers().next().is_none() {
+            interview.begin(device)?;
+        }
+        let steps = interview.steps();
+        let opened = if kept.is_some() { EventKind::FormResume } else { EventKind::FormStart };
+        let at = kept.map_or_else(|| order::first(&steps), |position| order::nearest(&steps, &position));
+        let event = Event::moment(opened, device.host().now_ms());
+        interview.arrive(device, at, Some(event))?;
+        Ok(interview)
+    }
+
+    /// Looks at an interview where it was left, without writing anything.
+    ///
+    /// # Errors
+    /// As [`Interview::open`].
+    pub fn look<H: Host>(device: &mut Device<H>, record: RecordId, author: &str) -> Result<Self, Error> {
+        let (mut interview, kept) = Self::read(device, record, author)?;
+        let steps = interview.steps();
+        interview.at = kept.map_or_else(|| order::first(&steps), |position| order::nearest(&steps, &position));
+        Ok(interview)
+    }
+
+    /// Reads the record, and where its interview was left.
+    fn read<H: Host>(
+        device: &mut Device<H>,
+        record: RecordId,
+        author: &str,
+    ) -> Result<(Self, Option<Position>), Error> {
         let summary = device.summary(record)?;
         if summary.round.is_none() {
             return Err(Error::BadAnswer(format!("{record} is a household: start its interview first")));
@@ -88,12 +117,10 @@ impl Interview {
         let compiled = device.rules(&summary.questionnaire)?;
         let questionnaire = device.questionnaire(&summary.questionnaire)?;
         let merged = device.record(record)?;
-        let now = moment(device);
-        let context = context_of(record, &merged, &questionnaire, &now, device, author)?;
+        let context = context_of(record, &merged, &questionnaire, device, author)?;
         let rules = Evaluator::new(&compiled, &Instance::from_record(&merged, &questionnaire), context);
-        let kept = device.store.read(|tx| tx.session(record))?;
-        let language = kept.as_ref().map(|(_, language)| language.clone());
-        let mut interview = Self {
+        let (position, language) = device.store.read(|tx| tx.session(record))?.unzip();
+        let interview = Self {
             record,
             author: author.to_owned(),
             language: language.unwrap_or_else(|| questionnaire.default_language.clone()),
@@ -101,22 +128,10 @@ impl Interview {
             rules,
             merged,
             at: Position::End,
-            since_ms: now.now_ms,
+            since_ms: 0,
             changed: BTreeMap::new(),
         };
-        let first = kept.is_none();
-        if first && interview.merged.answers().next().is_none() {
-            interview.begin(device, &now)?;
-        }
-        let steps = interview.steps();
-        let wanted = kept.and_then(|(position, _)| position.parse().ok());
-        let at = match wanted {
-            Some(position) => order::nearest(&steps, &position),
-            None => order::first(&steps),
-        };
-        let opened = if first { EventKind::FormStart } else { EventKind::FormResume };
-        interview.arrive(device, at, Some(Event::moment(opened, now.now_ms)))?;
-        Ok(interview)
+        Ok((interview, position.and_then(|position| position.parse().ok())))
     }
 
     /// The interview's record.
@@ -143,18 +158,18 @@ impl Interview {
         &self.language
     }
 
-    /// Chooses the language; the record remembers it on this device.
+    /// Chooses the language by its name or its code (`English (en)` or `en`); this device remembers it with the next screen.
     ///
     /// # Errors
-    /// [`Error::BadAnswer`] for one that the questionnaire does not have, or if the database fails.
-    pub fn set_language<H: Host>(&mut self, device: &mut Device<H>, language: &str) -> Result<(), Error> {
-        if !self.questionnaire.languages.iter().any(|known| known == language) {
-            let known = self.questionnaire.languages.join(", ");
-            return Err(Error::BadAnswer(format!("this questionnaire has no language `{language}`, but {known}")));
-        }
-        language.clone_into(&mut self.language);
-        let at = self.at.clone();
-        self.arrive(device, at, None)
+    /// [`Error::BadAnswer`] for one that the questionnaire does not have.
+    pub fn set_language(&mut self, wanted: &str) -> Result<(), Error> {
+        let known = &self.questionnaire.languages;
+        let coded = format!("({wanted})");
+        let Some(found) = known.iter().find(|name| *name == wanted || name.ends_with(&coded)) else {
+            return Err(Error::BadAnswer(format!("there is no language `{wanted}`, but {}", known.join(", "))));
+        };
+        found.clone_into(&mut self.language);
+        Ok(())
     }
 
     /// What the enumerator sees now.
@@ -179,6 +194,12 @@ impl Interview {
     #[must_use]
     pub fn first_problem(&self) -> Option<Position> {
         self.problems().into_iter().next().map(|flaw| flaw.position)
+    }
+
+    /// The first screen inside a row; none where nothing is asked there.
+    #[must_use]
+    pub fn first_in(&self, row: &Place) -> Option<Position> {
+        Some(order::first_in(&self.steps(), row)).filter(|position| *position != Position::End)
     }
 
     /// Answers a question with XLSForm text, and saves that with all that hangs on it, as one change.
@@ -422,7 +443,6 @@ fn context_of<H: Host>(
     record: RecordId,
     merged: &Record,
     questionnaire: &Questionnaire,
-    now: &Context,
     device: &mut Device<H>,
     author: &str,
 ) -> Result<Context, Error> {
@@ -430,7 +450,7 @@ fn context_of<H: Host>(
         let answer = merged.answer(&path)?;
         Context::at(&answer.siblings.first()?.value.to_string())
     });
-    let mut context = started.unwrap_or_else(|| now.clone());
+    let mut context = started.unwrap_or_else(|| moment(device));
     context.properties.insert(Metadata::Username.name().to_owned(), author.to_owned());
     context.properties.insert(Metadata::DeviceId.name().to_owned(), device.status()?.replica.to_string());
     context.last_saved = device.last_saved(&questionnaire.id, record)?;

@@ -5,6 +5,7 @@
 //! lost, try later).
 
 mod arguments;
+mod interview;
 mod show;
 
 use arguments::{Arguments, Assignment, Command};
@@ -101,6 +102,21 @@ async fn run(arguments: &Arguments) -> Result<Answer, Error> {
         }
         Command::Note { record, text } => save(&mut device, record, |_, _| Ok(vec![Edit::Note(text.clone())])),
         Command::Finish { record } => save(&mut device, record, |_, _| Ok(vec![Edit::Finish])),
+        Command::Interview { record, language } => {
+            let hold = if arguments.json { interview::look } else { interview::run };
+            hold(&mut device, record_id(record)?, language.as_deref())
+        }
+        Command::Problems { record, language } => {
+            let records = match record {
+                Some(record) => vec![record_id(record)?],
+                None => device.interviews()?.into_iter().filter(|line| line.finished).map(|line| line.id).collect(),
+            };
+            interview::problems(&mut device, &records, language.as_deref())
+        }
+        Command::Audit { record } => {
+            let csv = device.audit(record_id(record)?)?;
+            Ok(Answer::new(csv.trim_end(), json!({ "csv": csv })))
+        }
         Command::Show { record } => {
             let id = record_id(record)?;
             let summary = device.summary(id)?;

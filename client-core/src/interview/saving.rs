@@ -1,12 +1,12 @@
 //! How an interview saves: what one save holds, beside what was typed.
 
-use super::{Interview, metadata_of};
+use super::{Interview, metadata_of, moment};
 use crate::{
     device::{Device, Edit},
     error::Error,
     host::Host,
 };
-use questionnaire::{Context, Merge, Metadata, text_of};
+use questionnaire::{Merge, Metadata, text_of};
 use std::collections::BTreeMap;
 use sync_protocol::{Missing, Path, Place, Value};
 
@@ -20,7 +20,8 @@ pub(super) struct Writes {
 
 impl Interview {
     /// Saves what a form begins with, as one change.
-    pub(super) fn begin<H: Host>(&mut self, device: &mut Device<H>, now: &Context) -> Result<(), Error> {
+    pub(super) fn begin<H: Host>(&mut self, device: &mut Device<H>) -> Result<(), Error> {
+        let now = moment(device);
         let mut writes = Writes::default();
         let kinds = [Metadata::Start, Metadata::Today, Metadata::Username, Metadata::DeviceId];
         for (path, kind) in metadata_of(&self.questionnaire, &kinds) {
@@ -28,8 +29,31 @@ impl Interview {
             let text = if kind == Metadata::Today { Some(now.today_text()) } else { known };
             self.put_computed(&mut writes, &path, &text.unwrap_or_else(|| now.now_text()));
         }
+        self.put_household(device, &mut writes);
         self.put_defaults(&mut writes, &Place::record());
         self.save(device, writes)
+    }
+
+    /// Puts what is known of the household in the questions that update it, to be confirmed rather than asked again.
+    fn put_household<H: Host>(&mut self, device: &mut Device<H>, writes: &mut Writes) {
+        let household = self.merged.subject().map(|subject| subject.household());
+        let Some(household) = household.and_then(|id| device.record(id.into()).ok()) else { return };
+        let fields: Vec<(String, String)> = self
+            .questionnaire
+            .questions()
+            .filter(|(repeats, _)| repeats.is_empty())
+            .filter_map(|(_, question)| Some((question.key.clone(), question.updates_household.clone()?)))
+            .collect();
+        for (key, field) in fields {
+            let (Ok(path), Ok(field)) =
+                (Path::new(Place::record(), key.as_str()), Path::new(Place::record(), field.as_str()))
+            else {
+                continue;
+            };
+            if let Some(known) = household.answer(&field).and_then(|answer| answer.siblings.first().map(|s| s.value)) {
+                self.put_computed(writes, &path, &text_of(known));
+            }
+        }
     }
 
     /// Puts the defaults of the questions in a place that have no answer.

@@ -45,7 +45,7 @@ pub enum Content {
 pub struct RowLine {
     /// The row.
     pub place: Place,
-    /// What people call it: its first text answer.
+    /// What people call it: the answer to its first question in words, or else its first answer.
     pub title: String,
 }
 
@@ -138,16 +138,23 @@ fn text(interview: &Interview, place: &Place, text: &Text) -> String {
     interview.rules.text(&seen_from, text, &interview.language)
 }
 
-/// The first text that was answered in a row.
+/// What names a row: the answer to its first question in words, or else its first answer.
 fn title(interview: &Interview, row: &Place) -> String {
     let repeats: Vec<&str> = row.steps().map(|(repeat, _)| repeat).collect();
     let inside =
-        interview.questionnaire.questions().filter(|(at, question)| *at == repeats && question.kind == Kind::Text);
-    let mut answers = inside.filter_map(|(_, question)| {
-        let path = Path::new(row.clone(), question.key.as_str()).ok()?;
-        Some(interview.rules.value(&path)).filter(|text| !text.is_empty())
-    });
-    answers.next().unwrap_or_default()
+        interview.questionnaire.questions().filter(|(at, question)| *at == repeats && question.kind.is_shown());
+    let mut first = String::new();
+    for (_, question) in inside {
+        let Ok(path) = Path::new(row.clone(), question.key.as_str()) else { continue };
+        let answer = interview.rules.value(&path);
+        if question.kind == Kind::Text {
+            return answer;
+        }
+        if first.is_empty() {
+            first = answer;
+        }
+    }
+    first
 }
 
 fn rows(interview: &Interview, outer: &Place, repeat: &str) -> Content {
