@@ -255,9 +255,9 @@ pub struct Question {
     /// The field of the household record that a finished interview updates (column `tenun::household`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updates_household: Option<String>,
-    /// The key that the question had in an earlier version (column `tenun::was`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub was: Option<String>,
+    /// The keys that the question had in earlier versions (column `tenun::was`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub was: Vec<String>,
 }
 
 impl Merge {
@@ -319,9 +319,9 @@ pub struct Repeat {
     /// How many rows are asked; a smaller number hides rows, it never removes them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat_count: Option<Expression>,
-    /// The key that the roster had in an earlier version (column `tenun::was`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub was: Option<String>,
+    /// The keys that the roster had in earlier versions (column `tenun::was`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub was: Vec<String>,
     /// What is asked for each row, in form order.
     pub children: Vec<Item>,
 }

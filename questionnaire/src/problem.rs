@@ -124,6 +124,8 @@ codes! {
     PathUnknown = "path-unknown",
     /// A pattern of `regex` can't be used.
     PatternInvalid = "pattern-invalid",
+    /// An earlier name is taken by another question.
+    EarlierNameTaken = "earlier-name-taken",
     /// The workbook holds no question.
     NoQuestions = "no-questions",
 }
