@@ -3,20 +3,22 @@
 //! Capturing answers is in `device/capture.rs`, absorbing a sync in `device/sync.rs`.
 
 mod capture;
+mod forms;
 mod summary;
 mod sync;
 
 pub use capture::Edit;
+use forms::Forms;
+pub use forms::Moved;
 
 use crate::{
     error::Error,
     host::Host,
     store::{RecordRow, Store, Tx},
 };
-use questionnaire::{Compiled, Instance, Questionnaire, Tables};
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::path::Path;
 use sync_protocol::{
-    Change, Dot, HouseholdId, Place, Record, RecordId, ReplicaId,
+    Change, Dot, HouseholdId, Record, RecordId, ReplicaId,
     chain::SecretKey,
     wire::{Enrol, Enrolled, Scope},
 };
@@ -40,8 +42,7 @@ mod meta {
 pub struct Device<H> {
     pub(crate) store: Store,
     host: H,
-    questionnaires: BTreeMap<String, Arc<Questionnaire>>,
-    rules: BTreeMap<String, Compiled>,
+    forms: Forms,
 }
 
 /// How many changes and interviews are saved, sent and safe.
@@ -124,7 +125,7 @@ impl<H: Host> Device<H> {
             }
             Ok(())
         })?;
-        Ok(Self { store, host, questionnaires: BTreeMap::new(), rules: BTreeMap::new() })
+        Ok(Self { store, host, forms: Forms::default() })
     }
 
     /// The host, to set its clock in tests.
@@ -248,105 +249,18 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// [`Error::UnknownRecord`] if it is not on this device.
     pub fn record(&mut self, id: RecordId) -> Result<Record, Error> {
-        let record = self.store.read(|tx| merged(tx, id))?;
+        let Self { store, forms, .. } = self;
+        let record = store.read(|tx| forms.merged(tx, id))?;
         if record.subject().is_none() {
             return Err(Error::UnknownRecord(id.to_string()));
         }
         Ok(record)
-    }
-
-    /// A questionnaire by `id@version`.
-    ///
-    /// # Errors
-    /// [`Error::UnknownQuestionnaire`] if it is not on this device.
-    pub fn questionnaire(&mut self, reference: &str) -> Result<Arc<Questionnaire>, Error> {
-        if let Some(known) = self.questionnaires.get(reference) {
-            return Ok(known.clone());
-        }
-        let json = self.store.read(|tx| tx.questionnaire(reference))?;
-        let json = json.ok_or_else(|| Error::UnknownQuestionnaire(reference.into()))?;
-        let read: Arc<Questionnaire> = Arc::new(from_json(&json)?);
-        self.questionnaires.insert(reference.into(), read.clone());
-        Ok(read)
-    }
-
-    /// The rules of a questionnaire, resolved; by `id@version`.
-    ///
-    /// # Errors
-    /// [`Error::UnknownQuestionnaire`], or [`Error::BadAnswer`] where the rules can't be resolved.
-    pub fn rules(&mut self, reference: &str) -> Result<Compiled, Error> {
-        if let Some(known) = self.rules.get(reference) {
-            return Ok(known.clone());
-        }
-        let questionnaire = self.questionnaire(reference)?;
-        let compiled = Compiled::lenient(questionnaire, Tables::new());
-        let compiled = compiled.map_err(|problems| Error::BadAnswer(format!("{reference}: {problems}")))?;
-        self.rules.insert(reference.into(), compiled.clone());
-        Ok(compiled)
-    }
-
-    /// The answers outside of repeats of the interview that this device saved last, for `${last-saved#…}`.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub(crate) fn last_saved(&mut self, form: &str, but: RecordId) -> Result<BTreeMap<String, String>, Error> {
-        let Some(record) = self.store.read(|tx| tx.saved_last(form, but))? else {
-            return Ok(BTreeMap::new());
-        };
-        let reference = self.summary(record)?.questionnaire;
-        let questionnaire = self.questionnaire(&reference)?;
-        let instance = Instance::from_record(&self.record(record)?, &questionnaire);
-        let mut answers = BTreeMap::new();
-        for (repeats, question) in questionnaire.questions() {
-            if repeats.is_empty() {
-                let path = sync_protocol::Path::new(Place::record(), question.key.as_str())?;
-                answers.insert(question.key.clone(), instance.get(&path).to_owned());
-            }
-        }
-        Ok(answers)
-    }
-
-    /// Stores a questionnaire that the server gave out.
-    ///
-    /// # Errors
-    /// If it cannot be read, or the database fails.
-    pub fn store_questionnaire(&mut self, json: &str) -> Result<(), Error> {
-        let read: Questionnaire = from_json(json)?;
-        let reference = format!("{}@{}", read.id, read.version);
-        self.store.write(|tx| tx.put_questionnaire(&reference, json))?;
-        self.questionnaires.insert(reference, Arc::new(read));
-        Ok(())
-    }
-
-    /// The questionnaires in use that the device does not have yet.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub fn missing_questionnaires(&mut self) -> Result<Vec<String>, Error> {
-        self.store.read(|tx| {
-            let mut missing = Vec::new();
-            for reference in scope(tx)?.map(|scope| scope.questionnaires).unwrap_or_default() {
-                if tx.questionnaire(&reference)?.is_none() {
-                    missing.push(reference);
-                }
-            }
-            Ok(missing)
-        })
     }
 }
 
 /// Reads a stored change back.
 fn reread(dot: Dot, bytes: &[u8]) -> Result<Change, Error> {
     Change::from_stored(dot, bytes).map_err(|problem| Error::Corrupt(problem.to_string()))
-}
-
-/// Merges a record from all its changes.
-fn merged(tx: &Tx<'_>, id: RecordId) -> Result<Record, Error> {
-    let mut record = Record::new();
-    for stored in tx.changes_of(id)? {
-        record.apply(reread(stored.dot, &stored.bytes)?, stored.stamp);
-    }
-    Ok(record)
 }
 
 fn identity(tx: &Tx<'_>) -> Result<(ReplicaId, SecretKey), Error> {

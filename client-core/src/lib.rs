@@ -36,7 +36,7 @@ mod store;
 #[cfg(feature = "native")]
 pub mod transport;
 
-pub use device::{Device, Edit, RecordSummary, Status};
+pub use device::{Device, Edit, Moved, RecordSummary, Status};
 pub use error::Error;
 pub use host::Host;
 pub use interview::{Asked, Choices, Content, Flaw, Interview, Position, RowLine, Screen};

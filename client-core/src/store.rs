@@ -273,6 +273,13 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The records that were filled last with a questionnaire version.
+    pub(crate) fn records_by(&self, form: &str) -> Result<Vec<RecordId>, Error> {
+        let mut query = self.tx.prepare_cached("SELECT id FROM record WHERE form = ?1")?;
+        let rows = query.query_map([form], |row| Ok(RecordId(row.get(0)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The interviews of a household.
     pub(crate) fn interviews_of(&self, household: Uuid) -> Result<Vec<RecordRow>, Error> {
         let mut query =

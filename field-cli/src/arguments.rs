@@ -133,6 +133,14 @@ pub(crate) enum Command {
         /// The record's id.
         record: String,
     },
+    /// Move an interview to a newer version of its questionnaire; no answer is lost.
+    Move {
+        /// The record's id.
+        record: String,
+        /// The version as id@version; the newest one if it is left out.
+        #[arg(long)]
+        to: Option<String>,
+    },
     /// Show a record with all its answers.
     Show {
         /// The record's id.

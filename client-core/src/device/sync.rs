@@ -49,14 +49,7 @@ impl<H: Host> DeviceStore for Device<H> {
     }
 
     fn absorb(&mut self, reply: &Reply) -> Result<Absorbed, Error> {
-        let references = reply.scope.iter().flat_map(|scope| scope.questionnaires.iter());
-        for reference in references.cloned().collect::<Vec<_>>() {
-            // Those that are not here yet are fetched after the sync.
-            if let Err(error @ (Error::Database(_) | Error::Corrupt(_))) = self.questionnaire(&reference) {
-                return Err(error);
-            }
-        }
-        let Self { store, host, questionnaires, .. } = self;
+        let Self { store, host, forms, .. } = self;
         store.write(|tx| {
             let mut touched = BTreeSet::new();
             let mut absorbed = Absorbed::default();
@@ -92,7 +85,7 @@ impl<H: Host> DeviceStore for Device<H> {
                 None => leave_lost_history(tx, host, reply.header.acked_through)?,
             };
             for touched in touched {
-                summary::refresh(tx, touched.record, questionnaires)?;
+                summary::refresh(tx, touched.record, forms)?;
             }
             Ok(absorbed)
         })
