@@ -92,6 +92,8 @@ codes! {
     ChoiceNameSpace = "choice-name-space",
     /// A file of choices is of no known format.
     ChoiceFileInvalid = "choice-file-invalid",
+    /// A file of choices is not there.
+    FileMissing = "file-missing",
     /// A row choice names no roster.
     RowChoiceInvalid = "row-choice-invalid",
     /// A question, group or choice has no label.

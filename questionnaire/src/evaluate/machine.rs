@@ -254,11 +254,7 @@ impl<'a> Machine<'a> {
 
     /// Finds the first entry of a list with a value.
     pub(crate) fn choice(&self, list: &super::code::ListName, name: &str, value: &str) -> Option<&'a Choice> {
-        let list = self.lists.list(self.questionnaire, list)?;
-        if name == "name" {
-            return list.get(value);
-        }
-        list.choices().iter().find(|choice| super::lists::cell(choice, name) == value)
+        self.lists.find(self.questionnaire, list, name, value)
     }
 
     /// Returns what the roster shows for a row: an answer, or else its number.
