@@ -12,7 +12,9 @@
 //! | [`review`] | coordinators' decisions, which are changes of the server's replica |
 //! | [`detail`] | one record with siblings, provenance and history |
 //! | [`export`] | CSV |
+//! | [`backup`] | copies: taken, proved, brought back as a new epoch |
 
+pub mod backup;
 pub mod catalogue;
 pub mod derive;
 pub mod detail;

@@ -71,6 +71,18 @@ impl Office {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
+    /// Proves a backup; what was printed.
+    ///
+    /// # Errors
+    /// If it is not sound.
+    pub fn verify(&self, backup: &Path) -> Result<String> {
+        let output = Command::new(program("tenun-server")?).arg("verify-backup").arg(backup).output()?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Loads the areas, the questionnaire, the enumerators and their assignments of a world.
     ///
     /// # Errors
@@ -149,6 +161,14 @@ impl Running {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The port that it listens on.
+    ///
+    /// # Errors
+    /// If its address has none.
+    pub fn port(&self) -> Result<u16> {
+        Ok(self.url.rsplit(':').next().context("no port")?.parse()?)
     }
 
     /// Ends it at once, as a power cut would (SIGKILL).
