@@ -1,15 +1,13 @@
 //! What every request handler shares: the writer, the readers, the catalogue, who the server is.
 
 use crate::{
-    domain::{Failure, catalogue::Catalogue, identity::Identity, ingest::World},
+    domain::{Failure, catalogue::Latest, identity::Identity, ingest::World},
     readers::Readers,
     store::{self, StoreError, Tx},
+    validator::{Bell, Validator},
     writer::{WriteError, Writer},
 };
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{path::Path, sync::Arc};
 use sync_protocol::{Limits, problem::Code};
 use tokio::sync::Semaphore;
 
@@ -22,7 +20,9 @@ const AT_ONCE: usize = 52;
 pub struct Server {
     writer: Writer,
     readers: Readers,
-    catalogue: Arc<Mutex<Arc<Catalogue>>>,
+    catalogue: Latest,
+    /// Held so that the validating thread ends with the last clone.
+    _validator: Arc<Validator>,
     /// Who the server is.
     pub identity: Arc<Identity>,
     /// The sizes that bound requests.
@@ -40,7 +40,7 @@ pub fn now_ms() -> i64 {
 }
 
 impl Server {
-    /// Opens a data directory, makes it if it is not there, and starts the writer.
+    /// Opens a data directory, makes it if it is not there, and starts the threads that write and validate.
     ///
     /// # Errors
     /// If the directory or its database can't be opened.
@@ -49,11 +49,15 @@ impl Server {
         std::fs::create_dir_all(data).map_err(io)?;
         let mut conn = store::open_writer(data)?;
         let identity = store::in_transaction(&mut conn, Identity::load_or_make)?;
-        let (writer, _ends_with_the_last_way_to_it) = Writer::start(conn).map_err(io)?;
+        let (bell, readers, catalogue) = (Bell::default(), Readers::new(data.to_owned()), Latest::default());
+        let rung = bell.clone();
+        let (writer, _ends_with_the_last_way_to_it) = Writer::start(conn, move || rung.ring()).map_err(io)?;
+        let validator = Validator::start(bell, readers.clone(), writer.clone(), catalogue.clone()).map_err(io)?;
         Ok(Self {
             writer,
-            readers: Readers::new(data.to_owned()),
-            catalogue: Arc::default(),
+            readers,
+            catalogue,
+            _validator: Arc::new(validator),
             identity: Arc::new(identity),
             limits,
             gate: Arc::new(Semaphore::new(AT_ONCE)),
@@ -65,12 +69,7 @@ impl Server {
     /// # Errors
     /// If the store fails.
     pub fn world(&self, tx: Tx<'_>) -> Result<World, StoreError> {
-        let known = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let catalogue = Catalogue::refresh(&known, tx)?;
-        if !Arc::ptr_eq(&known, &catalogue) {
-            *self.catalogue.lock().unwrap_or_else(PoisonError::into_inner) = catalogue.clone();
-        }
-        Ok(World { catalogue, identity: self.identity.clone(), limits: self.limits.clone() })
+        Ok(World { catalogue: self.catalogue.at(tx)?, identity: self.identity.clone(), limits: self.limits.clone() })
     }
 
     /// Looks at a snapshot, off the async threads.

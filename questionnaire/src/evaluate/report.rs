@@ -41,6 +41,17 @@ pub enum ViolationKind {
     Type,
 }
 
+impl std::fmt::Display for ViolationKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Constraint => "constraint",
+            Self::Required => "required",
+            Self::Choice => "choice",
+            Self::Type => "type",
+        })
+    }
+}
+
 /// Says what is wrong with one answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {

@@ -3,6 +3,7 @@
 use super::{
     Failure,
     catalogue::{AREA, Catalogue, HEAD},
+    validate,
 };
 use crate::store::{ChangeRow, Derived, RecordKey, StoreError, Tx};
 use questionnaire::merge_of;
@@ -48,8 +49,7 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
         }
         derived.placement.extend(area);
     }
-    let finished = own(record, Path::FINISHED);
-    derived.finished = finished.is_some_and(|f| f.siblings.first().is_some_and(|s| *s.value == Value::text("yes")));
+    derived.finished = is_finished(record);
     for (path, answer) in record.shown_answers() {
         derived.answers += 1;
         let is_alone = answer.siblings.len() == 1;
@@ -67,6 +67,12 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
     derived.changed_ms = record.changes().map(|(_, origin)| received(origin)).max().unwrap_or(0);
     derived.changes = u32::try_from(record.changes().count()).unwrap_or(u32::MAX);
     derived
+}
+
+/// Whether the interview is finished, by the mark that is shown.
+#[must_use]
+pub fn is_finished(record: &Record) -> bool {
+    own(record, Path::FINISHED).is_some_and(|f| f.siblings.first().is_some_and(|s| *s.value == Value::text("yes")))
 }
 
 /// An answer of the record itself.
@@ -100,6 +106,8 @@ pub struct Rebuilt {
 /// # Errors
 /// If the store fails or a stored change can't be read.
 pub fn rebuild(tx: Tx<'_>, catalogue: &Catalogue, mut progress: impl FnMut(u64)) -> Result<Rebuilt, Failure> {
+    // What waits to be validated would differ by that alone.
+    validate::drain(tx, catalogue)?;
     let before = digest(tx)?;
     tx.clear_derived()?;
     let (mut after, mut records) = (0, 0);
@@ -113,6 +121,7 @@ pub fn rebuild(tx: Tx<'_>, catalogue: &Catalogue, mut progress: impl FnMut(u64))
         }
         progress(records);
     }
+    validate::drain(tx, catalogue)?;
     Ok(Rebuilt { records, before, after: digest(tx)? })
 }
 

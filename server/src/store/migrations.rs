@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const LEAST_SQLITE: i32 = 3_051_003;
 
 /// Step `n` (from 0) brings the schema from version `n` to `n + 1`.
-const STEPS: &[&str] = &[include_str!("schema/0001_first.sql")];
+const STEPS: &[&str] = &[include_str!("schema/0001_first.sql"), include_str!("schema/0002_validation.sql")];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.
 pub(super) fn run(conn: &mut Connection) -> Result<(), StoreError> {

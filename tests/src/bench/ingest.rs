@@ -16,14 +16,14 @@ use std::{path::Path, sync::Arc, time::Duration};
 use sync_protocol::{Limits, Record};
 
 /// One device's upload, packed as it would travel.
-struct Upload {
+pub(super) struct Upload {
     author: Author,
     changes: Vec<u8>,
     rows: Vec<u8>,
 }
 
 /// Makes the uploads of a world's enumerators, in parts that fit a request.
-fn uploads(world: &World, per_device: usize) -> Result<Vec<Upload>> {
+pub(super) fn uploads(world: &World, per_device: usize) -> Result<Vec<Upload>> {
     let mut uploads = Vec::new();
     let mut pending: Vec<Household> = Vec::new();
     let mut close = |pending: &mut Vec<Household>| -> Result<()> {
@@ -92,8 +92,16 @@ fn raw_rows(folder: &Path, uploads: &[Upload]) -> Result<Duration> {
     Ok(time)
 }
 
+/// A store that has taken everything in.
+pub(super) struct Filled {
+    pub(super) conn: Connection,
+    pub(super) world: ingest::World,
+    /// How long it took.
+    pub(super) time: Duration,
+}
+
 /// Our store alone: unpack, verify, check, merge, find conflicts, fill buckets; one commit a device.
-fn our_store(folder: &Path, world: &World, uploads: &[Upload]) -> Result<Duration> {
+pub(super) fn filled(folder: &Path, world: &World, uploads: &[Upload]) -> Result<Filled> {
     let data = folder.join("store");
     Office::new(&data).prepare(world, "benchmark")?;
     let mut conn = store::open_writer(&data)?;
@@ -123,7 +131,7 @@ fn our_store(folder: &Path, world: &World, uploads: &[Upload]) -> Result<Duratio
         Ok(())
     });
     result?;
-    Ok(time)
+    Ok(Filled { conn, world, time })
 }
 
 /// Store alone against bare rows, interleaved, on the folder's disk.
@@ -138,7 +146,7 @@ pub fn store_alone(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
     for _ in 0..repetitions {
         let folder = tempfile::tempdir_in(folder)?;
         let raw = raw_rows(folder.path(), &uploads)?;
-        let store = our_store(folder.path(), &world, &uploads)?;
+        let store = filled(folder.path(), &world, &uploads)?.time;
         ratios.push(raw.as_secs_f64() / store.as_secs_f64());
         ours.push(number(households) / store.as_secs_f64());
         limit.push(number(households) / raw.as_secs_f64());
@@ -153,7 +161,7 @@ pub fn store_alone(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
         for households in [1_000, 10_000] {
             let folder = tempfile::tempdir_in(folder)?;
             let world = World::new(12, households, 40);
-            times.push(our_store(folder.path(), &world, &self::uploads(&world, 50)?)?.as_secs_f64());
+            times.push(filled(folder.path(), &world, &self::uploads(&world, 50)?)?.time.as_secs_f64());
         }
         if let [one, ten] = times.as_slice() {
             growth.push(ten / one);
