@@ -33,11 +33,10 @@ impl Program {
         }
         if asked.question.calculation.is_none() {
             let zone = context.zone();
-            let text = value.to_text(zone);
             faults.kind = !typed::fits(&asked.question.kind, &cell.text, zone)
-                || !in_range(&asked.question, value.to_number(zone));
-            faults.choice =
-                asked.question.kind.select().is_some() && !machine.are_offered(&asked.question, rules, &text, &frame);
+                || (asked.question.kind == Kind::Range && !in_range(&asked.question, value.to_number(zone)));
+            faults.choice = asked.question.kind.select().is_some()
+                && !machine.are_offered(&asked.question, rules, &value.to_text(zone), &frame);
         }
         faults.constraint =
             !faults.kind && rules.constraint.as_ref().is_some_and(|constraint| !machine.truth(constraint, &frame));
@@ -47,9 +46,6 @@ impl Program {
 
 /// Tells whether a number lies between the bounds of a range question.
 fn in_range(question: &Question, number: f64) -> bool {
-    if question.kind != Kind::Range {
-        return true;
-    }
     let bound = |name: &str, default: f64| {
         let given = question.parameters.get(name).map(|text| number::from_text(text));
         given.filter(|given| !given.is_nan()).unwrap_or(default)

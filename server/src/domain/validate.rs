@@ -10,7 +10,7 @@ use super::{
     derive::{form_of, is_finished, merge},
 };
 use crate::store::{StoreError, Tx, Waiting};
-use questionnaire::{Compiled, Context, Evaluator, Instance, Kind, Metadata, Questionnaire, Violation, ViolationKind};
+use questionnaire::{Compiled, Context, Evaluator, Kind, Metadata, Questionnaire, Violation, ViolationKind};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
@@ -49,8 +49,7 @@ pub fn context(record: &Record, questionnaire: &Questionnaire) -> Context {
 /// Runs the rules on a merged record.
 #[must_use]
 pub fn evaluator(record: &Record, compiled: &Compiled) -> Evaluator {
-    let questionnaire = compiled.questionnaire();
-    Evaluator::new(compiled, &Instance::from_record(record, questionnaire), context(record, questionnaire))
+    Evaluator::of_record(compiled, record, context(record, compiled.questionnaire()))
 }
 
 /// What is broken in a record, in form order.

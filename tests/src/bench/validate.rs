@@ -22,6 +22,7 @@ pub fn measure(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
     let loaded = Questionnaire::read_xlsx(fixtures::source::WORKBOOK)?;
     let compiled = Compiled::with_tables(Arc::new(loaded.questionnaire), Tables::new())?;
     let records = interviews()?;
+    split(&records, &compiled);
     full(&records, &compiled, figures);
     incremental(&records, &compiled, figures)?;
     beside_ingest(folder, figures)
@@ -108,4 +109,34 @@ fn beside_ingest(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
     figures.push(Figure::at_most("validate.queue", median(drains), "µs a household", None));
     figures.push(Figure::at_least("ingest.validated-to-plain", median(ratios), "ratio", Some(0.667)));
     Ok(())
+}
+
+fn split(records: &[Record], compiled: &Compiled) {
+    let q = compiled.questionnaire();
+    let mut t = [0.0; 6];
+    let reps = std::env::var("REPS").ok().and_then(|t| t.parse().ok()).unwrap_or(4);
+    for _ in 0..reps {
+        for r in records {
+            let (c, a) = timed(|| validate::context(r, q));
+            let (e, d) = timed(|| questionnaire::Evaluator::of_record(compiled, r, c));
+            let (n, f) = timed(|| validate::violations(r, &e).len());
+            std::hint::black_box(n);
+            let ((), g) = timed(|| drop(e));
+            for (t, d) in t.iter_mut().zip([a, d, f, g]) {
+                *t += d.as_secs_f64() * 1e6;
+            }
+        }
+    }
+    let n = number(u64::try_from(records.len() * reps).unwrap());
+    println!("context {:.1} new {:.1} violations {:.1} drop {:.1}", t[0] / n, t[1] / n, t[2] / n, t[3] / n);
+    let mut kinds = std::collections::BTreeMap::new();
+    for r in records {
+        for v in validate::violations(r, &validate::evaluator(r, compiled)) {
+            *kinds.entry((v.path.name().to_owned(), v.kind)).or_insert(0) += 1;
+        }
+    }
+    println!("{kinds:?}");
+    if reps > 4 {
+        std::process::exit(0)
+    }
 }

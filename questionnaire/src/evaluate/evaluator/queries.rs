@@ -263,7 +263,7 @@ impl Evaluator {
         Some(place)
     }
 
-    fn node_of(&self, question: QuestionId) -> NodeId {
+    pub(super) fn node_of(&self, question: QuestionId) -> NodeId {
         let form = &self.program.form;
         let node = form.asked(question).map_or(ROOT, |asked| asked.node);
         debug_assert!(matches!(form.node(node).kind, NodeKind::Question(_) | NodeKind::Form));
