@@ -1,7 +1,13 @@
 //! What every request handler shares: the writer, the readers, the catalogue, who the server is.
 
 use crate::{
-    domain::{Failure, catalogue::Latest, identity::Identity, ingest::World},
+    domain::{
+        Failure,
+        catalogue::Latest,
+        identity::Identity,
+        ingest::{self, Applied, World},
+        prepare::Prepared,
+    },
     readers::Readers,
     store::{self, StoreError, Tx},
     validator::{Bell, Validator},
@@ -21,8 +27,8 @@ pub struct Server {
     writer: Writer,
     readers: Readers,
     catalogue: Latest,
-    /// Held so that the validating thread ends with the last clone.
-    _validator: Arc<Validator>,
+    /// The validating thread ends with the last clone.
+    validator: Arc<Validator>,
     /// Who the server is.
     pub identity: Arc<Identity>,
     /// The sizes that bound requests.
@@ -57,7 +63,7 @@ impl Server {
             writer,
             readers,
             catalogue,
-            _validator: Arc::new(validator),
+            validator: Arc::new(validator),
             identity: Arc::new(identity),
             limits,
             gate: Arc::new(Semaphore::new(AT_ONCE)),
@@ -85,6 +91,19 @@ impl Server {
         looked.unwrap_or_else(|_ended| Err(Failure::problem(Code::Internal, "the request ended inside the server")))
     }
 
+    /// Takes a device's request in; returns once it is durable. What it merged is validated after that.
+    ///
+    /// # Errors
+    /// If the store fails, or [`Code::Busy`].
+    pub async fn ingest(&self, prepared: Prepared, world: World) -> Result<Applied, Failure> {
+        let validator = self.validator.clone();
+        let applied = self.writer.write_then(
+            move |tx| ingest::apply(tx, prepared, &world, now_ms()),
+            move |applied| validator.hand_over(std::mem::take(&mut applied.merged)),
+        );
+        applied.await.map_err(failure)
+    }
+
     /// Writes; returns once it is durable.
     ///
     /// # Errors
@@ -93,10 +112,14 @@ impl Server {
         &self,
         work: impl FnOnce(Tx<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.writer.write(work).await.map_err(|error| match error {
-            WriteError::Task(failure) => failure,
-            WriteError::Store(error) => error.into(),
-            WriteError::Busy | WriteError::Ended => Failure::problem(Code::Busy, "try again in a minute"),
-        })
+        self.writer.write(work).await.map_err(failure)
+    }
+}
+
+fn failure(error: WriteError<Failure>) -> Failure {
+    match error {
+        WriteError::Task(failure) => failure,
+        WriteError::Store(error) => error.into(),
+        WriteError::Busy | WriteError::Ended => Failure::problem(Code::Busy, "try again in a minute"),
     }
 }

@@ -1,12 +1,13 @@
-//! The thread that validates: after each commit it works off the records that changed, and never makes an upload wait.
+//! The thread that validates: after each commit it works off the interviews that changed, and never makes an upload wait.
 //!
 //! The queue is a flag on the record, set in the transaction that changed it, so a server that dies loses nothing of it.
-//! Records are looked at on readers' snapshots; only the small counts go through the writer, behind whoever waits there.
+//! What ingest merged is handed over besides, as far as there is room, so that it need not be read and merged again.
+//! Only the small counts go through the writer, behind whoever waits there.
 
 use crate::{
     domain::{
         catalogue::Latest,
-        validate::{Looked, look, settle},
+        validate::{Looked, Merged, look, look_at, settle},
     },
     readers::Readers,
     store::{StoreError, Waiting},
@@ -17,6 +18,9 @@ use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},
 };
 
+/// Most answers that are handed over and not looked at yet, some 200 bytes each. What comes on top is read again later.
+const HANDED: u64 = 64 << 10;
+
 /// Tells the thread that there may be something to do; rung often, it is heard once. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Bell(Arc<(Mutex<Heard>, Condvar)>);
@@ -25,6 +29,9 @@ pub struct Bell(Arc<(Mutex<Heard>, Condvar)>);
 struct Heard {
     rung: bool,
     ended: bool,
+    handed: Vec<Merged>,
+    /// Answers in what was handed over.
+    answers: u64,
 }
 
 impl Bell {
@@ -33,13 +40,10 @@ impl Bell {
         self.tell(|heard| heard.rung = true);
     }
 
-    fn end(&self) {
-        self.tell(|heard| heard.ended = true);
-    }
-
-    fn tell(&self, what: impl FnOnce(&mut Heard)) {
-        what(&mut self.0.0.lock().unwrap_or_else(PoisonError::into_inner));
+    fn tell<T>(&self, what: impl FnOnce(&mut Heard) -> T) -> T {
+        let told = what(&mut self.0.0.lock().unwrap_or_else(PoisonError::into_inner));
         self.0.1.notify_one();
+        told
     }
 
     /// Waits until it rings; false once the server ends.
@@ -52,11 +56,19 @@ impl Bell {
     }
 
     fn is_ended(&self) -> bool {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).ended
+        self.tell(|heard| heard.ended)
+    }
+
+    /// Takes what was handed over.
+    fn take(&self) -> Vec<Merged> {
+        self.tell(|heard| {
+            heard.answers = 0;
+            std::mem::take(&mut heard.handed)
+        })
     }
 }
 
-/// The running thread; it ends, at the next record, when this is dropped.
+/// The running thread; it ends, after the page at hand, when this is dropped.
 #[derive(Debug)]
 pub struct Validator {
     bell: Bell,
@@ -73,11 +85,24 @@ impl Validator {
         std::thread::Builder::new().name("validator".into()).spawn(move || worker.run())?;
         Ok(Self { bell })
     }
+
+    /// Takes over what was merged in a transaction that is committed; what there is no room for is found in the queue.
+    pub fn hand_over(&self, merged: Vec<Merged>) {
+        self.bell.tell(|heard| {
+            for one in merged {
+                if heard.answers >= HANDED {
+                    break;
+                }
+                heard.answers += u64::from(one.answers) + 1;
+                heard.handed.push(one);
+            }
+        });
+    }
 }
 
 impl Drop for Validator {
     fn drop(&mut self) {
-        self.bell.end();
+        self.bell.tell(|heard| heard.ended = true);
     }
 }
 
@@ -100,23 +125,41 @@ impl Worker {
         }
     }
 
-    /// Works the queue off once, page by page.
+    /// Works the queue off once, page by page; what is handed over meanwhile goes first.
     fn drain(&mut self) -> Result<(), WriteError<StoreError>> {
+        self.drain_handed()?;
         let mut after = 0;
         while !self.bell.is_ended() {
-            let look = self.readers.read(|tx| look(tx, &*self.catalogue.at(tx)?, after));
-            let Looked { counted, failed, last } = look.map_err(WriteError::Store)?;
-            let Some(last) = last else { return Ok(()) };
+            let looked =
+                self.readers.read(|tx| look(tx, &*self.catalogue.at(tx)?, after)).map_err(WriteError::Store)?;
+            let Some(last) = looked.last else { break };
             after = last;
-            for waiting in failed {
-                if self.failed.insert(waiting) {
-                    eprintln!("tenun-server: record number {} can't be validated", waiting.record);
-                }
-            }
-            if !counted.is_empty() {
-                self.writer.write_blocking(move |tx| settle(tx, &counted))?;
-            }
+            self.settle(looked)?;
+            self.drain_handed()?;
         }
         Ok(())
+    }
+
+    fn drain_handed(&mut self) -> Result<(), WriteError<StoreError>> {
+        loop {
+            let merged = self.bell.take();
+            if merged.is_empty() {
+                return Ok(());
+            }
+            let catalogue = self.readers.read(|tx| self.catalogue.at(tx)).map_err(WriteError::Store)?;
+            self.settle(look_at(&merged, &catalogue))?;
+        }
+    }
+
+    fn settle(&mut self, looked: Looked) -> Result<(), WriteError<StoreError>> {
+        for waiting in looked.failed {
+            if self.failed.insert(waiting) {
+                eprintln!("tenun-server: record number {} can't be validated", waiting.record);
+            }
+        }
+        if looked.counted.is_empty() {
+            return Ok(());
+        }
+        self.writer.write_blocking(move |tx| settle(tx, &looked.counted))
     }
 }

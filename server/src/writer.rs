@@ -42,13 +42,23 @@ trait Task: Send {
     fn answer(self: Box<Self>, committed: bool);
 }
 
-struct Write<T, E, F> {
+/// What a task comes to, once it is durable.
+type Answer<T, E> = oneshot::Receiver<Result<T, WriteError<E>>>;
+
+struct Write<T, E, F, A> {
     work: Option<F>,
+    then: A,
     result: Option<Result<T, E>>,
     answer: oneshot::Sender<Result<T, WriteError<E>>>,
 }
 
-impl<T: Send, E: Send, F: FnOnce(Tx<'_>) -> Result<T, E> + Send> Task for Write<T, E, F> {
+impl<T, E, F, A> Task for Write<T, E, F, A>
+where
+    T: Send,
+    E: Send,
+    F: FnOnce(Tx<'_>) -> Result<T, E> + Send,
+    A: FnOnce(&mut T) + Send,
+{
     fn run(&mut self, tx: Tx<'_>) -> bool {
         self.result = self.work.take().map(|work| work(tx));
         matches!(self.result, Some(Ok(_)))
@@ -56,7 +66,10 @@ impl<T: Send, E: Send, F: FnOnce(Tx<'_>) -> Result<T, E> + Send> Task for Write<
 
     fn answer(self: Box<Self>, committed: bool) {
         let answer = match self.result {
-            Some(Ok(done)) if committed => Ok(done),
+            Some(Ok(mut done)) if committed => {
+                (self.then)(&mut done);
+                Ok(done)
+            }
             Some(Err(error)) => Err(WriteError::Task(error)),
             Some(Ok(_)) | None => Err(WriteError::Ended),
         };
@@ -103,7 +116,22 @@ impl Writer {
         E: Send + 'static,
         F: FnOnce(Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.queue(work)?.await.unwrap_or(Err(WriteError::Ended))
+        self.write_then(work, |_done| ()).await
+    }
+
+    /// Writes as [`Writer::write`] does; `then` sees what was done, on the writer's thread, once it is durable and before
+    /// anyone is answered. It must be quick.
+    ///
+    /// # Errors
+    /// If the task, the store or the queue fails: nothing is stored then.
+    pub async fn write_then<T, E, F, A>(&self, work: F, then: A) -> Result<T, WriteError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: FnOnce(Tx<'_>) -> Result<T, E> + Send + 'static,
+        A: FnOnce(&mut T) + Send + 'static,
+    {
+        self.queue(work, then)?.await.unwrap_or(Err(WriteError::Ended))
     }
 
     /// Writes as [`Writer::write`] does, from a thread that may block; never call it from an async one.
@@ -116,17 +144,18 @@ impl Writer {
         E: Send + 'static,
         F: FnOnce(Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.queue(work)?.blocking_recv().unwrap_or(Err(WriteError::Ended))
+        self.queue(work, |_done| ())?.blocking_recv().unwrap_or(Err(WriteError::Ended))
     }
 
-    fn queue<T, E, F>(&self, work: F) -> Result<oneshot::Receiver<Result<T, WriteError<E>>>, WriteError<E>>
+    fn queue<T, E, F, A>(&self, work: F, then: A) -> Result<Answer<T, E>, WriteError<E>>
     where
         T: Send + 'static,
         E: Send + 'static,
         F: FnOnce(Tx<'_>) -> Result<T, E> + Send + 'static,
+        A: FnOnce(&mut T) + Send + 'static,
     {
         let (answer, done) = oneshot::channel();
-        match self.queue.try_send(Box::new(Write { work: Some(work), result: None, answer })) {
+        match self.queue.try_send(Box::new(Write { work: Some(work), then, result: None, answer })) {
             Ok(()) => Ok(done),
             Err(TrySendError::Full(_)) => Err(WriteError::Busy),
             Err(TrySendError::Disconnected(_)) => Err(WriteError::Ended),

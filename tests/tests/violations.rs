@@ -1,5 +1,6 @@
 //! Two honest halves make one impossible whole: what broke is listed with who gave what, and goes away when mended.
 #![expect(clippy::panic_in_result_fn, reason = "assertions are what a test is for")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a helper of tests fails its test")]
 
 use anyhow::{Context as _, Result};
 use client_core::Edit;
@@ -28,8 +29,11 @@ fn text(value: &str) -> Value {
     Value::text(value)
 }
 
-/// The broken rules of a record, each as path, kind and who gave which answer that it reads.
-fn broken(record: &Json) -> Vec<(String, String, Vec<(String, Json, String)>)> {
+/// An answer that a rule reads: its path, its value, who gave it.
+type Read = (String, Json, String);
+
+/// The broken rules of a record: path, kind, and what each reads.
+fn broken(record: &Json) -> Vec<(String, String, Vec<Read>)> {
     let word = |json: &Json, name: &str| json[name].as_str().unwrap_or_default().to_owned();
     let read = |read: &Json| (word(read, "path"), read["value"].clone(), word(read, "author"));
     let rules = record["broken"].as_array().unwrap().iter();

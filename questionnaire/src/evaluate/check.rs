@@ -97,15 +97,15 @@ impl<'a> Machine<'a> {
                         .is_none_or(|filter| self.keeps(filter, &frame.with(Candidate::Row(row), 1, 1)))
             });
         }
-        let Some((list, names)) = &rules.list else {
+        if let Some(names) = &rules.names {
+            return names.binary_search_by(|name| name.as_str().cmp(value)).is_ok();
+        }
+        // A file that was not given can't be checked against.
+        let (Some((list, names)), Some(filter)) = (&rules.list, &rules.filter) else {
             return true;
         };
         let Some(known) = self.lists.list(self.questionnaire, list) else {
-            // A file that was not given can't be checked against.
             return true;
-        };
-        let Some(filter) = &rules.filter else {
-            return self.lists.search(known.choices(), *names, value).next().is_some();
         };
         self.lists
             .search(known.choices(), *names, value)

@@ -26,6 +26,8 @@ pub(crate) struct Rules {
     pub(crate) rows: Option<ScopeId>,
     /// The list that is offered, and the index over its names.
     pub(crate) list: Option<(ListName, usize)>,
+    /// The values that are offered, in byte order, where no filter takes any away.
+    pub(crate) names: Option<Vec<String>>,
     /// The index that narrows the filter down, with the value to look for.
     pub(crate) key: Option<super::code::ListKey>,
     pub(crate) default: Option<Code>,
@@ -118,7 +120,7 @@ impl Program {
                 }
             }
         }
-        let rules = (0..form.questions.len()).map(|question| builder.rules(question)).collect();
+        let mut rules: Vec<Rules> = (0..form.questions.len()).map(|question| builder.rules(question)).collect();
         let name = questionnaire
             .instance_name
             .as_ref()
@@ -136,6 +138,11 @@ impl Program {
             return Err(problems);
         }
         lists.build(&questionnaire);
+        for rules in &mut rules {
+            if let (Some((list, index)), None) = (&rules.list, &rules.filter) {
+                rules.names = lists.names(&questionnaire, list, *index);
+            }
+        }
         Ok(Self {
             questionnaire,
             form,

@@ -86,6 +86,9 @@ pub(crate) fn report(evaluator: &Evaluator) -> Evaluation {
 
 /// Reads only what is wrong off an evaluated record.
 pub(crate) fn violations(evaluator: &Evaluator) -> Vec<Violation> {
+    if !evaluator.state.has_faults() {
+        return Vec::new();
+    }
     let mut evaluation = Evaluation::default();
     let mut reporter = Reporter { evaluator, wrong_only: true, evaluation: &mut evaluation };
     reporter.visit(ROOT, ROOT, &Place::record());

@@ -115,6 +115,12 @@ impl State {
         self.rows.get(row).unwrap_or(&self.no_row)
     }
 
+    /// Tells whether anything is wrong with any answer.
+    pub(crate) fn has_faults(&self) -> bool {
+        let mut cells = self.rows.iter().filter(|row| row.alive).flat_map(|row| &row.cells);
+        cells.any(|cell| cell.faults != Faults::default())
+    }
+
     pub(crate) fn row_mut(&mut self, row: RowId) -> Option<&mut Row> {
         self.rows.get_mut(row)
     }

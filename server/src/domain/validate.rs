@@ -17,8 +17,8 @@ use std::{
 };
 use sync_protocol::{Path, Place, Record, Value, record::Standing};
 
-/// Kupang's time (WITA), for interviews that saved none of their own.
-const OFFSET_MINUTES: i32 = 8 * 60;
+/// Kupang's time (WITA): for interviews that saved no time, or none with its zone.
+const ZONE: (&str, i32) = ("+08:00", 8 * 60);
 /// Most records that are looked at on one snapshot.
 const PAGE: usize = 200;
 /// A snapshot that is held longer keeps the journal from being folded.
@@ -26,24 +26,29 @@ const PAGE_TIME: Duration = Duration::from_millis(100);
 
 /// The interview's own time and zone, never those of the machine that looks at it (DESIGN §4).
 ///
-/// The time that it saved when it was begun, or the day; else the first change's corrected time, in Kupang.
+/// The time that it saved when it was begun, or the day; else the first change's corrected time.
 #[must_use]
 pub fn context(record: &Record, questionnaire: &Questionnaire) -> Context {
-    let saved = |wanted: Metadata| {
-        let wanted = Kind::Metadata(wanted);
-        let is_wanted = |question: &&questionnaire::Question| question.kind == wanted;
-        let question = questionnaire.questions().map(|(_, question)| question).find(is_wanted)?;
-        let answer = record.answer(&Path::new(Place::record(), question.key.as_str()).ok()?)?;
-        match answer.siblings.first()?.value {
-            Value::Text(text) => Some(text.to_string()),
-            Value::Integer(_) | Value::Choices(_) | Value::Fields(_) | Value::Missing(_) => None,
-        }
-    };
-    let begun = saved(Metadata::Start).and_then(|start| Context::at(&start));
-    begun.or_else(|| Context::at(&format!("{}T00:00:00.000+08:00", saved(Metadata::Today)?))).unwrap_or_else(|| {
+    let (zone, offset_minutes) = ZONE;
+    let begun = saved(record, questionnaire, Metadata::Start);
+    // A text that names its zone is no time with another one behind it.
+    let begun = begun.and_then(|start| Context::at(&format!("{start}{zone}")).or_else(|| Context::at(&start)));
+    let day = || Context::at(&format!("{}T00:00:00{zone}", saved(record, questionnaire, Metadata::Today)?));
+    begun.or_else(day).unwrap_or_else(|| {
         let first = record.changes().map(|(_, origin)| origin.effective_ms()).min();
-        Context { now_ms: first.unwrap_or(0), offset_minutes: OFFSET_MINUTES, ..Context::default() }
+        Context { now_ms: first.unwrap_or(0), offset_minutes, ..Context::default() }
     })
+}
+
+/// What the device itself filled in when the interview was begun.
+fn saved(record: &Record, questionnaire: &Questionnaire, wanted: Metadata) -> Option<String> {
+    let wanted = Kind::Metadata(wanted);
+    let (_, question) = questionnaire.questions().find(|(_, question)| question.kind == wanted)?;
+    let answer = record.answer(&Path::new(Place::record(), question.key.as_str()).ok()?)?;
+    match answer.siblings.first()?.value {
+        Value::Text(text) => Some(text.to_string()),
+        Value::Integer(_) | Value::Choices(_) | Value::Fields(_) | Value::Missing(_) => None,
+    }
 }
 
 /// Runs the rules on a merged record.
@@ -76,6 +81,17 @@ pub fn count(record: &Record, catalogue: &Catalogue) -> u32 {
     u32::try_from(violations).unwrap_or(u32::MAX)
 }
 
+/// A merged interview on its way from the turn that merged it to whoever validates: it need not be read again.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// Which record, after which change.
+    pub waiting: Waiting,
+    /// How many answers it holds.
+    pub answers: u32,
+    /// The merge.
+    pub record: Record,
+}
+
 /// What was found of some records that waited.
 #[derive(Clone, Debug, Default)]
 pub struct Looked {
@@ -87,6 +103,26 @@ pub struct Looked {
     pub last: Option<i64>,
 }
 
+impl Looked {
+    /// Notes what comes of one record; one that can't be evaluated never stops the others (law L5).
+    fn note(&mut self, waiting: Waiting, record: &Record, catalogue: &Catalogue) {
+        match catch_unwind(AssertUnwindSafe(|| count(record, catalogue))) {
+            Ok(violations) => self.counted.push((waiting, violations)),
+            Err(_) => self.failed.push(waiting),
+        }
+    }
+}
+
+/// Looks at interviews that were merged just now.
+#[must_use]
+pub fn look_at(merged: &[Merged], catalogue: &Catalogue) -> Looked {
+    let mut looked = Looked::default();
+    for Merged { waiting, record, .. } in merged {
+        looked.note(*waiting, record, catalogue);
+    }
+    looked
+}
+
 /// Looks at the records that wait, after one: a page of them, or as many as a short time allows.
 ///
 /// # Errors
@@ -96,14 +132,9 @@ pub fn look(tx: Tx<'_>, catalogue: &Catalogue, after: i64) -> Result<Looked, Sto
     let mut looked = Looked::default();
     for waiting in tx.waiting(after, PAGE)? {
         looked.last = Some(waiting.record);
-        // One record that can't be evaluated never stops the others (law L5).
-        let counted = catch_unwind(AssertUnwindSafe(|| {
-            Ok::<_, StoreError>(count(&merge(tx.changes_of(waiting.record)?)?, catalogue))
-        }));
-        match counted {
-            Ok(Ok(violations)) => looked.counted.push((waiting, violations)),
-            Ok(Err(StoreError::Corrupt(_))) | Err(_) => looked.failed.push(waiting),
-            Ok(Err(error)) => return Err(error),
+        match merge(tx.changes_of(waiting.record)?) {
+            Ok(record) => looked.note(waiting, &record, catalogue),
+            Err(_unreadable) => looked.failed.push(waiting),
         }
         if begun.elapsed() > PAGE_TIME {
             break;
@@ -132,6 +163,55 @@ pub fn drain(tx: Tx<'_>, catalogue: &Catalogue) -> Result<(), Failure> {
         match looked.last {
             Some(last) => after = last,
             None => return Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{from_value, json};
+    use sync_protocol::{Change, Dot, Op, QuestionnaireRef, Stamp, Subject};
+
+    fn form() -> Questionnaire {
+        let question = |name: &str, kind: &str| json!({ "question": { "name": name, "key": name, "kind": { "metadata": kind }, "row": 2 } });
+        let items = [question("begun", "start"), question("day", "today")];
+        from_value(json!({ "id": "f", "version": "1", "lists": {}, "items": items })).unwrap()
+    }
+
+    /// A record whose only change was made a clock that is an hour ahead.
+    fn record(answers: &[(&str, &str)]) -> Record {
+        let set = |(name, text): &(&str, &str)| Op::Set {
+            path: name.parse().unwrap(),
+            value: Value::text(*text),
+            preds: Vec::new(),
+        };
+        let mut record = Record::new();
+        let replica = from_value(json!("8c7a0a0e-8f6c-4b61-9a35-000000000001")).unwrap();
+        let change = Change {
+            dot: Dot { replica, seq: 1 },
+            subject: Subject::Household(from_value(json!("8c7a0a0e-8f6c-4b61-9a35-0000000000aa")).unwrap()),
+            questionnaire: QuestionnaireRef { id: "f".into(), version: "1".into() },
+            author: "KP001".into(),
+            wall_ms: 1_772_330_400_000,
+            ops: answers.iter().map(set).collect(),
+            instead_of: None,
+        };
+        record.apply(change, Some(Stamp { received_ms: 1_800_000_000_000, skew_ms: 3_600_000 }));
+        record
+    }
+
+    #[test]
+    fn the_clock_is_the_interviews_own_and_the_zone_is_kupangs_unless_it_names_one() {
+        let cases: [(&[(&str, &str)], &str); 5] = [
+            (&[("begun", "2026-02-01T09:30:00.000+09:00"), ("day", "2026-02-03")], "2026-02-01T09:30:00+09:00"),
+            (&[("begun", "2026-02-01T09:30:00")], "2026-02-01T09:30:00+08:00"),
+            (&[("begun", "2026-02-01T01:30:00Z")], "2026-02-01T01:30:00Z"),
+            (&[("day", "2026-02-03")], "2026-02-03T00:00:00+08:00"),
+            (&[], "2026-03-01T09:00:00+08:00"),
+        ];
+        for (answers, expected) in cases {
+            assert_eq!(context(&record(answers), &form()), Context::at(expected).unwrap(), "{answers:?}");
         }
     }
 }

@@ -105,6 +105,25 @@ impl<'a> Answer<'a> {
     }
 }
 
+/// The live values of an answer, not looked at yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Live<'a> {
+    register: &'a Register,
+    record: &'a Record,
+}
+
+impl<'a> Live<'a> {
+    /// The value that is shown, as [`Answer::value`] gives it, without a look at who gave it; none where no value lives.
+    #[must_use]
+    pub fn value(&self, merge: Merge) -> Option<Cow<'a, Value>> {
+        match self.register.sets.as_slice() {
+            [(dot, value)] if !self.register.is_replaced(*dot) => Some(Cow::Borrowed(value)),
+            [] | [_] => None,
+            [..] => Answer::of(self.register, self.record).map(|answer| answer.value(merge)),
+        }
+    }
+}
+
 /// One roster row of the merged view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row<'a> {
@@ -137,6 +156,13 @@ impl Record {
     /// Every answer with a live value, those in removed rows too.
     pub fn answers(&self) -> impl Iterator<Item = (&Path, Answer<'_>)> {
         self.registers.iter().filter_map(|(path, register)| Some((path, Answer::of(register, self)?)))
+    }
+
+    /// Every answer that anyone ever gave, by place and then by name, those in removed rows too; the protocol's own are
+    /// left out.
+    pub fn live(&self) -> impl Iterator<Item = (&Path, Live<'_>)> {
+        let registers = self.registers.iter().filter(|(path, _)| !path.is_reserved());
+        registers.map(|(path, register)| (path, Live { register, record: self }))
     }
 
     /// Every answer with a live value in a place that is shown; the protocol's own answers are left out.

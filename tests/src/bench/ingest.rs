@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use fixtures::{Household, World};
 use rusqlite::{Connection, params};
 use server::{
-    domain::{catalogue::Catalogue, identity::Identity, ingest, people, prepare},
-    store,
+    domain::{catalogue::Catalogue, identity::Identity, ingest, people, prepare, validate::Merged},
+    store::{self, Device},
 };
 use std::{path::Path, sync::Arc, time::Duration};
 use sync_protocol::{Limits, Record};
@@ -92,21 +92,19 @@ fn raw_rows(folder: &Path, uploads: &[Upload]) -> Result<Duration> {
     Ok(time)
 }
 
-/// A store that has taken everything in.
-pub(super) struct Filled {
+/// Our store, with a device for each upload, before any of them came.
+pub(super) struct Ready {
     pub(super) conn: Connection,
     pub(super) world: ingest::World,
-    /// How long it took.
-    pub(super) time: Duration,
+    devices: Vec<Device>,
 }
 
-/// Our store alone: unpack, verify, check, merge, find conflicts, fill buckets; one commit a device.
-pub(super) fn filled(folder: &Path, world: &World, uploads: &[Upload]) -> Result<Filled> {
+/// Sets our store up.
+pub(super) fn ready(folder: &Path, world: &World, uploads: &[Upload]) -> Result<Ready> {
     let data = folder.join("store");
     Office::new(&data).prepare(world, "benchmark")?;
     let mut conn = store::open_writer(&data)?;
     let identity = store::in_transaction(&mut conn, Identity::load_or_make)?;
-    let limits = Limits::default();
     let mut devices = Vec::new();
     for upload in uploads {
         let device = store::in_transaction(&mut conn, |tx| {
@@ -118,20 +116,39 @@ pub(super) fn filled(folder: &Path, world: &World, uploads: &[Upload]) -> Result
         devices.push(device);
     }
     let catalogue = store::in_transaction(&mut conn, |tx| Catalogue::refresh(&Arc::default(), tx))?;
-    let world = ingest::World { catalogue, identity: Arc::new(identity), limits: limits.clone() };
-    let (result, time) = timed(|| -> Result<()> {
-        for (device, upload) in devices.into_iter().zip(uploads) {
-            let body = zstd::stream::decode_all(upload.changes.as_slice())?;
-            store::in_transaction(&mut conn, |tx| {
-                let prepared = prepare::prepare(tx, device, &body, &world.catalogue, &limits)?;
-                ingest::apply(tx, prepared, &world, 1_767_300_000_000)
-            })?;
-        }
-        conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
-        Ok(())
-    });
-    result?;
-    Ok(Filled { conn, world, time })
+    let world = ingest::World { catalogue, identity: Arc::new(identity), limits: Limits::default() };
+    Ok(Ready { conn, world, devices })
+}
+
+impl Ready {
+    /// Takes everything in: unpack, verify, check, merge, find conflicts, fill buckets; one commit a device. What was
+    /// merged is handed to `then` after each.
+    pub(super) fn take_in(
+        &mut self,
+        uploads: &[Upload],
+        mut then: impl FnMut(&mut Connection, &ingest::World, Vec<Merged>) -> Result<()>,
+    ) -> Result<Duration> {
+        let Self { conn, world, devices } = self;
+        let (result, time) = timed(|| -> Result<()> {
+            for (device, upload) in devices.drain(..).zip(uploads) {
+                let body = zstd::stream::decode_all(upload.changes.as_slice())?;
+                let applied = store::in_transaction(conn, |tx| {
+                    let prepared = prepare::prepare(tx, device, &body, &world.catalogue, &world.limits)?;
+                    ingest::apply(tx, prepared, world, 1_767_300_000_000)
+                })?;
+                then(conn, world, applied.merged)?;
+            }
+            conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+            Ok(())
+        });
+        result?;
+        Ok(time)
+    }
+}
+
+/// Our store alone.
+fn our_store(folder: &Path, world: &World, uploads: &[Upload]) -> Result<Duration> {
+    ready(folder, world, uploads)?.take_in(uploads, |_, _, _| Ok(()))
 }
 
 /// Store alone against bare rows, interleaved, on the folder's disk.
@@ -146,7 +163,7 @@ pub fn store_alone(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
     for _ in 0..repetitions {
         let folder = tempfile::tempdir_in(folder)?;
         let raw = raw_rows(folder.path(), &uploads)?;
-        let store = filled(folder.path(), &world, &uploads)?.time;
+        let store = our_store(folder.path(), &world, &uploads)?;
         ratios.push(raw.as_secs_f64() / store.as_secs_f64());
         ours.push(number(households) / store.as_secs_f64());
         limit.push(number(households) / raw.as_secs_f64());
@@ -161,7 +178,7 @@ pub fn store_alone(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
         for households in [1_000, 10_000] {
             let folder = tempfile::tempdir_in(folder)?;
             let world = World::new(12, households, 40);
-            times.push(filled(folder.path(), &world, &self::uploads(&world, 50)?)?.time.as_secs_f64());
+            times.push(our_store(folder.path(), &world, &self::uploads(&world, 50)?)?.as_secs_f64());
         }
         if let [one, ten] = times.as_slice() {
             growth.push(ten / one);

@@ -2,7 +2,7 @@
 
 use super::{
     Figure,
-    ingest::{Filled, filled, uploads},
+    ingest::{Ready, ready, uploads},
     median, number, timed,
     workload::{Author, changes},
 };
@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use fixtures::{Household, World};
 use questionnaire::{Compiled, Questionnaire, Tables};
 use server::{domain::validate, store};
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 use sync_protocol::{Record, RecordId, Stamp};
 
 /// Every figure of validation.
@@ -22,7 +22,6 @@ pub fn measure(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
     let loaded = Questionnaire::read_xlsx(fixtures::source::WORKBOOK)?;
     let compiled = Compiled::with_tables(Arc::new(loaded.questionnaire), Tables::new())?;
     let records = interviews()?;
-    split(&records, &compiled);
     full(&records, &compiled, figures);
     incremental(&records, &compiled, figures)?;
     beside_ingest(folder, figures)
@@ -82,61 +81,48 @@ fn incremental(records: &[Record], compiled: &Compiled, figures: &mut Vec<Figure
     Ok(())
 }
 
-/// Ingest alone, and the same ingest with the queue worked off behind it: how much of the throughput is left.
+/// Ingest alone; ingest with what it merged validated behind each commit, as the server's thread does, but on the same
+/// core; and a whole queue that must be read again, as after a restart.
 fn beside_ingest(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
     let households = 2_000;
     let world = World::new(11, households, 40);
     let uploads = uploads(&world, 50)?;
-    let (mut ratios, mut drains) = (Vec::new(), Vec::new());
-    for _ in 0..5 {
-        let folder = tempfile::tempdir_in(folder)?;
-        let Filled { mut conn, world, time } = filled(folder.path(), &world, &uploads)?;
-        let (drained, drain) = timed(|| -> Result<()> {
-            let mut after = 0;
-            loop {
-                let looked = store::in_transaction(&mut conn, |tx| validate::look(tx, &world.catalogue, after))?;
-                let Some(last) = looked.last else { return Ok(()) };
-                after = last;
-                store::in_transaction(&mut conn, |tx| validate::settle(tx, &looked.counted))?;
-            }
-        });
+    let (mut ratios, mut behind, mut queue) = (Vec::new(), Vec::new(), Vec::new());
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / number(households);
+    for _ in 0..7 {
+        let plain_folder = tempfile::tempdir_in(folder)?;
+        let mut plain = ready(plain_folder.path(), &world, &uploads)?;
+        let alone = plain.take_in(&uploads, |_, _, _| Ok(()))?;
+        let (drained, again) = timed(|| drain(&mut plain));
         drained?;
-        let waiting = store::in_transaction(&mut conn, |tx| tx.count_waiting())?;
-        anyhow::ensure!(waiting == 0, "{waiting} records wait still");
-        ratios.push(time.as_secs_f64() / (time + drain).as_secs_f64());
-        drains.push(drain.as_secs_f64() * 1e6 / number(households));
+        let folder = tempfile::tempdir_in(folder)?;
+        let mut both = ready(folder.path(), &world, &uploads)?;
+        let together = both.take_in(&uploads, |conn, world, merged| {
+            let looked = validate::look_at(&merged, &world.catalogue);
+            Ok(store::in_transaction(conn, |tx| validate::settle(tx, &looked.counted))?)
+        })?;
+        for ready in [&mut plain, &mut both] {
+            let waiting = store::in_transaction(&mut ready.conn, |tx| tx.count_waiting())?;
+            anyhow::ensure!(waiting == 0, "{waiting} records wait still");
+        }
+        ratios.push(alone.as_secs_f64() / together.as_secs_f64());
+        behind.push(each(together.saturating_sub(alone)));
+        queue.push(each(again));
     }
-    figures.push(Figure::at_most("validate.queue", median(drains), "µs a household", None));
+    figures.push(Figure::at_most("validate.behind-ingest", median(behind), "µs a household", None));
+    figures.push(Figure::at_most("validate.queue-read-again", median(queue), "µs a household", None));
     figures.push(Figure::at_least("ingest.validated-to-plain", median(ratios), "ratio", Some(0.667)));
     Ok(())
 }
 
-fn split(records: &[Record], compiled: &Compiled) {
-    let q = compiled.questionnaire();
-    let mut t = [0.0; 6];
-    let reps = std::env::var("REPS").ok().and_then(|t| t.parse().ok()).unwrap_or(4);
-    for _ in 0..reps {
-        for r in records {
-            let (c, a) = timed(|| validate::context(r, q));
-            let (e, d) = timed(|| questionnaire::Evaluator::of_record(compiled, r, c));
-            let (n, f) = timed(|| validate::violations(r, &e).len());
-            std::hint::black_box(n);
-            let ((), g) = timed(|| drop(e));
-            for (t, d) in t.iter_mut().zip([a, d, f, g]) {
-                *t += d.as_secs_f64() * 1e6;
-            }
-        }
-    }
-    let n = number(u64::try_from(records.len() * reps).unwrap());
-    println!("context {:.1} new {:.1} violations {:.1} drop {:.1}", t[0] / n, t[1] / n, t[2] / n, t[3] / n);
-    let mut kinds = std::collections::BTreeMap::new();
-    for r in records {
-        for v in validate::violations(r, &validate::evaluator(r, compiled)) {
-            *kinds.entry((v.path.name().to_owned(), v.kind)).or_insert(0) += 1;
-        }
-    }
-    println!("{kinds:?}");
-    if reps > 4 {
-        std::process::exit(0)
+/// Works a whole queue off from the store, a commit a page.
+fn drain(ready: &mut Ready) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let look = |tx: store::Tx<'_>| validate::look(tx, &ready.world.catalogue, after);
+        let looked = store::in_transaction(&mut ready.conn, look)?;
+        let Some(last) = looked.last else { return Ok(()) };
+        after = last;
+        store::in_transaction(&mut ready.conn, |tx| validate::settle(tx, &looked.counted))?;
     }
 }

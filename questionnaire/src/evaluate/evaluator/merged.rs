@@ -1,5 +1,6 @@
 //! From a merged record straight to its evaluated state, without the texts of an instance in between.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,27 +32,35 @@ impl Evaluator {
 fn fill(program: &Program, state: &mut State, record: &Record, context: &Context) {
     let rows = add_rows(program, state, record);
     // Answers stand in the order of their places, then of their names, as the keys of a scope do: both are walked once.
-    let (mut place, mut row) = (Place::record(), Some(ROOT));
+    let (mut place, mut row) = (&Place::record(), Some(ROOT));
     let mut keys = program.form.keys(ROOT).peekable();
-    for (path, answer) in record.shown_answers() {
-        if *path.place() != place {
-            place = path.place().clone();
-            row = rows.get(&place).copied();
+    for (path, live) in record.live() {
+        if path.place() != place {
+            place = path.place();
+            row = rows.get(place).copied();
             keys = program.form.keys(row.map_or(ROOT, |row| state.row(row).scope)).peekable();
         }
+        // Rows that are not shown, or that the questionnaire does not know, are not among them.
         let Some(row) = row else { continue };
-        while keys.next_if(|(key, _)| *key < path.name()).is_some() {}
-        let Some((_, question)) = keys.next_if(|(key, _)| *key == path.name()) else {
-            members(program, state, row, path, &answer.value(Merge::Register), context);
-            continue;
+        let question = loop {
+            match keys.peek().map(|(key, _)| (*key).cmp(path.name())) {
+                Some(Ordering::Less) => keys.next(),
+                Some(Ordering::Equal) => break keys.next().map(|(_, question)| question),
+                Some(Ordering::Greater) | None => break None,
+            };
         };
-        let merge = match program.form.asked(question).map(|asked| &asked.question.merge) {
-            Some(model::Merge::Alone) => Merge::Register,
+        let merge = match question.and_then(|question| program.form.asked(question)).map(|asked| &asked.question.merge)
+        {
+            Some(model::Merge::Alone) | None => Merge::Register,
             Some(model::Merge::Union) => Merge::Union,
             // The answers of a merge group stand at the group's name.
-            Some(model::Merge::Group(_)) | None => continue,
+            Some(model::Merge::Group(_)) => continue,
         };
-        store(program, state, row, question, &answer.value(merge), context);
+        let Some(value) = live.value(merge) else { continue };
+        match question {
+            Some(question) => store(program, state, row, question, &value, context),
+            None => members(program, state, row, path, &value, context),
+        }
     }
 }
 
