@@ -163,3 +163,22 @@ impl Worker {
         self.writer.write_blocking(move |tx| settle(tx, &looked.counted))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::open_writer;
+
+    #[test]
+    fn both_threads_end_with_the_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let bell = Bell::default();
+        let rung = bell.clone();
+        let (writer, thread) = Writer::start(open_writer(folder.path()).unwrap(), move || rung.ring()).unwrap();
+        let readers = Readers::new(folder.path().to_owned());
+        let validator = Validator::start(bell, readers, writer.clone(), Latest::default()).unwrap();
+        drop(writer);
+        drop(validator);
+        thread.join().unwrap();
+    }
+}

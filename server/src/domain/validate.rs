@@ -170,8 +170,9 @@ pub fn drain(tx: Tx<'_>, catalogue: &Catalogue) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{ChangeState, Derived, NewChange, RecordKey, open_writer};
     use serde_json::{from_value, json};
-    use sync_protocol::{Change, Dot, Op, QuestionnaireRef, Stamp, Subject};
+    use sync_protocol::{Change, Dot, Hash, Op, QuestionnaireRef, RecordId, Stamp, Subject};
 
     fn form() -> Questionnaire {
         let question = |name: &str, kind: &str| json!({ "question": { "name": name, "key": name, "kind": { "metadata": kind }, "row": 2 } });
@@ -213,5 +214,49 @@ mod tests {
         for (answers, expected) in cases {
             assert_eq!(context(&record(answers), &form()), Context::at(expected).unwrap(), "{answers:?}");
         }
+    }
+
+    /// Stores an interview with a line and no change.
+    fn interview(tx: Tx<'_>, id: i64) {
+        let household = from_value(json!("8c7a0a0e-8f6c-4b61-9a35-0000000000aa")).unwrap();
+        let subject = Subject::Interview { household, round: "1".into(), purpose: "interview".into() };
+        let uuid = format!("8c7a0a0e-8f6c-4b61-9a35-{id:012}").parse::<RecordId>().unwrap();
+        let derived = Derived { changes: 1, ..Derived::default() };
+        tx.insert_record(RecordKey { id, household: 99 }, uuid, &subject, &derived).unwrap();
+    }
+
+    #[test]
+    fn a_record_that_changed_meanwhile_goes_on_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let conn = open_writer(folder.path()).unwrap();
+        let tx = Tx::new(&conn);
+        interview(tx, 1);
+        let seen = tx.waiting(0, 10).unwrap();
+        assert_eq!(seen, [Waiting { record: 1, changes: 1 }]);
+        let newer = Derived { changes: 2, ..Derived::default() };
+        tx.set_derived(RecordKey { id: 1, household: 99 }, &newer).unwrap();
+        settle(tx, &[(seen[0], 5)]).unwrap();
+        let seen = tx.waiting(0, 10).unwrap();
+        assert_eq!(seen, [Waiting { record: 1, changes: 2 }]);
+        settle(tx, &[(seen[0], 5)]).unwrap();
+        assert_eq!(tx.count_waiting().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_waits_and_stops_none_of_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let conn = open_writer(folder.path()).unwrap();
+        let tx = Tx::new(&conn);
+        (1..=3).for_each(|id| interview(tx, id));
+        let replica = from_value(json!("8c7a0a0e-8f6c-4b61-9a35-000000000001")).unwrap();
+        let key = sync_protocol::chain::SecretKey::from_seed([7; 32]).public();
+        let replica = tx.insert_replica(replica, None, key, None).unwrap();
+        let stamp = Stamp { received_ms: 0, skew_ms: 0 };
+        let new = NewChange { replica, seq: 1, stamp, hash: Hash::default(), bytes: b"no change" };
+        tx.change_insert().unwrap().run(new, Some(2), ChangeState::Applied).unwrap();
+        let looked = look(tx, &Catalogue::default(), 0).unwrap();
+        let counted: Vec<i64> = looked.counted.iter().map(|(waiting, _)| waiting.record).collect();
+        assert_eq!((counted, looked.last), (vec![1, 3], Some(3)));
+        assert_eq!(looked.failed, [Waiting { record: 2, changes: 1 }]);
     }
 }

@@ -189,6 +189,8 @@ words! {
         A mark goes away by itself once it is mended.";
     broken_constraint: "tidak memenuhi syarat", "breaks its rule";
     broken_required: "wajib diisi", "must be answered";
+    missing_answers: "Wajib diisi, tetapi kosong", "Required, but missing";
+    asked_because: "ditanyakan karena", "asked because of";
     broken_choice: "bukan pilihan yang ditawarkan", "not among the choices";
     broken_type: "bukan nilai yang sah", "no value of its type";
     keep_this: "Simpan yang ini", "Keep this one";

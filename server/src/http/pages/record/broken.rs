@@ -15,34 +15,58 @@ use maud::{Markup, html};
 use questionnaire::{Text, ViolationKind};
 use sync_protocol::Path;
 
-/// Every broken rule, in the order of the questionnaire.
+/// Every broken rule, in the order of the questionnaire; what is missing stands folded behind what can't be right.
 pub(super) fn list(sheet: &Sheet<'_>, loaded: &Loaded) -> Markup {
     let (words, broken) = (sheet.language.words(), &loaded.detail.broken);
+    let (missing, wrong): (Vec<_>, Vec<_>) = broken.iter().partition(|rule| rule.kind == ViolationKind::Required);
     html! {
         @if !broken.is_empty() {
             section id="broken" {
                 h2 { (words.broken_rules) " (" (broken.len()) ")" }
-                p class="lead" { (words.broken_lead) }
-                @for rule in broken {
-                    @if let Ok(path) = rule.path.parse::<Path>() { (one(sheet, loaded, rule, &path)) }
+                @if !wrong.is_empty() { p class="lead" { (words.broken_lead) } }
+                @for rule in wrong { (one(sheet, loaded, rule)) }
+                @if !missing.is_empty() {
+                    details open[missing.len() == broken.len()] {
+                        summary { (words.missing_answers) " (" (missing.len()) ")" }
+                        ul class="reads" { @for rule in missing { li { (lacking(sheet, loaded, rule)) } } }
+                    }
                 }
             }
         }
     }
 }
 
-fn one(sheet: &Sheet<'_>, loaded: &Loaded, rule: &BrokenDetail, path: &Path) -> Markup {
+/// An answer that can't be right beside the others.
+fn one(sheet: &Sheet<'_>, loaded: &Loaded, rule: &BrokenDetail) -> Markup {
+    let Ok(path) = rule.path.parse::<Path>() else { return html! {} };
     let message = text(sheet, &rule.message);
     html! {
         section class="conflict broken" {
             h3 {
                 @if let Some(rows) = sheet.rows(path.place()) { span class="eyebrow" { (rows) } " " }
-                (label(sheet, &rule.label, path)) " "
+                (label(sheet, &rule.label, &path)) " "
                 span class="tag warn" { (kind(rule.kind, sheet.language)) }
             }
             @if !message.is_empty() { p { (message) } }
-            @if !rule.reads.is_empty() {
-                ul class="reads" { @for read in &rule.reads { li { (answer(sheet, loaded, read, path)) } } }
+            ul class="reads" { @for read in &rule.reads { li { (answer(sheet, loaded, read, &path)) } } }
+        }
+    }
+}
+
+/// An answer that is missing, and why it is asked for.
+fn lacking(sheet: &Sheet<'_>, loaded: &Loaded, rule: &BrokenDetail) -> Markup {
+    let Ok(path) = rule.path.parse::<Path>() else { return html! {} };
+    html! {
+        @if let Some(rows) = sheet.rows(path.place()) { (rows) " › " }
+        (label(sheet, &rule.label, &path))
+        @if !rule.reads.is_empty() {
+            br;
+            small {
+                (sheet.language.words().asked_because) ": "
+                @for (at, read) in rule.reads.iter().enumerate() {
+                    @if at > 0 { "; " }
+                    (answer(sheet, loaded, read, &path))
+                }
             }
         }
     }
