@@ -14,12 +14,14 @@ use crate::{
     writer::{WriteError, Writer},
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     sync::{Arc, Condvar, Mutex, PoisonError},
 };
 
 /// Most answers that are handed over and not looked at yet, some 200 bytes each. What comes on top is read again later.
-const HANDED: u64 = 64 << 10;
+const HANDED: u64 = 32 << 10;
+/// Most interviews that are looked at before their figures are stored.
+const GROUP: usize = 64;
 
 /// Tells the thread that there may be something to do; rung often, it is heard once. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +31,7 @@ pub struct Bell(Arc<(Mutex<Heard>, Condvar)>);
 struct Heard {
     rung: bool,
     ended: bool,
-    handed: Vec<Merged>,
+    handed: VecDeque<Merged>,
     /// Answers in what was handed over.
     answers: u64,
 }
@@ -59,11 +61,12 @@ impl Bell {
         self.tell(|heard| heard.ended)
     }
 
-    /// Takes what was handed over.
+    /// Takes some of what was handed over, the oldest first.
     fn take(&self) -> Vec<Merged> {
         self.tell(|heard| {
-            heard.answers = 0;
-            std::mem::take(&mut heard.handed)
+            let group: Vec<Merged> = heard.handed.drain(..heard.handed.len().min(GROUP)).collect();
+            heard.answers -= group.iter().map(Merged::weight).sum::<u64>();
+            group
         })
     }
 }
@@ -93,8 +96,8 @@ impl Validator {
                 if heard.answers >= HANDED {
                     break;
                 }
-                heard.answers += u64::from(one.answers) + 1;
-                heard.handed.push(one);
+                heard.answers += one.weight();
+                heard.handed.push_back(one);
             }
         });
     }

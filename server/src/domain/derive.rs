@@ -49,7 +49,7 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
         }
         derived.placement.extend(area);
     }
-    derived.finished = is_finished(record);
+    derived.finished = record.is_finished();
     for (path, answer) in record.shown_answers() {
         derived.answers += 1;
         let is_alone = answer.siblings.len() == 1;
@@ -67,12 +67,6 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
     derived.changed_ms = record.changes().map(|(_, origin)| received(origin)).max().unwrap_or(0);
     derived.changes = u32::try_from(record.changes().count()).unwrap_or(u32::MAX);
     derived
-}
-
-/// Whether the interview is finished, by the mark that is shown.
-#[must_use]
-pub fn is_finished(record: &Record) -> bool {
-    own(record, Path::FINISHED).is_some_and(|f| f.siblings.first().is_some_and(|s| *s.value == Value::text("yes")))
 }
 
 /// An answer of the record itself.

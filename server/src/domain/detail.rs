@@ -175,7 +175,7 @@ pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail,
 fn broken(record: &Record, rules: &Compiled, sources: &mut Sources<'_>) -> Result<Vec<BrokenDetail>, StoreError> {
     let evaluator = validate::evaluator(record, rules);
     let mut broken = Vec::new();
-    for Violation { path, kind, message } in validate::violations(record, &evaluator) {
+    for Violation { path, kind, message } in evaluator.broken(record) {
         let mut reads = Vec::new();
         for read in evaluator.reads(&path, kind) {
             if let Some((label, sibling, value)) = given(record, &evaluator, rules.questionnaire(), &read) {

@@ -106,7 +106,7 @@ pub fn write<W: Write>(
             let record = merge(tx.changes_of(row.number)?)?;
             let evaluator = compiled.map(|compiled| validate::evaluator(&record, compiled));
             let evaluation = evaluator.as_ref().map(Evaluator::evaluation).unwrap_or_default();
-            let violations = evaluator.map(|evaluator| validate::violations(&record, &evaluator)).unwrap_or_default();
+            let violations = evaluator.map(|evaluator| evaluator.broken(&record)).unwrap_or_default();
             let shown =
                 Shown { questionnaire, options, row: &row, record: &record, evaluation: &evaluation, violations };
             for (table, columns, csv) in &mut writers {

@@ -7,77 +7,32 @@
 use super::{
     Failure,
     catalogue::Catalogue,
-    derive::{form_of, is_finished, merge},
+    derive::{form_of, merge},
 };
 use crate::store::{StoreError, Tx, Waiting};
-use questionnaire::{Compiled, Context, Evaluator, Kind, Metadata, Questionnaire, Violation, ViolationKind};
+use questionnaire::{Compiled, Context, Evaluator};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
-use sync_protocol::{Path, Place, Record, Value, record::Standing};
+use sync_protocol::Record;
 
-/// Kupang's time (WITA): for interviews that saved no time, or none with its zone.
-const ZONE: (&str, i32) = ("+08:00", 8 * 60);
 /// Most records that are looked at on one snapshot.
 const PAGE: usize = 200;
 /// A snapshot that is held longer keeps the journal from being folded.
 const PAGE_TIME: Duration = Duration::from_millis(100);
 
-/// The interview's own time and zone, never those of the machine that looks at it (DESIGN §4).
-///
-/// The time that it saved when it was begun, or the day; else the first change's corrected time.
-#[must_use]
-pub fn context(record: &Record, questionnaire: &Questionnaire) -> Context {
-    let (zone, offset_minutes) = ZONE;
-    let begun = saved(record, questionnaire, Metadata::Start);
-    // A text that names its zone is no time with another one behind it.
-    let begun = begun.and_then(|start| Context::at(&format!("{start}{zone}")).or_else(|| Context::at(&start)));
-    let day = || Context::at(&format!("{}T00:00:00{zone}", saved(record, questionnaire, Metadata::Today)?));
-    begun.or_else(day).unwrap_or_else(|| {
-        let first = record.changes().map(|(_, origin)| origin.effective_ms()).min();
-        Context { now_ms: first.unwrap_or(0), offset_minutes, ..Context::default() }
-    })
-}
-
-/// What the device itself filled in when the interview was begun.
-fn saved(record: &Record, questionnaire: &Questionnaire, wanted: Metadata) -> Option<String> {
-    let wanted = Kind::Metadata(wanted);
-    let (_, question) = questionnaire.questions().find(|(_, question)| question.kind == wanted)?;
-    let answer = record.answer(&Path::new(Place::record(), question.key.as_str()).ok()?)?;
-    match answer.siblings.first()?.value {
-        Value::Text(text) => Some(text.to_string()),
-        Value::Integer(_) | Value::Choices(_) | Value::Fields(_) | Value::Missing(_) => None,
-    }
-}
-
-/// Runs the rules on a merged record.
+/// Runs the rules on a merged record, at the interview's own time.
 #[must_use]
 pub fn evaluator(record: &Record, compiled: &Compiled) -> Evaluator {
-    Evaluator::of_record(compiled, record, context(record, compiled.questionnaire()))
-}
-
-/// What is broken in a record, in form order.
-///
-/// An interview still under way lacks answers by nature: what is required counts once it is finished. A void record has
-/// nothing that anyone should mend.
-#[must_use]
-pub fn violations(record: &Record, evaluator: &Evaluator) -> Vec<Violation> {
-    if record.standing() == Standing::Void {
-        return Vec::new();
-    }
-    let mut violations = evaluator.violations();
-    if !is_finished(record) {
-        violations.retain(|violation| violation.kind != ViolationKind::Required);
-    }
-    violations
+    Evaluator::of_record(compiled, record, Context::of_record(record, compiled.questionnaire()))
 }
 
 /// How many rules a record breaks; none where no rules are known.
 #[must_use]
 pub fn count(record: &Record, catalogue: &Catalogue) -> u32 {
     let compiled = form_of(record).and_then(|form| catalogue.compiled(form));
-    let violations = compiled.map_or(0, |compiled| violations(record, &evaluator(record, compiled)).len());
+    let violations = compiled.map_or(0, |compiled| evaluator(record, compiled).broken(record).len());
     u32::try_from(violations).unwrap_or(u32::MAX)
 }
 
@@ -90,6 +45,14 @@ pub struct Merged {
     pub answers: u32,
     /// The merge.
     pub record: Record,
+}
+
+impl Merged {
+    /// How much memory it takes, in answers.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        u64::from(self.answers) + 1
+    }
 }
 
 /// What was found of some records that waited.
@@ -172,49 +135,7 @@ mod tests {
     use super::*;
     use crate::store::{ChangeState, Derived, NewChange, RecordKey, open_writer};
     use serde_json::{from_value, json};
-    use sync_protocol::{Change, Dot, Hash, Op, QuestionnaireRef, RecordId, Stamp, Subject};
-
-    fn form() -> Questionnaire {
-        let question = |name: &str, kind: &str| json!({ "question": { "name": name, "key": name, "kind": { "metadata": kind }, "row": 2 } });
-        let items = [question("begun", "start"), question("day", "today")];
-        from_value(json!({ "id": "f", "version": "1", "lists": {}, "items": items })).unwrap()
-    }
-
-    /// A record whose only change was made a clock that is an hour ahead.
-    fn record(answers: &[(&str, &str)]) -> Record {
-        let set = |(name, text): &(&str, &str)| Op::Set {
-            path: name.parse().unwrap(),
-            value: Value::text(*text),
-            preds: Vec::new(),
-        };
-        let mut record = Record::new();
-        let replica = from_value(json!("8c7a0a0e-8f6c-4b61-9a35-000000000001")).unwrap();
-        let change = Change {
-            dot: Dot { replica, seq: 1 },
-            subject: Subject::Household(from_value(json!("8c7a0a0e-8f6c-4b61-9a35-0000000000aa")).unwrap()),
-            questionnaire: QuestionnaireRef { id: "f".into(), version: "1".into() },
-            author: "KP001".into(),
-            wall_ms: 1_772_330_400_000,
-            ops: answers.iter().map(set).collect(),
-            instead_of: None,
-        };
-        record.apply(change, Some(Stamp { received_ms: 1_800_000_000_000, skew_ms: 3_600_000 }));
-        record
-    }
-
-    #[test]
-    fn the_clock_is_the_interviews_own_and_the_zone_is_kupangs_unless_it_names_one() {
-        let cases: [(&[(&str, &str)], &str); 5] = [
-            (&[("begun", "2026-02-01T09:30:00.000+09:00"), ("day", "2026-02-03")], "2026-02-01T09:30:00+09:00"),
-            (&[("begun", "2026-02-01T09:30:00")], "2026-02-01T09:30:00+08:00"),
-            (&[("begun", "2026-02-01T01:30:00Z")], "2026-02-01T01:30:00Z"),
-            (&[("day", "2026-02-03")], "2026-02-03T00:00:00+08:00"),
-            (&[], "2026-03-01T09:00:00+08:00"),
-        ];
-        for (answers, expected) in cases {
-            assert_eq!(context(&record(answers), &form()), Context::at(expected).unwrap(), "{answers:?}");
-        }
-    }
+    use sync_protocol::{Hash, RecordId, Stamp, Subject};
 
     /// Stores an interview with a line and no change.
     fn interview(tx: Tx<'_>, id: i64) {

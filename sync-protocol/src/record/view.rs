@@ -255,6 +255,13 @@ impl Record {
         if self.origins.keys().all(covered) { Standing::Void } else { Standing::KeptDespiteVoid }
     }
 
+    /// Whether the interview is finished, by the mark that is shown ([`Path::FINISHED`]).
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        let mark = Path::new(Place::record(), Path::FINISHED).ok().and_then(|path| self.answer(&path));
+        mark.is_some_and(|mark| mark.siblings.first().is_some_and(|shown| *shown.value == Value::text("yes")))
+    }
+
     /// Why the record was voided, by change.
     pub fn voids(&self) -> impl Iterator<Item = (Dot, &str)> {
         self.voids.iter().map(|(dot, reason)| (*dot, reason.as_str()))

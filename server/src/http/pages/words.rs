@@ -247,8 +247,8 @@ words! {
     unknown: "tidak diketahui", "unknown";
 
     // Exports.
-    exports_lead: "Satu berkas CSV untuk wawancara dan satu untuk tiap daftar. Konflik ada dalam kolom tersendiri.",
-        "One CSV file for interviews and one per roster. Conflicts stand in a column of their own.";
+    exports_lead: "Satu berkas CSV untuk wawancara dan satu untuk tiap daftar. Konflik dan aturan yang dilanggar ada dalam kolom tersendiri.",
+        "One CSV file for interviews and one per roster. Conflicts and broken rules stand in columns of their own.";
     exports_empty: "Belum ada kuesioner. Operator memuatnya dengan perintah.",
         "No questionnaire yet. The operator loads one by command.";
     version: "versi {}", "version {}";
