@@ -50,10 +50,14 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
         derived.placement.extend(area);
     }
     derived.finished = record.is_finished();
-    for (path, answer) in record.shown_answers() {
-        derived.answers += 1;
-        let is_alone = answer.siblings.len() == 1;
-        if !is_alone && answer.is_conflict(merge_of(questionnaire.map(AsRef::as_ref), path)) {
+    for (path, live) in record.shown_live() {
+        let count = live.count();
+        derived.answers += u32::from(count > 0);
+        // Most values stand alone: who gave them is not asked for.
+        if count > 1
+            && let Some(answer) = live.answer()
+            && answer.is_conflict(merge_of(questionnaire.map(AsRef::as_ref), path))
+        {
             derived.conflicts.push(path.to_string());
         }
     }

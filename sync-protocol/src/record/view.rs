@@ -119,8 +119,20 @@ impl<'a> Live<'a> {
         match self.register.sets.as_slice() {
             [(dot, value)] if !self.register.is_replaced(*dot) => Some(Cow::Borrowed(value)),
             [] | [_] => None,
-            [..] => Answer::of(self.register, self.record).map(|answer| answer.value(merge)),
+            [..] => self.answer().map(|answer| answer.value(merge)),
         }
+    }
+
+    /// How many values live.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.register.sets.iter().filter(|(dot, _)| !self.register.is_replaced(*dot)).count()
+    }
+
+    /// The answer with who gave each value; none where no value lives.
+    #[must_use]
+    pub fn answer(&self) -> Option<Answer<'a>> {
+        Answer::of(self.register, self.record)
     }
 }
 
@@ -167,11 +179,13 @@ impl Record {
 
     /// Every answer with a live value in a place that is shown; the protocol's own answers are left out.
     pub fn shown_answers(&self) -> impl Iterator<Item = (&Path, Answer<'_>)> {
+        self.shown_live().filter_map(|(path, live)| Some((path, live.answer()?)))
+    }
+
+    /// Every answer in a place that is shown, as [`Record::live`] has them.
+    pub fn shown_live(&self) -> impl Iterator<Item = (&Path, Live<'_>)> {
         let shown = self.shown_rows();
-        self.registers
-            .iter()
-            .filter(move |(path, _)| !path.is_reserved() && (path.place().is_record() || shown.contains(path.place())))
-            .filter_map(|(path, register)| Some((path, Answer::of(register, self)?)))
+        self.live().filter(move |(path, _)| path.place().is_record() || shown.contains(path.place()))
     }
 
     /// The rows that are shown: neither they nor any row around them were removed.
