@@ -33,7 +33,7 @@ impl Program {
         }
         if asked.question.calculation.is_none() {
             let zone = context.zone();
-            faults.kind = !typed::fits(&asked.question.kind, &cell.text, zone)
+            faults.kind = !typed::fits(&asked.question.kind, cell.text(), zone)
                 || (asked.question.kind == Kind::Range && !in_range(&asked.question, value.to_number(zone)));
             faults.choice = asked.question.kind.select().is_some()
                 && !machine.are_offered(&asked.question, rules, &value.to_text(zone), &frame);

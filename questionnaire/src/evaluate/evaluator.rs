@@ -273,10 +273,11 @@ fn store(
     context: &Context,
 ) -> bool {
     let held = state.cell(&program.form, row, question);
-    if *held.text == *text && held.missing == missing {
+    if held.text() == text && held.missing == missing {
         return false;
     }
-    put(program, state, row, question, Arc::from(text), missing, context)
+    let given = (!text.is_empty()).then(|| Arc::from(text));
+    put(program, state, row, question, given, missing, context)
 }
 
 /// Stores an answer, whatever was there; false where there is no such question.
@@ -285,7 +286,7 @@ fn put(
     state: &mut State,
     row: RowId,
     question: QuestionId,
-    text: Arc<str>,
+    given: Option<Arc<str>>,
     missing: Option<Missing>,
     context: &Context,
 ) -> bool {
@@ -298,9 +299,10 @@ fn put(
     let rules = program.rules(question);
     let is_computed = rules.calculation.is_some() && rules.triggers.is_empty();
     if !is_computed {
-        cell.value = typed::value_of(&asked.question.kind, &text, context.zone());
+        let value = given.as_ref().map(|text| typed::value_of(&asked.question.kind, text, context.zone()));
+        cell.value = value.unwrap_or_default();
     }
-    cell.text = text;
+    cell.given = given;
     cell.missing = missing;
     true
 }

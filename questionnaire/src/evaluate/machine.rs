@@ -129,7 +129,7 @@ impl<'a> Machine<'a> {
             }
             Code::Once(value, question) => {
                 let cell = self.state.cell(self.form, frame.row, *question);
-                if cell.text.is_empty() { self.value(value, frame) } else { Value::Text(cell.text.clone()) }
+                cell.given.clone().map_or_else(|| self.value(value, frame), Value::Text)
             }
         }
     }

@@ -166,7 +166,7 @@ impl Reporter<'_> {
         let rules = program.rules(id);
         if relevant && rules.calculation.is_some() && rules.triggers.is_empty() {
             let text = cell.value.to_text(self.evaluator.context.zone()).into_owned();
-            if rules.saved && cell.text.is_empty() && !text.is_empty() {
+            if rules.saved && cell.given.is_none() && !text.is_empty() {
                 self.evaluation.to_save.insert(path.clone(), text.clone());
             }
             self.evaluation.calculated.insert(path.clone(), text);

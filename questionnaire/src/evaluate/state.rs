@@ -14,13 +14,20 @@ pub(crate) type RowId = usize;
 /// One answer, and what the rules say of it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cell {
-    /// The answer as text; empty where there is none.
-    pub(crate) text: Arc<str>,
+    /// The answer as text, which is never empty.
+    pub(crate) given: Option<Arc<str>>,
     /// Why there is no answer, if someone said so.
     pub(crate) missing: Option<Missing>,
     /// The answer as its type has it, or the calculated value.
     pub(crate) value: Value,
     pub(crate) faults: Faults,
+}
+
+impl Cell {
+    /// Returns the answer as text; empty where there is none.
+    pub(crate) fn text(&self) -> &str {
+        self.given.as_deref().unwrap_or("")
+    }
 }
 
 /// What is wrong with one answer.

@@ -106,10 +106,11 @@ fn members(
 }
 
 fn store(program: &Program, state: &mut State, row: RowId, question: QuestionId, value: &Value, context: &Context) {
-    let (text, missing): (Arc<str>, _) = match value {
-        Value::Missing(missing) => (Arc::default(), Some(*missing)),
-        Value::Text(text) => (Arc::from(text.as_str()), None),
-        Value::Integer(_) | Value::Choices(_) | Value::Fields(_) => (Arc::from(text_of(value)), None),
+    let text = |text: &str| (!text.is_empty()).then(|| Arc::from(text));
+    let (given, missing) = match value {
+        Value::Missing(missing) => (None, Some(*missing)),
+        Value::Text(held) => (text(held), None),
+        Value::Integer(_) | Value::Choices(_) | Value::Fields(_) => (text(&text_of(value)), None),
     };
-    put(program, state, row, question, text, missing, context);
+    put(program, state, row, question, given, missing, context);
 }

@@ -117,7 +117,7 @@ impl<'a> Trail<'a> {
             return false;
         };
         let cell = state.cell(&program.form, row, question);
-        let is_given = !cell.text.is_empty() || cell.missing.is_some();
+        let is_given = cell.given.is_some() || cell.missing.is_some();
         if !is_given || !state.is_relevant(&program.form, row, asked.node) {
             return false;
         }
