@@ -2,7 +2,8 @@
 //!
 //! [`Tx`] is one transaction, for reading or writing; its methods are grouped by what they are about:
 //! `log` (changes, replicas, stamps), `records` (what is derived, buckets), `people` (enumerators, devices,
-//! accounts), `backups` (copies, epochs), `catalogue` (areas, questionnaires), `lists` (what pages and exports read).
+//! accounts), `backups` (copies, epochs), `catalogue` (areas, questionnaires), `lists` (what pages and exports read),
+//! `validation` (its queue).
 
 mod backups;
 mod catalogue;
@@ -11,6 +12,7 @@ mod log;
 mod migrations;
 mod people;
 mod records;
+mod validation;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use std::path::Path;
@@ -21,6 +23,7 @@ pub use lists::{BranchRow, ChangeSource, DeviceRow, ProgressBy, ProgressRow, Qua
 pub use log::{BranchChange, ChangeInsert, ChangeRow, ChangeState, NewChange, ReplicaRow, StampRow};
 pub use people::{Account, Assigned, Device};
 pub use records::{Derived, RecordKey};
+pub use validation::Waiting;
 
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]

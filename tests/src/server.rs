@@ -265,6 +265,20 @@ impl Coordinator {
         Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or(Json::Null)))
     }
 
+    /// Asks until every interview that was acked is validated; the server's own answers are the clock.
+    ///
+    /// # Errors
+    /// If the server refuses, or never comes to the end of its queue.
+    pub async fn validated(&self) -> Result<()> {
+        for _ in 0..20_000 {
+            let total = self.get("progress?by=total").await?;
+            if total.pointer("/items/0/unvalidated").and_then(Json::as_u64).context("no figure")? == 0 {
+                return Ok(());
+            }
+        }
+        bail!("the server does not come to the end of its queue")
+    }
+
     /// Every item of a paged list.
     ///
     /// # Errors

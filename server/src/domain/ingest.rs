@@ -6,8 +6,11 @@ use super::{
     derive,
     identity::Identity,
     prepare::{Checked, Prepared, check},
+    validate::Merged,
 };
-use crate::store::{ChangeInsert, ChangeState, Derived, NewChange, RecordKey, ReplicaRow, StampRow, StoreError, Tx};
+use crate::store::{
+    ChangeInsert, ChangeState, Derived, NewChange, RecordKey, ReplicaRow, StampRow, StoreError, Tx, Waiting,
+};
 use compact_str::CompactString;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,6 +35,8 @@ pub struct Applied {
     pub stamps: Vec<Stamped>,
     /// The device's history forked.
     pub fork: Option<Fork>,
+    /// The interviews that the request touched.
+    pub merged: Vec<Merged>,
 }
 
 /// What ingest needs beside the request.
@@ -68,6 +73,7 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     let scope = tx.assignments(&device.enumerator)?.into_iter().map(|assigned| assigned.area).collect();
     turn.finish(Some(&scope))?;
     applied.outcomes.append(&mut turn.outcomes);
+    applied.merged = std::mem::take(&mut turn.merged);
     applied.acked_through = turn.row(header.replica)?.head;
     // What the device told counts what came with it.
     let unsent = header.unsent.saturating_sub(applied.acked_through.saturating_sub(held_before));
@@ -128,6 +134,8 @@ struct Turn<'a> {
     /// Appends changes, once the first is to be appended.
     statement: Option<ChangeInsert<'a>>,
     outcomes: Vec<Outcome>,
+    /// The interviews that were touched.
+    merged: Vec<Merged>,
 }
 
 impl<'a> Turn<'a> {
@@ -148,6 +156,7 @@ impl<'a> Turn<'a> {
             next_record: None,
             statement: None,
             outcomes: Vec::new(),
+            merged: Vec::new(),
         }
     }
 
@@ -338,6 +347,10 @@ impl<'a> Turn<'a> {
                     self.tx.insert_record(key, subject.record(&form.id), subject, &derived)?;
                 }
                 (_, _, _) => self.tx.set_derived(key, &derived)?,
+            }
+            if !key.is_household() {
+                let waiting = Waiting { record: key.id, changes: derived.changes };
+                self.merged.push(Merged { waiting, answers: derived.answers, record });
             }
         }
         for (household, areas) in &entered {

@@ -7,7 +7,11 @@ use rusqlite::{Connection, TransactionBehavior};
 const LEAST_SQLITE: i32 = 3_051_003;
 
 /// Step `n` (from 0) brings the schema from version `n` to `n + 1`.
-const STEPS: &[&str] = &[include_str!("schema/0001_first.sql"), include_str!("schema/0003_backups.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema/0001_first.sql"),
+    include_str!("schema/0002_validation.sql"),
+    include_str!("schema/0003_backups.sql"),
+];
 
 /// Checks that this program can read a database that it may not change.
 pub(super) fn check(conn: &Connection) -> Result<(), StoreError> {

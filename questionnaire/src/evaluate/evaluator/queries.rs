@@ -36,8 +36,8 @@ impl Evaluator {
         for (&question, cell) in shape.questions.iter().zip(&at.cells) {
             let answer = match cell.missing {
                 Some(missing) => Answer::Missing(missing),
-                None if cell.text.is_empty() => continue,
-                None => Answer::Text(cell.text.to_string()),
+                None if cell.given.is_none() => continue,
+                None => Answer::Text(cell.text().to_owned()),
             };
             if let Some(asked) = self.program.form.asked(question) {
                 branch.answers.insert(asked.question.key.clone(), answer);
@@ -120,7 +120,7 @@ impl Evaluator {
         if rules.calculation.is_some() && rules.triggers.is_empty() {
             cell.value.to_text(self.context.zone()).into_owned()
         } else {
-            cell.text.to_string()
+            cell.text().to_owned()
         }
     }
 
@@ -284,7 +284,7 @@ impl Evaluator {
         Some(place)
     }
 
-    fn node_of(&self, question: QuestionId) -> NodeId {
+    pub(super) fn node_of(&self, question: QuestionId) -> NodeId {
         let form = &self.program.form;
         let node = form.asked(question).map_or(ROOT, |asked| asked.node);
         debug_assert!(matches!(form.node(node).kind, NodeKind::Question(_) | NodeKind::Form));
