@@ -274,7 +274,7 @@ fn export(data: &Path, reference: &str, to: &Path, labels: Option<String>, perso
     let readers = Readers::new(data.to_owned());
     let written = readers.read(|tx| {
         let catalogue = Catalogue::refresh(&Arc::default(), tx)?;
-        let (questionnaire, compiled) = export::questionnaire(&catalogue, reference)?;
+        let questionnaire = export::questionnaire(&catalogue, reference)?;
         let mut sinks = Vec::new();
         for table in export::tables(questionnaire) {
             let file = to.join(format!("{}.csv", table.name));
@@ -283,7 +283,7 @@ fn export(data: &Path, reference: &str, to: &Path, labels: Option<String>, perso
             })?;
             sinks.push((table, std::io::BufWriter::new(sink)));
         }
-        export::write(tx, questionnaire, compiled, &options, sinks, |n| eprint!("\r{n} interviews"))
+        export::write(tx, &catalogue, questionnaire, &options, sinks, |n| eprint!("\r{n} interviews"))
     })?;
     eprintln!();
     println!("{written} interviews in {}", to.display());

@@ -10,6 +10,7 @@
 //! | [`validate`] | what a record's questionnaire says of it, after the ack |
 //! | [`pull`] | the reply: scope and buckets |
 //! | [`people`] | enrolment, logins |
+//! | [`migrate`] | interviews moved to a later version of their questionnaire |
 //! | [`review`] | coordinators' decisions, which are changes of the server's replica |
 //! | [`detail`] | one record with siblings, provenance and history |
 //! | [`export`] | CSV |
@@ -22,6 +23,7 @@ pub mod detail;
 pub mod export;
 pub mod identity;
 pub mod ingest;
+pub mod migrate;
 pub mod people;
 pub mod prepare;
 pub mod pull;

@@ -2,7 +2,7 @@
 
 use super::{Device, from_json, reread, scope, summary};
 use crate::{error::Error, host::Host, store::Tx};
-use questionnaire::{Compiled, Difference, Instance, Questionnaire, Tables};
+use questionnaire::{Compiled, Difference, Instance, Questionnaire, Tables, merge_under};
 use std::{collections::BTreeMap, sync::Arc};
 use sync_protocol::{Path, Place, QuestionnaireRef, Record, RecordId};
 
@@ -48,17 +48,11 @@ impl Forms {
         for stored in tx.changes_of(id)? {
             changes.push((reread(stored.dot, &stored.bytes)?, stored.stamp));
         }
-        let newest = changes.iter().map(|(change, _)| &change.questionnaire).max().map(ToString::to_string);
-        let form = newest.map_or(Ok(None), |newest| self.readable(tx, &newest))?;
-        let mut record = Record::new();
-        for (change, stamp) in changes {
-            let change = match &form {
-                Some(form) => form.adopt(change),
-                None => change,
-            };
-            record.apply(change, stamp);
+        let mut form = None;
+        if let Some(newest) = changes.iter().map(|(change, _)| &change.questionnaire).max() {
+            form = self.readable(tx, &newest.to_string())?;
         }
-        Ok(record)
+        Ok(merge_under(changes, |_| form))
     }
 }
 

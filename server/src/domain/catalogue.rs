@@ -181,7 +181,8 @@ fn too_many_rows(change: &Change, limits: &Limits) -> Result<(), Problem> {
 /// Gives its name and the reader's warnings; a version that is stored already is left as it is.
 ///
 /// # Errors
-/// [`Code::Stale`] if the version exists with other content: versions are immutable.
+/// [`Code::Stale`] if the version exists with other content, or a later one is published: versions are immutable, and
+/// records go from one to a later one.
 pub fn load_questionnaire(
     tx: Tx<'_>,
     questionnaire: &Questionnaire,
@@ -192,6 +193,13 @@ pub fn load_questionnaire(
         QuestionnaireRef { id: questionnaire.id.as_str().into(), version: questionnaire.version.as_str().into() };
     let json = serde_json::to_string(questionnaire)
         .map_err(|_ignored| Failure::problem(Code::Internal, "the questionnaire can't be written"))?;
+    if let Some(latest) = latest_version(tx, &reference.id)?.filter(|latest| *latest > reference) {
+        let known = tx.questionnaire(&reference.to_string())?.is_some();
+        if !known {
+            let detail = format!("{latest} is published already: give the workbook a version that comes after it");
+            return Err(Failure::problem(Code::Stale, detail));
+        }
+    }
     let row = QuestionnaireRow { reference: reference.to_string(), title: questionnaire.title.clone(), json };
     if !tx.insert_questionnaire(&row, workbook, now_ms)? {
         let held = tx.questionnaire(&row.reference)?;
@@ -204,4 +212,14 @@ pub fn load_questionnaire(
     }
     tx.raise_catalogue_version()?;
     Ok(reference)
+}
+
+/// The latest published version of a questionnaire.
+///
+/// # Errors
+/// If the store fails.
+pub fn latest_version(tx: Tx<'_>, id: &str) -> Result<Option<QuestionnaireRef>, StoreError> {
+    let names = tx.questionnaire_names()?;
+    let versions = names.iter().filter_map(|name| name.parse::<QuestionnaireRef>().ok());
+    Ok(versions.filter(|version| version.id == id).max())
 }

@@ -6,25 +6,29 @@ use super::{
     validate,
 };
 use crate::store::{ChangeRow, Derived, RecordKey, StoreError, Tx};
-use questionnaire::merge_of;
+use questionnaire::{merge_of, merge_under};
 use sha2::{Digest, Sha256};
 use sync_protocol::{
-    Change, Hash, Path, Place, QuestionnaireRef, Record, Value,
+    Change, Hash, Path, Place, QuestionnaireRef, Record, Stamp, Value,
     record::{Answer, Origin, Standing},
 };
 
-/// Merges a record from its stored changes.
+/// Merges a record from its stored changes, read under its questionnaire version.
 ///
 /// # Errors
 /// If a stored change can't be read.
-pub fn merge(changes: Vec<ChangeRow>) -> Result<Record, StoreError> {
-    let mut record = Record::new();
-    for row in changes {
+pub fn merge(changes: Vec<ChangeRow>, catalogue: &Catalogue) -> Result<Record, StoreError> {
+    let read = changes.into_iter().map(|row| {
         let change = Change::from_stored(row.dot, &row.bytes);
-        let change = change.map_err(|_ignored| StoreError::Corrupt("an applied change"))?;
-        record.apply(change, Some(row.stamp));
-    }
-    Ok(record)
+        change.map(|change| (change, Some(row.stamp))).map_err(|_ignored| StoreError::Corrupt("an applied change"))
+    });
+    Ok(merge_changes(read.collect::<Result<_, _>>()?, catalogue))
+}
+
+/// Merges a record from its changes, read under its questionnaire version.
+#[must_use]
+pub fn merge_changes(changes: Vec<(Change, Option<Stamp>)>, catalogue: &Catalogue) -> Record {
+    merge_under(changes, |newest| catalogue.questionnaire(newest).cloned())
 }
 
 /// The questionnaire version that the record was last filled with: the greatest of its changes'.
@@ -83,7 +87,7 @@ fn own<'a>(record: &'a Record, name: &str) -> Option<Answer<'a>> {
 /// # Errors
 /// If the store fails.
 pub fn refresh(tx: Tx<'_>, key: RecordKey, catalogue: &Catalogue) -> Result<Derived, StoreError> {
-    let derived = derive(&merge(tx.changes_of(key.id)?)?, catalogue);
+    let derived = derive(&merge(tx.changes_of(key.id)?, catalogue)?, catalogue);
     tx.set_derived(key, &derived)?;
     Ok(derived)
 }

@@ -49,6 +49,8 @@ pub struct AnswerDetail {
     pub conflict: bool,
     /// The row that the answer stands in was kept against a concurrent removal.
     pub kept_row: bool,
+    /// The record's questionnaire version does not ask for it any more.
+    pub parked: bool,
     /// The answer is personal data.
     pub personal: bool,
     /// The live values, the shown one first.
@@ -122,7 +124,7 @@ pub struct NoteDetail {
 /// # Errors
 /// [`Code::NotFound`].
 pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail, Failure> {
-    let (mut row, record) = read(tx, id)?;
+    let (mut row, record) = read(tx, id, catalogue)?;
     let questionnaire = form_of(&record).and_then(|form| catalogue.questionnaire(form)).cloned();
     let mut sources = Sources { tx, known: BTreeMap::new() };
     let rules = form_of(&record).and_then(|form| catalogue.compiled(form));
@@ -143,6 +145,7 @@ pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail,
             value: answer.value(merge).into_owned(),
             conflict: answer.is_conflict(merge),
             kept_row: kept.contains(&path.place()),
+            parked: questionnaire.is_some() && register.is_none() && !path.is_reserved(),
             personal: register.is_some_and(is_personal),
             siblings,
             path: path.to_string(),
@@ -220,8 +223,8 @@ fn label(evaluator: &Evaluator, question: &Question, path: &Path) -> Text {
 ///
 /// # Errors
 /// [`Code::NotFound`].
-pub fn history(tx: Tx<'_>, id: RecordId, path: &Path) -> Result<Vec<SiblingDetail>, Failure> {
-    let (_, record) = read(tx, id)?;
+pub fn history(tx: Tx<'_>, id: RecordId, path: &Path, catalogue: &Catalogue) -> Result<Vec<SiblingDetail>, Failure> {
+    let (_, record) = read(tx, id, catalogue)?;
     let mut sources = Sources { tx, known: BTreeMap::new() };
     let mut history = Vec::new();
     for (sibling, by) in record.history(path) {
@@ -235,11 +238,11 @@ pub fn history(tx: Tx<'_>, id: RecordId, path: &Path) -> Result<Vec<SiblingDetai
     Ok(history)
 }
 
-fn read(tx: Tx<'_>, id: RecordId) -> Result<(RecordRow, Record), Failure> {
+fn read(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<(RecordRow, Record), Failure> {
     let not_found = || Failure::problem(Code::NotFound, "no such record");
     let row = tx.record_row(id)?.ok_or_else(not_found)?;
     let key = tx.record_key(id)?.ok_or_else(not_found)?;
-    Ok((row, merge(tx.changes_of(key.id)?)?))
+    Ok((row, merge(tx.changes_of(key.id)?, catalogue)?))
 }
 
 fn is_personal(register: Register<'_>) -> bool {

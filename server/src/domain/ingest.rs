@@ -17,7 +17,7 @@ use std::{
     sync::Arc,
 };
 use sync_protocol::{
-    Change, Hash, HouseholdId, Limits, Record, RecordId, ReplicaId, Stamp, Subject,
+    Change, Hash, HouseholdId, Limits, RecordId, ReplicaId, Stamp, Subject,
     chain::{Carried, SignedStamp},
     engine::intake::{Intake, Log, Verified, receive},
     problem::{Code, Problem},
@@ -325,13 +325,10 @@ impl<'a> Turn<'a> {
             ids.push((key, changes.iter().map(|(id, ..)| *id).collect()));
             let is_new = self.new.contains(&key);
             let record = if is_new {
-                let mut record = Record::new();
-                for (_, stamp, change) in changes {
-                    record.apply(change, Some(stamp));
-                }
-                record
+                let changes = changes.into_iter().map(|(_, stamp, change)| (change, Some(stamp))).collect();
+                derive::merge_changes(changes, &self.world.catalogue)
             } else {
-                derive::merge(self.tx.changes_of(key.id)?)?
+                derive::merge(self.tx.changes_of(key.id)?, &self.world.catalogue)?
             };
             let derived = derive::derive(&record, &self.world.catalogue);
             if key.is_household() {

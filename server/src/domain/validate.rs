@@ -95,7 +95,7 @@ pub fn look(tx: Tx<'_>, catalogue: &Catalogue, after: i64) -> Result<Looked, Sto
     let mut looked = Looked::default();
     for waiting in tx.waiting(after, PAGE)? {
         looked.last = Some(waiting.record);
-        match merge(tx.changes_of(waiting.record)?) {
+        match merge(tx.changes_of(waiting.record)?, catalogue) {
             Ok(record) => looked.note(waiting, &record, catalogue),
             Err(_unreadable) => looked.failed.push(waiting),
         }

@@ -165,7 +165,8 @@ async fn history(
     let path: Path =
         path.parse().map_err(|_ignored| Rejection::new(Code::BadQuery, "`path` is not an answer's path"))?;
     let id = record_id(&id)?;
-    let values = server.read(move |tx| detail::history(tx, id, &path)).await?;
+    let shared = server.clone();
+    let values = server.read(move |tx| detail::history(tx, id, &path, &shared.world(tx)?.catalogue)).await?;
     Ok(HttpResponse::Ok().json(json!({ "values": values })))
 }
 

@@ -169,6 +169,7 @@ words! {
     attention: "dipertahankan: {}", "kept: {}";
     kept_row: "Baris ini dihapus pada satu perangkat, tetapi diubah pada perangkat lain; karena itu dipertahankan.",
         "This row was removed on one device but edited on another, so it was kept.";
+    parked: "tidak ditanyakan lagi", "not asked any more";
     n_conflicts: "konflik", "conflict|conflicts";
     n_broken: "aturan dilanggar", "broken rule|broken rules";
     only_broken: "Hanya yang melanggar aturan", "Only with broken rules";
