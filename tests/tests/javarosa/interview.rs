@@ -1,0 +1,215 @@
+//! One interview, typed into both engines.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use questionnaire::{
+    ChoiceSource, Compiled, Context, Evaluator, Instance, Item, Kind, Question, Questionnaire, Repeat,
+};
+use sync_protocol::{Path, Place};
+
+use crate::{
+    answers::{Chance, Hints},
+    driver::{Dump, JavaRosa, NOW},
+};
+
+/// Most rows that a repeat gets by chance, and at all.
+const ROWS: usize = 3;
+const MOST_ROWS: usize = 40;
+
+/// A question or repeat in one place; the prefix is the way there as JavaRosa writes it.
+#[derive(Clone)]
+pub(crate) struct Spot<'a> {
+    pub(crate) item: &'a Item,
+    pub(crate) place: Place,
+    pub(crate) prefix: String,
+}
+
+impl Spot<'_> {
+    pub(crate) fn theirs(&self) -> String {
+        format!("{}{}", self.prefix, self.item.name())
+    }
+}
+
+pub(crate) struct Interview<'a> {
+    questionnaire: &'a Questionnaire,
+    hints: &'a Hints,
+    pub(crate) ours: Evaluator,
+    pub(crate) theirs: &'a mut JavaRosa,
+    chance: Chance,
+    /// How many rows there are on both sides, by JavaRosa's path of the repeat; their ids are `1`, `2`, ….
+    rows: BTreeMap<String, usize>,
+}
+
+impl<'a> Interview<'a> {
+    /// Begins with an empty record on both sides.
+    pub(crate) fn begin(compiled: &'a Compiled, hints: &'a Hints, theirs: &'a mut JavaRosa, seed: u64) -> Result<Self> {
+        let ours = Evaluator::new(compiled, &Instance::new(), Context::at(NOW).context("an instant")?);
+        theirs.begin()?;
+        let questionnaire = compiled.questionnaire();
+        let mut interview =
+            Self { questionnaire, hints, ours, theirs, chance: Chance::new(seed), rows: BTreeMap::new() };
+        interview.open(questionnaire.items(), &Place::record(), "")?;
+        Ok(interview)
+    }
+
+    /// Makes a new record or row the same on both sides: defaults are set, and no repeat has a row yet.
+    fn open(&mut self, items: &'a [Item], place: &Place, prefix: &str) -> Result<()> {
+        for item in items {
+            match item {
+                Item::Question(question) => {
+                    let path = Path::new(place.clone(), question.key.as_str())?;
+                    let default = self.ours.default_value(&path).unwrap_or_default();
+                    if matches!(question.kind, Kind::Metadata(_)) || !default.is_empty() {
+                        self.ours.set(&path, &default)?;
+                        self.theirs.set(&format!("{prefix}{}", question.name), &default)?;
+                    }
+                }
+                Item::Group(group) => self.open(&group.children, place, &format!("{prefix}{}/", group.name))?,
+                Item::Repeat(repeat) => self.theirs.rows(&format!("{prefix}{}", repeat.name), 0)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers from the first question to the last, as an enumerator does.
+    pub(crate) fn fill(&mut self) -> Result<()> {
+        self.fill_items(self.questionnaire.items(), &Place::record(), "")
+    }
+
+    fn fill_items(&mut self, items: &'a [Item], place: &Place, prefix: &str) -> Result<()> {
+        for item in items {
+            match item {
+                Item::Question(question) => {
+                    let path = Path::new(place.clone(), question.key.as_str())?;
+                    let percent = if self.ours.is_relevant(&path) { 92 } else { 6 };
+                    if self.chance.percent(percent) {
+                        self.answer(question, &path, prefix)?;
+                    }
+                }
+                Item::Group(group) => self.fill_items(&group.children, place, &format!("{prefix}{}/", group.name))?,
+                Item::Repeat(repeat) => {
+                    let asked = self.ours.row_count(place, &repeat.key);
+                    let count = asked.unwrap_or_else(|| self.chance.below(ROWS + 1)).min(MOST_ROWS);
+                    self.resize(repeat, place, prefix, count)?;
+                    for row in 1..=count {
+                        let inside = place.row(&repeat.key, &row.to_string())?;
+                        self.fill_items(&repeat.children, &inside, &format!("{prefix}{}[{row}]/", repeat.name))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes some answers and numbers of rows here and there.
+    pub(crate) fn edit(&mut self) -> Result<()> {
+        for _ in 0..=self.chance.below(6) {
+            let spots = self.spots();
+            let Some(spot) = self.chance.pick(&spots).cloned() else { break };
+            match spot.item {
+                Item::Question(question) => {
+                    self.answer(question, &Path::new(spot.place, question.key.as_str())?, &spot.prefix)?;
+                }
+                Item::Repeat(repeat) if repeat.repeat_count.is_none() => {
+                    let count = self.chance.below(ROWS + 1);
+                    self.resize(repeat, &spot.place, &spot.prefix, count)?;
+                }
+                Item::Repeat(_) | Item::Group(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists every question and repeat, in every row.
+    pub(crate) fn spots(&self) -> Vec<Spot<'a>> {
+        let mut spots = Vec::new();
+        self.add_spots(self.questionnaire.items(), &Place::record(), "", &mut spots);
+        spots
+    }
+
+    fn add_spots(&self, items: &'a [Item], place: &Place, prefix: &str, spots: &mut Vec<Spot<'a>>) {
+        for item in items {
+            match item {
+                Item::Question(_) => spots.push(Spot { item, place: place.clone(), prefix: prefix.to_owned() }),
+                Item::Group(group) => {
+                    self.add_spots(&group.children, place, &format!("{prefix}{}/", group.name), spots);
+                }
+                Item::Repeat(repeat) => {
+                    spots.push(Spot { item, place: place.clone(), prefix: prefix.to_owned() });
+                    for row in 1..=self.row_count(&format!("{prefix}{}", repeat.name)) {
+                        if let Ok(inside) = place.row(&repeat.key, &row.to_string()) {
+                            let prefix = format!("{prefix}{}[{row}]/", repeat.name);
+                            self.add_spots(&repeat.children, &inside, &prefix, spots);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns how many rows a repeat has, by JavaRosa's path.
+    pub(crate) fn row_count(&self, repeat: &str) -> usize {
+        self.rows.get(repeat).copied().unwrap_or(0)
+    }
+
+    fn answer(&mut self, question: &Question, path: &Path, prefix: &str) -> Result<()> {
+        if question.calculation.is_some() || !question.kind.holds_value() {
+            return Ok(());
+        }
+        let (mut offered, mut all) = (Vec::new(), Vec::new());
+        if let Some(select) = question.kind.select() {
+            offered = self.ours.choices(path).into_iter().map(|offer| offer.name).collect();
+            if let ChoiceSource::List(list) = &select.source {
+                let list = self.questionnaire.lists.get(list);
+                all = list.into_iter().flat_map(|list| list.choices()).map(|choice| choice.name.clone()).collect();
+            }
+        }
+        let text = self.hints.answer(&mut self.chance, question, &offered, &all);
+        self.ours.set(path, &text)?;
+        self.theirs.set(&format!("{prefix}{}", question.name), &text)
+    }
+
+    /// Gives a repeat so many rows on both sides.
+    fn resize(&mut self, repeat: &'a Repeat, place: &Place, prefix: &str, count: usize) -> Result<()> {
+        let name = format!("{prefix}{}", repeat.name);
+        let found = self.row_count(&name);
+        for row in (count + 1..=found).rev() {
+            self.ours.remove_row(&place.row(&repeat.key, &row.to_string())?)?;
+            let inside = format!("{name}[{row}]/");
+            self.rows.retain(|known, _| !known.starts_with(&inside));
+        }
+        self.theirs.rows(&name, count)?;
+        self.rows.insert(name.clone(), count);
+        for row in found + 1..=count {
+            let inside = place.row(&repeat.key, &row.to_string())?;
+            self.ours.add_row(&inside)?;
+            self.open(&repeat.children, &inside, &format!("{name}[{row}]/"))?;
+        }
+        Ok(())
+    }
+
+    /// Gives every repeat as many rows as its count asks for, then has JavaRosa do the same by itself.
+    pub(crate) fn settle(&mut self) -> Result<Dump> {
+        while self.settle_one()? {}
+        self.theirs.walk()?;
+        self.theirs.dump()
+    }
+
+    fn settle_one(&mut self) -> Result<bool> {
+        let told = self.ours.evaluation().relevant;
+        for spot in self.spots() {
+            let Item::Repeat(repeat) = spot.item else { continue };
+            let Some(wanted) = self.ours.row_count(&spot.place, &repeat.key) else { continue };
+            let found = self.row_count(&spot.theirs());
+            // Rows of an irrelevant repeat are told of and stay; those beyond a count are not told of.
+            let row = spot.place.row(&repeat.key, "1")?;
+            let is_kept = wanted == 0 && told.keys().any(|path| row.contains(path.place()));
+            if wanted != found && !is_kept && wanted <= MOST_ROWS {
+                self.resize(repeat, &spot.place, &spot.prefix, wanted)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
