@@ -332,3 +332,20 @@ fn the_lenient_compiler_goes_on_past_dead_paths() {
     let evaluation = compiled.evaluate(&answers, &Context::default());
     assert!(evaluation.relevant[&path("a")] && evaluation.violations.is_empty());
 }
+
+#[test]
+fn a_column_that_a_list_lacks_is_empty() {
+    let questionnaire = read(
+        "type | name | label | choice_filter
+        begin_group | location | L |
+        text | v | V |
+        end_group | | |
+        select_one farm | farm | Farm | location = ${v} or location = -999",
+        "list_name | name | label\nfarm | 1 | One\nfarm | 2 | Two",
+    );
+    let compiled = Compiled::lenient(Arc::new(questionnaire), Tables::new()).unwrap();
+    let mut record = Evaluator::new(&compiled, &Instance::new(), Context::default());
+    assert_eq!(record.choices(&path("farm")).len(), 2);
+    record.set(&path("v"), "x").unwrap();
+    assert_eq!(record.choices(&path("farm")).len(), 0);
+}
