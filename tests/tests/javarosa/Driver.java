@@ -39,7 +39,10 @@ import org.javarosa.core.model.instance.TreeReference;
 import org.javarosa.core.reference.PrefixedRootFactory;
 import org.javarosa.core.reference.Reference;
 import org.javarosa.core.reference.ReferenceManager;
+import org.javarosa.core.services.IPropertyManager;
+import org.javarosa.core.services.PropertyManager;
 import org.javarosa.core.services.PrototypeManager;
+import org.javarosa.core.services.properties.IPropertyRules;
 import org.javarosa.core.util.JavaRosaCoreModule;
 import org.javarosa.form.api.FormEntryController;
 import org.javarosa.form.api.FormEntryModel;
@@ -79,6 +82,7 @@ public final class Driver {
         this.out = new PrintWriter(new OutputStreamWriter(System.out, StandardCharsets.UTF_8));
         PrototypeManager.registerPrototypes(JavaRosaCoreModule.classNames);
         new XFormsModule().registerModule();
+        PropertyManager.setPropertyManager(new NoProperties());
         ReferenceManager.instance().addReferenceFactory(new Media(media));
         // now() takes the clock that main stopped; today() would ask the machine's.
         String text = Files.readString(file).replace("today()", "date('" + today + "')");
@@ -375,6 +379,36 @@ public final class Driver {
                 throw new IllegalStateException("pulldata: " + problem.getMessage());
             }
             return "";
+        }
+    }
+
+    /** A device of which nothing is known. */
+    private static final class NoProperties implements IPropertyManager {
+        @Override
+        public List<String> getProperty(String name) {
+            return List.of("");
+        }
+
+        @Override
+        public void setProperty(String name, String value) {
+        }
+
+        @Override
+        public void setProperty(String name, List<String> values) {
+        }
+
+        @Override
+        public String getSingularProperty(String name) {
+            return "";
+        }
+
+        @Override
+        public void addRules(IPropertyRules rules) {
+        }
+
+        @Override
+        public List<IPropertyRules> getRules() {
+            return List.of();
         }
     }
 

@@ -128,6 +128,7 @@ impl Hints {
                 chance.pick(&["0", "1", "2", "3", "-1", ""]).copied().unwrap_or_default().to_owned()
             }
             Kind::Integer => integer(chance, &compared).to_string(),
+            Kind::Range if is_whole(question) => integer(chance, &compared).to_string(),
             Kind::Decimal | Kind::Range => decimal(chance, &compared),
             Kind::Date | Kind::Metadata(Metadata::Today) => date(chance),
             Kind::Time => {
@@ -137,8 +138,8 @@ impl Hints {
                 format!("{}T{:02}:15:00.000+08:00", date(chance), chance.below(24))
             }
             Kind::GeoPoint => format!("-10.{} 123.{} {} 4.5", chance.below(999), chance.below(999), chance.below(40)),
-            Kind::GeoTrace => "0 0 0 0; 0.001 0.001 0 0".to_owned(),
-            Kind::GeoShape => "0 0 0 0; 0 0.001 0 0; 0.001 0.001 0 0; 0 0 0 0".to_owned(),
+            Kind::GeoTrace => "1 2 3 4; 1.001 2.001 3 4".to_owned(),
+            Kind::GeoShape => "1 2 0 4; 1 2.001 0 4; 1.001 2.001 0 4; 1 2 0 4".to_owned(),
             Kind::Acknowledge => "OK".to_owned(),
             Kind::Image | Kind::Audio | Kind::Video | Kind::File => "file.jpg".to_owned(),
             _ => text(chance, &compared),
@@ -161,6 +162,11 @@ fn visit<'a>(items: &'a [Item], look: &mut impl FnMut(&'a Item)) {
 
 fn names(text: &str) -> Vec<String> {
     text.split("${").skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name.trim().to_owned()).collect()
+}
+
+/// Tells whether a range takes whole numbers only.
+fn is_whole(question: &Question) -> bool {
+    !["start", "end", "step"].iter().any(|name| question.parameters.get(*name).is_some_and(|text| text.contains('.')))
 }
 
 fn choice(chance: &mut Chance, compared: &[&String], offered: &[String], all: &[String]) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use questionnaire::{
-    ChoiceSource, Compiled, Context, Evaluator, Instance, Item, Kind, Question, Questionnaire, Repeat,
+    ChoiceSource, Compiled, Context, Evaluator, Instance, Item, Kind, Question, Questionnaire, Repeat, ViolationKind,
 };
 use sync_protocol::{Path, Place};
 
@@ -39,6 +39,8 @@ pub(crate) struct Interview<'a> {
     chance: Chance,
     /// How many rows there are on both sides, by JavaRosa's path of the repeat; their ids are `1`, `2`, ….
     rows: BTreeMap<String, usize>,
+    /// How many answers JavaRosa took away because they were no longer offered.
+    pub(crate) forgotten: usize,
 }
 
 impl<'a> Interview<'a> {
@@ -48,7 +50,7 @@ impl<'a> Interview<'a> {
         theirs.begin()?;
         let questionnaire = compiled.questionnaire();
         let mut interview =
-            Self { questionnaire, hints, ours, theirs, chance: Chance::new(seed), rows: BTreeMap::new() };
+            Self { questionnaire, hints, ours, theirs, chance: Chance::new(seed), rows: BTreeMap::new(), forgotten: 0 };
         interview.open(questionnaire.items(), &Place::record(), "")?;
         Ok(interview)
     }
@@ -190,10 +192,38 @@ impl<'a> Interview<'a> {
     }
 
     /// Gives every repeat as many rows as its count asks for, then has JavaRosa do the same by itself.
+    ///
+    /// Looking at a list of choices, JavaRosa takes away an answer that is not offered any more. We keep and flag it; it
+    /// is taken away here, too, so that what hangs on it can be compared.
     pub(crate) fn settle(&mut self) -> Result<Dump> {
-        while self.settle_one()? {}
-        self.theirs.walk()?;
-        self.theirs.dump()
+        loop {
+            while self.settle_one()? {}
+            self.theirs.walk()?;
+            let dump = self.theirs.dump()?;
+            if !self.forget(&dump)? {
+                return Ok(dump);
+            }
+        }
+    }
+
+    fn forget(&mut self, dump: &Dump) -> Result<bool> {
+        let mut changed = false;
+        for spot in self.spots() {
+            let Item::Question(question) = spot.item else { continue };
+            let path = Path::new(spot.place.clone(), question.key.as_str())?;
+            let Some(node) = dump.nodes.get(&spot.theirs()) else { continue };
+            let mine = self.ours.value(&path);
+            let kept = |one: &str| mine.split(' ').any(|known| known == one);
+            if self.ours.faults(&path).contains(&ViolationKind::Choice)
+                && mine != node.value
+                && node.value.split_whitespace().all(kept)
+            {
+                self.ours.set(&path, &node.value)?;
+                self.forgotten += 1;
+                changed = true;
+            }
+        }
+        Ok(changed)
     }
 
     fn settle_one(&mut self) -> Result<bool> {

@@ -7,6 +7,7 @@ mod compare;
 mod differences;
 mod driver;
 mod interview;
+mod media;
 mod tools;
 
 use std::{
@@ -21,7 +22,7 @@ use compare::Difference;
 use differences::Known;
 use driver::JavaRosa;
 use interview::Interview;
-use questionnaire::{Compiled, Questionnaire, Tables};
+use questionnaire::{Compiled, Questionnaire};
 use tools::Tools;
 
 /// What came out of the interviews on one workbook.
@@ -42,7 +43,8 @@ fn play(tools: &Tools, known: &Known, workbook: &Path) -> Result<Outcome> {
     let name = workbook.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let form = tools.convert(workbook)?;
     let loaded = Questionnaire::read_xlsx_lenient(&std::fs::read(workbook)?).map_err(anyhow::Error::msg)?;
-    let compiled = Compiled::lenient(Arc::new(loaded.questionnaire), Tables::new()).map_err(anyhow::Error::msg)?;
+    let compiled =
+        Compiled::lenient(Arc::new(loaded.questionnaire), media::make_up(&form)?).map_err(anyhow::Error::msg)?;
     let hints = Hints::read(compiled.questionnaire());
     let mut javarosa = JavaRosa::start(tools, &form)?;
     let mut outcome = Outcome::default();
@@ -75,8 +77,10 @@ fn play(tools: &Tools, known: &Known, workbook: &Path) -> Result<Outcome> {
         outcome.listed,
         outcome.unlisted.len()
     );
-    for (difference, (count, first)) in outcome.unlisted.iter().take(60) {
-        println!("  {count} × {difference:?}, first: {first}");
+    for (difference, (count, first)) in outcome.unlisted.iter().take(25) {
+        let said = format!("{difference:?}");
+        let said: String = said.chars().take(900).collect();
+        println!("  {count} × {said}, first: {first}");
     }
     Ok(outcome)
 }
