@@ -200,6 +200,29 @@ fn a_repeat_that_counts_its_own_rows_asks_for_more_and_hides_none() {
 }
 
 #[test]
+fn a_count_without_an_answer_hides_no_row() {
+    let mut record = start(
+        "type | name | label | calculation | repeat_count
+        integer | size | Size | |
+        begin_repeat | member | Member | | ${size}
+        text | who | Who | |
+        end_repeat | | | |
+        calculate | found | | count(${member}) |",
+        NO_CHOICES,
+    );
+    record.set(&path("size"), "1").unwrap();
+    record.add_row(&place("member/a")).unwrap();
+    record.add_row(&place("member/b")).unwrap();
+    assert_eq!(record.value(&path("found")), "1");
+    for (size, count, found) in [("", None, "2"), ("-1", Some(0), "0"), ("2.9", Some(2), "2"), ("", None, "2")] {
+        record.set(&path("size"), size).unwrap();
+        assert_eq!(record.row_count(&Place::record(), "member"), count);
+        assert_eq!(record.value(&path("found")), found);
+        assert!(record.evaluation().missing.is_empty());
+    }
+}
+
+#[test]
 fn rows_refer_to_their_own_answers() {
     let mut record = start(
         "type | name | label | calculation | relevant

@@ -200,7 +200,8 @@ impl<'a> Interview<'a> {
             while self.settle_one()? {}
             self.theirs.walk()?;
             let dump = self.theirs.dump()?;
-            if !self.forget(&dump)? {
+            let (forgot, drew) = (self.forget(&dump)?, self.draw(&dump)?);
+            if !dump.errors.is_empty() || !(forgot || drew) {
                 return Ok(dump);
             }
         }
@@ -219,7 +220,24 @@ impl<'a> Interview<'a> {
                 && node.value.split_whitespace().all(kept)
             {
                 self.ours.set(&path, &node.value)?;
+                // Where it takes an answer away by itself, it does not look again at what hangs on it.
+                self.theirs.set(&spot.theirs(), &node.value)?;
                 self.forgotten += 1;
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Takes over what JavaRosa drew by chance, as the answer that such a calculation is saved as.
+    fn draw(&mut self, dump: &Dump) -> Result<bool> {
+        let mut changed = false;
+        let to_save = self.ours.evaluation().to_save;
+        for spot in self.spots() {
+            let path = Path::new(spot.place.clone(), spot.item.name())?;
+            let node = dump.nodes.get(&spot.theirs()).filter(|node| node.relevant && !node.value.is_empty());
+            if let (true, Some(node)) = (to_save.contains_key(&path), node) {
+                self.ours.set(&path, &node.value)?;
                 changed = true;
             }
         }

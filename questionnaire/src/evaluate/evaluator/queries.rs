@@ -156,7 +156,7 @@ impl Evaluator {
             .collect()
     }
 
-    /// Returns how many rows the `repeat_count` of a repeat asks for; none where it has none.
+    /// Returns how many rows the `repeat_count` of a repeat asks for; none where it has none, or its value is no number.
     pub fn row_count(&self, outer: &Place, repeat: &str) -> Option<usize> {
         let form = &self.program.form;
         let row = self.row_at(outer)?;
