@@ -16,6 +16,8 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 import org.javarosa.core.model.Constants;
 import org.javarosa.core.model.FormDef;
@@ -26,6 +28,8 @@ import org.javarosa.core.model.ItemsetBinding;
 import org.javarosa.core.model.QuestionDef;
 import org.javarosa.core.model.condition.EvaluationContext;
 import org.javarosa.core.model.condition.IFunctionHandler;
+import org.javarosa.core.model.condition.Recalculate;
+import org.javarosa.core.model.condition.Triggerable;
 import org.javarosa.core.model.data.IAnswerData;
 import org.javarosa.core.model.data.MultipleItemsData;
 import org.javarosa.core.model.data.SelectOneData;
@@ -49,6 +53,7 @@ import org.javarosa.form.api.FormEntryModel;
 import org.javarosa.model.xform.XFormsModule;
 import org.javarosa.xform.parse.XFormParser;
 import org.javarosa.xform.util.XFormAnswerDataParser;
+import org.javarosa.xpath.XPathConditional;
 import org.joda.time.DateTimeUtils;
 
 /**
@@ -66,6 +71,7 @@ public final class Driver {
     private final Path media;
     private final PrintWriter out;
     private final Map<String, QuestionDef> questions = new HashMap<>();
+    private final Map<String, String> apart = new HashMap<>();
     private final List<String> errors = new ArrayList<>();
     private int command;
 
@@ -86,9 +92,35 @@ public final class Driver {
         ReferenceManager.instance().addReferenceFactory(new Media(media));
         // now() takes the clock that main stopped; today() would ask the machine's.
         String text = Files.readString(file).replace("today()", "date('" + today + "')");
-        this.form = new XFormParser(new StringReader(text)).parse();
+        this.form = new XFormParser(new StringReader(setApart(text))).parse();
         this.blank = form.getMainInstance().clone();
         collect(form);
+    }
+
+    /** Takes the calculations whose name begins with {@code apart_} out of the form, to work them out one at a time. */
+    private String setApart(String text) throws Exception {
+        Pattern bind = Pattern.compile("<bind nodeset=\"([^\"]*/apart_[^\"]*)\"([^>]*?) calculate=\"([^\"]*)\"");
+        Matcher found = bind.matcher(text);
+        while (found.find()) {
+            String expression = found.group(3).replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
+            apart.put(found.group(1), expression);
+        }
+        return bind.matcher(text).replaceAll("<bind nodeset=\"$1\"$2");
+    }
+
+    /** Works out a calculation that was set apart; returns what went wrong. */
+    private String calculate(TreeElement element, String expression) {
+        TreeReference at = element.getRef();
+        element.setAnswer(null);
+        try {
+            XPathConditional parsed = new XPathConditional(expression);
+            Recalculate calculation = (Recalculate) Triggerable.recalculate(parsed, at.genericize());
+            EvaluationContext context = new EvaluationContext(form.getEvaluationContext(), at);
+            calculation.apply(at, calculation.eval(form.getMainInstance(), context), form.getMainInstance());
+            return null;
+        } catch (Exception problem) {
+            return "error " + said(problem);
+        }
     }
 
     private void collect(IFormElement element) {
@@ -280,8 +312,10 @@ public final class Driver {
 
     private void question(TreeElement element, String path) {
         TreeReference at = element.getRef();
+        String expression = apart.get(generic(at));
+        String failed = expression == null ? null : calculate(element, expression);
         IAnswerData value = element.getValue();
-        String text = value == null ? "" : value.uncast().getString();
+        String text = failed != null ? failed : value == null ? "" : value.uncast().getString();
         String verdict = "ok";
         if (element.isRelevant()) {
             if (value == null) {

@@ -135,7 +135,7 @@ fn spoken<'n>(node: &'n Node, question: &Question) -> &'n str {
     if node.verdict == "required" && !question.kind.holds_value() { "ok" } else { &node.verdict }
 }
 
-/// Tells whether two values are the same: as text, or as numbers (several of a fix or line) to twelve digits.
+/// Tells whether two values are the same: as text, or as numbers (several of a fix or line) to nine digits.
 fn is_same(ours: &str, theirs: &str) -> bool {
     if ours == theirs {
         return true;
@@ -145,6 +145,6 @@ fn is_same(ours: &str, theirs: &str) -> bool {
         parts.map(|part| part.parse().ok().filter(|number: &f64| number.is_finite())).collect()
     };
     let (Some(ours), Some(theirs)) = (numbers(ours), numbers(theirs)) else { return false };
-    let close = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-12 * a.abs().max(b.abs()).max(1.0);
+    let close = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1.0);
     !ours.is_empty() && ours.len() == theirs.len() && ours.iter().zip(&theirs).all(close)
 }

@@ -48,7 +48,7 @@ impl JavaRosa {
     /// Starts JavaRosa on a form; the files that it names lie beside it.
     pub(crate) fn start(tools: &Tools, form: &Path) -> Result<Self> {
         let mut process = Command::new("java")
-            .args(["-Duser.timezone=Asia/Makassar", "-Duser.language=en", "-Dfile.encoding=UTF-8", "-Xss16m"])
+            .args(["-Duser.timezone=GMT+08:00", "-Duser.language=en", "-Dfile.encoding=UTF-8", "-Xss16m"])
             .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", &tools.classes, "Driver"])
             .arg(form)
             .arg(form.parent().context("no folder")?)

@@ -6,6 +6,7 @@ mod answers;
 mod compare;
 mod differences;
 mod driver;
+mod expressions;
 mod interview;
 mod media;
 mod tools;
@@ -21,6 +22,7 @@ use anyhow::Result;
 use compare::Difference;
 use differences::Known;
 use driver::JavaRosa;
+use expressions::Expressions;
 use interview::Interview;
 use questionnaire::{Compiled, Questionnaire};
 use tools::Tools;
@@ -35,11 +37,15 @@ struct Outcome {
     unlisted: BTreeMap<Difference, (usize, String)>,
 }
 
-fn cases() -> u64 {
-    std::env::var("JAVAROSA_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(40)
+fn number_of(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
-fn play(tools: &Tools, known: &Known, workbook: &Path) -> Result<Outcome> {
+fn cases() -> u64 {
+    number_of("JAVAROSA_CASES").unwrap_or(40)
+}
+
+fn play(tools: &Tools, known: &Known, workbook: &Path, named: impl Fn(&str) -> Option<String>) -> Result<Outcome> {
     let name = workbook.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let form = tools.convert(workbook)?;
     let loaded = Questionnaire::read_xlsx_lenient(&std::fs::read(workbook)?).map_err(anyhow::Error::msg)?;
@@ -48,7 +54,8 @@ fn play(tools: &Tools, known: &Known, workbook: &Path) -> Result<Outcome> {
     let hints = Hints::read(compiled.questionnaire());
     let mut javarosa = JavaRosa::start(tools, &form)?;
     let mut outcome = Outcome::default();
-    for seed in 0..cases() {
+    let only: Option<u64> = number_of("JAVAROSA_SEED");
+    for seed in only.map_or(0..cases(), |seed| seed..seed + 1) {
         let mut interview = Interview::begin(&compiled, &hints, &mut javarosa, seed)?;
         outcome.interviews += 1;
         interview.fill()?;
@@ -56,13 +63,19 @@ fn play(tools: &Tools, known: &Known, workbook: &Path) -> Result<Outcome> {
             let dump = interview.settle()?;
             let comparison = compare::compare(&interview, &dump);
             outcome.comparisons += comparison.count;
-            for (difference, path) in comparison.differences {
+            for (mut difference, path) in comparison.differences {
+                if let Some(name) = named(&difference.name) {
+                    difference.name = name;
+                }
                 if known.knows(&name, &difference) {
                     outcome.listed += 1;
                 } else {
                     let first = format!("seed {seed}, step {step}, {path}");
                     outcome.unlisted.entry(difference).or_insert((0, first)).0 += 1;
                 }
+            }
+            if only.is_some() {
+                println!("{}", interview.theirs.script);
             }
             if !dump.errors.is_empty() {
                 break;
@@ -77,10 +90,14 @@ fn play(tools: &Tools, known: &Known, workbook: &Path) -> Result<Outcome> {
         outcome.listed,
         outcome.unlisted.len()
     );
-    for (difference, (count, first)) in outcome.unlisted.iter().take(25) {
-        let said = format!("{difference:?}");
-        let said: String = said.chars().take(900).collect();
-        println!("  {count} × {said}, first: {first}");
+    let mut last = "";
+    for (Difference { name, what, ours, theirs }, (count, first)) in &outcome.unlisted {
+        if last == name {
+            continue;
+        }
+        last = name;
+        let said: String = theirs.chars().take(230).collect();
+        println!("  {what} of {name}: ours `{ours}`, theirs `{said}` ({count} times, first: {first})");
     }
     Ok(outcome)
 }
@@ -90,7 +107,7 @@ fn the_kupang_questionnaire_means_the_same_to_javarosa() -> Result<()> {
     let tools = Tools::find()?;
     let known = Known::read()?;
     let workbook = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/kupang/kupang-household.xlsx"));
-    let outcome = play(&tools, &known, &workbook)?;
+    let outcome = play(&tools, &known, &workbook, |_| None)?;
     assert!(outcome.unlisted.is_empty());
     assert_eq!(known.stale(&["kupang-household".to_owned()]), [""; 0]);
     Ok(())
@@ -115,10 +132,20 @@ fn the_workbooks_of_other_projects_mean_the_same_to_javarosa() -> Result<()> {
         {
             continue;
         }
-        match play(&tools, &known, workbook) {
-            Ok(outcome) => {}
+        match play(&tools, &known, workbook, |_| None) {
+            Ok(_outcome) => {}
             Err(error) => println!("{name}: {error}"),
         }
     }
+    Ok(())
+}
+
+#[test]
+fn every_expression_means_the_same_to_javarosa() -> Result<()> {
+    let tools = Tools::find()?;
+    let known = Known::read()?;
+    let expressions = Expressions::write(tools.folder.path())?;
+    let named = |name: &str| expressions.text(name).map(str::to_owned);
+    let outcome = play(&tools, &known, &expressions.workbook, named)?;
     Ok(())
 }
