@@ -70,6 +70,13 @@ impl Hints {
                 hints.note(&text.text);
             }
         });
+        // What a calculation is compared with, the questions that it reads are to hold, too.
+        for (name, calculation) in &calculations {
+            let values = hints.compared.get(name).cloned().unwrap_or_default();
+            for read in names(calculation) {
+                hints.compared.entry(read).or_default().extend(values.iter().cloned());
+            }
+        }
         while let Some(name) = waiting.pop() {
             if let Some(calculation) = calculations.get(&name)
                 && !hints.counts.contains(&name)
@@ -111,8 +118,8 @@ impl Hints {
             return String::new();
         }
         let compared: Vec<&String> = self.compared.get(&question.name).into_iter().flatten().collect();
-        let text = match &question.kind {
-            Kind::SelectOne(_) => return choice(chance, &compared, offered, all),
+        match &question.kind {
+            Kind::SelectOne(_) => choice(chance, &compared, offered, all),
             Kind::SelectMultiple(_) | Kind::Rank(_) => {
                 let most = if self.counts.contains(&question.name) { 2 } else { 4 };
                 let mut chosen: Vec<String> = Vec::new();
@@ -122,7 +129,7 @@ impl Hints {
                         chosen.push(one);
                     }
                 }
-                return chosen.join(" ");
+                chosen.join(" ")
             }
             Kind::Integer | Kind::Range if self.counts.contains(&question.name) => {
                 chance.pick(&["0", "1", "2", "3", "-1", ""]).copied().unwrap_or_default().to_owned()
@@ -142,9 +149,15 @@ impl Hints {
             Kind::GeoShape => "1 2 0 4; 1 2.001 0 4; 1.001 2.001 0 4; 1 2 0 4".to_owned(),
             Kind::Acknowledge => "OK".to_owned(),
             Kind::Image | Kind::Audio | Kind::Video | Kind::File => "file.jpg".to_owned(),
-            _ => text(chance, &compared),
-        };
-        text
+            Kind::Text
+            | Kind::Barcode
+            | Kind::Note
+            | Kind::Calculate
+            | Kind::Hidden
+            | Kind::Metadata(_)
+            | Kind::XmlExternal
+            | Kind::CsvExternal => text(chance, &compared),
+        }
     }
 }
 
@@ -172,7 +185,7 @@ fn is_whole(question: &Question) -> bool {
 fn choice(chance: &mut Chance, compared: &[&String], offered: &[String], all: &[String]) -> String {
     let wanted: Vec<&String> = compared.iter().copied().filter(|one| offered.contains(one)).collect();
     let picked = match chance.below(100) {
-        0..50 if !wanted.is_empty() => chance.pick(&wanted).map(|one| (*one).clone()),
+        0..70 if !wanted.is_empty() => chance.pick(&wanted).map(|one| (*one).clone()),
         0..94 if !offered.is_empty() => chance.pick(offered).cloned(),
         _ => chance.pick(all).cloned(),
     };
