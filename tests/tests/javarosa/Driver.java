@@ -62,7 +62,7 @@ import org.joda.time.DateTimeUtils;
  * <p>Started with the form, a folder of the files that it names, and the instant that is now. One command a line, its
  * fields between tabs: {@code new} begins an interview, {@code rows PATH N} gives a repeat so many rows, {@code set PATH
  * TEXT} answers, {@code walk} goes through all screens as an enumerator does (which adds
- * and removes the rows that a count asks for), {@code dump} tells everything, one node a line, then {@code end}.
+ * and removes the rows that a count asks for), {@code reopen} works everything out anew, {@code dump} tells everything, one node a line, then {@code end}.
  * Only dump is answered; what went wrong before is told there.
  */
 public final class Driver {
@@ -185,6 +185,9 @@ public final class Driver {
                 while (controller.stepToNextEvent() != FormEntryController.EVENT_END_OF_FORM) {
                     continue;
                 }
+                break;
+            case "reopen":
+                form.initialize(false, new InstanceInitializationFactory());
                 break;
             case "dump":
                 break;

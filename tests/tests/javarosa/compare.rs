@@ -13,7 +13,8 @@ use crate::{
 pub(crate) struct Difference {
     /// The question's or repeat's name.
     pub(crate) name: String,
-    /// `relevance`, `value`, `verdict`, `choices`, `rows` or `refused`.
+    /// `relevance`, `value`, `verdict`, `choices`, `rows` or `refused`; `stale` where it is none once JavaRosa works
+    /// everything out anew.
     pub(crate) what: &'static str,
     pub(crate) ours: String,
     pub(crate) theirs: String,

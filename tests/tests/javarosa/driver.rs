@@ -84,6 +84,11 @@ impl JavaRosa {
         self.say("walk")
     }
 
+    /// Has everything worked out anew, as when an interview is opened again.
+    pub(crate) fn reopen(&mut self) -> Result<()> {
+        self.say("reopen")
+    }
+
     pub(crate) fn dump(&mut self) -> Result<Dump> {
         self.say("dump")?;
         self.commands.flush()?;

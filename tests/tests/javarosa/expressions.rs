@@ -1,4 +1,5 @@
-//! A workbook of single expressions (`expressions.txt`), so that every function is compared on many answers.
+//! Workbooks of our own: single expressions (`expressions.txt`), so that every function is compared on many answers, and
+//! conditions that hang on each other (`conditions.txt`).
 
 use std::path::{Path, PathBuf};
 
@@ -55,12 +56,7 @@ pub(crate) struct Expressions {
 impl Expressions {
     /// Writes the workbook into a folder.
     pub(crate) fn write(folder: &Path) -> Result<Self> {
-        let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/javarosa/expressions.txt");
-        let texts: Vec<String> = std::fs::read_to_string(list)?
-            .lines()
-            .filter(|line| !line.is_empty() && !line.starts_with('#'))
-            .map(str::to_owned)
-            .collect();
+        let texts = lines("expressions.txt")?;
         let mut book = Workbook::new();
         let survey = book.add_worksheet().set_name("survey")?;
         survey.write_row(0, 0, ["type", "name", "label", "relevant", "calculation"])?;
@@ -82,16 +78,42 @@ impl Expressions {
                 }
             }
         }
-        book.add_worksheet().set_name("choices")?.write_row_matrix(0, 0, FRUIT.to_vec())?;
-        let settings = book.add_worksheet().set_name("settings")?;
-        settings.write_row_matrix(0, 0, [["form_id", "version"], ["expressions", "1"]])?;
-        let workbook = folder.join("expressions.xlsx");
-        book.save(&workbook)?;
-        Ok(Self { workbook, texts })
+        Ok(Self { workbook: finish(book, folder, "expressions")?, texts })
     }
 
     /// Returns the expression of a calculation.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.texts.get(name.strip_prefix(APART)?.parse::<usize>().ok()?).map(String::as_str)
     }
+}
+
+/// Writes the workbook of conditions into a folder.
+pub(crate) fn conditions(folder: &Path) -> Result<PathBuf> {
+    let mut book = Workbook::new();
+    let survey = book.add_worksheet().set_name("survey")?;
+    for (row, line) in (0..).zip(lines("conditions.txt")?) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        for (column, cell) in (0..).zip(&cells) {
+            survey.write(row, column, *cell)?;
+        }
+        // Each has its name for a label.
+        survey.write(row, 20, if row == 0 { "label" } else { cells.get(1).copied().unwrap_or_default() })?;
+    }
+    finish(book, folder, "conditions")
+}
+
+/// Reads a list beside this file without its remarks.
+fn lines(list: &str) -> Result<Vec<String>> {
+    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/javarosa").join(list);
+    let text = std::fs::read_to_string(list)?;
+    Ok(text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect())
+}
+
+fn finish(mut book: Workbook, folder: &Path, name: &str) -> Result<PathBuf> {
+    book.add_worksheet().set_name("choices")?.write_row_matrix(0, 0, FRUIT.to_vec())?;
+    let settings = book.add_worksheet().set_name("settings")?;
+    settings.write_row_matrix(0, 0, [["form_id", "version"], [name, "1"]])?;
+    let workbook = folder.join(format!("{name}.xlsx"));
+    book.save(&workbook)?;
+    Ok(workbook)
 }

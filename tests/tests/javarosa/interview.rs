@@ -52,18 +52,20 @@ impl<'a> Interview<'a> {
         let mut interview =
             Self { questionnaire, hints, ours, theirs, chance: Chance::new(seed), rows: BTreeMap::new(), forgotten: 0 };
         interview.open(questionnaire.items(), &Place::record(), "")?;
+        interview.theirs.reopen()?;
         Ok(interview)
     }
 
-    /// Makes a new record or row the same on both sides: defaults are set, and no repeat has a row yet.
+    /// Makes a new record or row the same on both sides: no repeat has a row yet, defaults are set (by JavaRosa itself,
+    /// too), and the device has filled nothing in.
     fn open(&mut self, items: &'a [Item], place: &Place, prefix: &str) -> Result<()> {
         for item in items {
             match item {
                 Item::Question(question) => {
                     let path = Path::new(place.clone(), question.key.as_str())?;
                     let default = self.ours.default_value(&path).unwrap_or_default();
-                    if matches!(question.kind, Kind::Metadata(_)) || !default.is_empty() {
-                        self.ours.set(&path, &default)?;
+                    self.ours.set(&path, &default)?;
+                    if matches!(question.kind, Kind::Metadata(_)) {
                         self.theirs.set(&format!("{prefix}{}", question.name), &default)?;
                     }
                 }
@@ -168,7 +170,13 @@ impl<'a> Interview<'a> {
             }
         }
         let text = self.hints.answer(&mut self.chance, question, &offered, &all);
+        let before = self.ours.value(path);
         self.ours.set(path, &text)?;
+        if before != text {
+            for (triggered, value) in self.ours.triggered_by(path) {
+                self.ours.set(&triggered, &value)?;
+            }
+        }
         self.theirs.set(&format!("{prefix}{}", question.name), &text)
     }
 
