@@ -1,9 +1,6 @@
 import java.io.BufferedReader;
-import java.io.FileInputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.InputStreamReader;
-import java.io.OutputStream;
 import java.io.OutputStreamWriter;
 import java.io.PrintWriter;
 import java.io.StringReader;
@@ -12,7 +9,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -27,7 +23,6 @@ import org.javarosa.core.model.IFormElement;
 import org.javarosa.core.model.ItemsetBinding;
 import org.javarosa.core.model.QuestionDef;
 import org.javarosa.core.model.condition.EvaluationContext;
-import org.javarosa.core.model.condition.IFunctionHandler;
 import org.javarosa.core.model.condition.Recalculate;
 import org.javarosa.core.model.condition.Triggerable;
 import org.javarosa.core.model.data.IAnswerData;
@@ -40,14 +35,11 @@ import org.javarosa.core.model.instance.FormInstance;
 import org.javarosa.core.model.instance.InstanceInitializationFactory;
 import org.javarosa.core.model.instance.TreeElement;
 import org.javarosa.core.model.instance.TreeReference;
-import org.javarosa.core.reference.PrefixedRootFactory;
-import org.javarosa.core.reference.Reference;
 import org.javarosa.core.reference.ReferenceManager;
-import org.javarosa.core.services.IPropertyManager;
 import org.javarosa.core.services.PropertyManager;
 import org.javarosa.core.services.PrototypeManager;
-import org.javarosa.core.services.properties.IPropertyRules;
 import org.javarosa.core.util.JavaRosaCoreModule;
+import org.javarosa.core.util.MathUtils;
 import org.javarosa.form.api.FormEntryController;
 import org.javarosa.form.api.FormEntryModel;
 import org.javarosa.model.xform.XFormsModule;
@@ -59,11 +51,19 @@ import org.joda.time.DateTimeUtils;
 /**
  * Answers one form in JavaRosa, as it is told on standard input, and says what JavaRosa makes of the answers.
  *
- * <p>Started with the form, a folder of the files that it names, and the instant that is now. One command a line, its
- * fields between tabs: {@code new} begins an interview, {@code rows PATH N} gives a repeat so many rows, {@code set PATH
- * TEXT} answers, {@code walk} goes through all screens as an enumerator does (which adds
- * and removes the rows that a count asks for), {@code reopen} works everything out anew, {@code dump} tells everything, one node a line, then {@code end}.
- * Only dump is answered; what went wrong before is told there.
+ * <p>Started with the form, the folder of the files that it names, the instant that is now in milliseconds, and the
+ * day that is today. One command a line, its fields between tabs:
+ *
+ * <ul>
+ *   <li>{@code new SEED} begins an interview, whose chance is seeded
+ *   <li>{@code rows PATH N} gives a repeat so many rows
+ *   <li>{@code set PATH TEXT} answers, or takes an answer away
+ *   <li>{@code walk} goes through all screens, which adds and removes the rows that a count asks for
+ *   <li>{@code reopen} works everything out anew, as when an interview is opened again
+ *   <li>{@code dump} tells everything, one node a line, then {@code end}; what went wrong before is told there, too
+ * </ul>
+ *
+ * <p>A path is that of the form without its root, with the numbers of the rows: {@code people/member[2]/age}.
  */
 public final class Driver {
     private final FormDef form;
@@ -88,8 +88,8 @@ public final class Driver {
         this.out = new PrintWriter(new OutputStreamWriter(System.out, StandardCharsets.UTF_8));
         PrototypeManager.registerPrototypes(JavaRosaCoreModule.classNames);
         new XFormsModule().registerModule();
-        PropertyManager.setPropertyManager(new NoProperties());
-        ReferenceManager.instance().addReferenceFactory(new Media(media));
+        PropertyManager.setPropertyManager(new Device.NoProperties());
+        ReferenceManager.instance().addReferenceFactory(new Device.Media(media));
         // now() takes the clock that main stopped; today() would ask the machine's.
         String text = Files.readString(file).replace("today()", "date('" + today + "')");
         this.form = new XFormParser(new StringReader(setApart(text))).parse();
@@ -102,8 +102,8 @@ public final class Driver {
         Pattern bind = Pattern.compile("<bind nodeset=\"([^\"]*/apart_[^\"]*)\"([^>]*?) calculate=\"([^\"]*)\"");
         Matcher found = bind.matcher(text);
         while (found.find()) {
-            String expression = found.group(3).replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
-            apart.put(found.group(1), expression);
+            String expression = found.group(3).replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+            apart.put(found.group(1), expression.replace("&amp;", "&"));
         }
         return bind.matcher(text).replaceAll("<bind nodeset=\"$1\"$2");
     }
@@ -149,7 +149,8 @@ public final class Driver {
             try {
                 obey(fields);
             } catch (Exception | StackOverflowError problem) {
-                errors.add(command + "\t" + escape(fields[0] + " " + (fields.length > 1 ? fields[1] : "")) + "\t" + escape(said(problem)));
+                String what = fields[0] + " " + (fields.length > 1 ? fields[1] : "");
+                errors.add(command + "\t" + escape(what) + "\t" + escape(said(problem)));
             }
             if (fields[0].equals("dump")) {
                 tell();
@@ -168,8 +169,10 @@ public final class Driver {
             case "new":
                 errors.clear();
                 command = 0;
+                // Seeds that are neighbours would begin alike.
+                MathUtils.getRand().setSeed(Long.parseLong(fields[1]) * 0x9e3779b97f4a7c15L);
                 form.setInstance(blank.clone());
-                form.getEvaluationContext().addFunctionHandler(new PullData());
+                form.getEvaluationContext().addFunctionHandler(new Device.PullData(media));
                 form.initialize(true, new InstanceInitializationFactory());
                 break;
             case "rows":
@@ -237,7 +240,12 @@ public final class Driver {
         return form.buildIndex(indexes, rows, elements);
     }
 
-    private boolean find(IFormElement inside, TreeReference row, List<Integer> indexes, List<Integer> rows, List<IFormElement> elements) {
+    private boolean find(
+            IFormElement inside,
+            TreeReference row,
+            List<Integer> indexes,
+            List<Integer> rows,
+            List<IFormElement> elements) {
         List<IFormElement> children = inside.getChildren();
         for (int at = 0; children != null && at < children.size(); at++) {
             if (!(children.get(at) instanceof GroupDef)) {
@@ -375,142 +383,5 @@ public final class Driver {
             }
         }
         return plain.toString();
-    }
-
-    /** Looks values up in a CSV file beside the form, as the field's application does; the files quote nothing. */
-    private final class PullData implements IFunctionHandler {
-        @Override
-        public String getName() {
-            return "pulldata";
-        }
-
-        @Override
-        public List<Class[]> getPrototypes() {
-            return Collections.singletonList(new Class[] {String.class, String.class, String.class, String.class});
-        }
-
-        @Override
-        public boolean rawArgs() {
-            return false;
-        }
-
-        @Override
-        public boolean realTime() {
-            return false;
-        }
-
-        @Override
-        public Object eval(Object[] arguments, EvaluationContext context) {
-            try {
-                List<String> lines = Files.readAllLines(media.resolve(arguments[0] + ".csv"));
-                List<String> columns = List.of(lines.get(0).split(","));
-                int wanted = columns.indexOf(arguments[1]);
-                int key = columns.indexOf(arguments[2]);
-                for (String line : lines.subList(1, lines.size())) {
-                    String[] cells = line.split(",", -1);
-                    if (cells[key].equals(arguments[3])) {
-                        return cells[wanted];
-                    }
-                }
-            } catch (IOException | IndexOutOfBoundsException problem) {
-                throw new IllegalStateException("pulldata: " + problem.getMessage());
-            }
-            return "";
-        }
-    }
-
-    /** A device of which nothing is known. */
-    private static final class NoProperties implements IPropertyManager {
-        @Override
-        public List<String> getProperty(String name) {
-            return List.of("");
-        }
-
-        @Override
-        public void setProperty(String name, String value) {
-        }
-
-        @Override
-        public void setProperty(String name, List<String> values) {
-        }
-
-        @Override
-        public String getSingularProperty(String name) {
-            return "";
-        }
-
-        @Override
-        public void addRules(IPropertyRules rules) {
-        }
-
-        @Override
-        public List<IPropertyRules> getRules() {
-            return List.of();
-        }
-    }
-
-    /** Finds {@code jr://file/x} and {@code jr://file-csv/x} in one folder. */
-    private static final class Media extends PrefixedRootFactory {
-        private final Path folder;
-
-        Media(Path folder) {
-            super(new String[] {"file", "file-csv", "images", "audio", "video"});
-            this.folder = folder;
-        }
-
-        @Override
-        protected Reference factory(String terminal, String uri) {
-            return new LocalFile(folder.resolve(terminal), uri);
-        }
-    }
-
-    private static final class LocalFile implements Reference {
-        private final Path file;
-        private final String uri;
-
-        LocalFile(Path file, String uri) {
-            this.file = file;
-            this.uri = uri;
-        }
-
-        @Override
-        public boolean doesBinaryExist() {
-            return Files.exists(file);
-        }
-
-        @Override
-        public InputStream getStream() throws IOException {
-            return new FileInputStream(file.toFile());
-        }
-
-        @Override
-        public String getURI() {
-            return uri;
-        }
-
-        @Override
-        public String getLocalURI() {
-            return file.toString();
-        }
-
-        @Override
-        public boolean isReadOnly() {
-            return true;
-        }
-
-        @Override
-        public OutputStream getOutputStream() throws IOException {
-            throw new IOException("read only");
-        }
-
-        @Override
-        public void remove() {
-            throw new UnsupportedOperationException();
-        }
-
-        @Override
-        public Reference[] probeAlternativeReferences() {
-            return new Reference[0];
-        }
     }
 }

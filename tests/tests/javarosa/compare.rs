@@ -130,7 +130,7 @@ impl Side<'_> {
     }
 }
 
-/// Reads an answer's faults as JavaRosa's verdict: it has no word for a wrong type, nor for a choice that is not offered.
+/// Reads an answer's faults as JavaRosa's verdict, which has no word for a wrong type or a choice that is not offered.
 fn verdict(faults: &[ViolationKind]) -> &'static str {
     if faults.contains(&ViolationKind::Required) {
         "required"

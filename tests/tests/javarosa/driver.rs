@@ -66,9 +66,9 @@ impl JavaRosa {
         Ok(javarosa)
     }
 
-    pub(crate) fn begin(&mut self) -> Result<()> {
+    pub(crate) fn begin(&mut self, seed: u64) -> Result<()> {
         self.script.clear();
-        self.say("new")
+        self.say(&format!("new\t{seed}"))
     }
 
     pub(crate) fn rows(&mut self, repeat: &str, count: usize) -> Result<()> {

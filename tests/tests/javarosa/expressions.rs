@@ -1,5 +1,5 @@
-//! Workbooks of our own: single expressions (`expressions.txt`), so that every function is compared on many answers, and
-//! conditions that hang on each other (`conditions.txt`).
+//! Workbooks of our own: single expressions (`expressions.txt`), so that every function is compared on many answers,
+//! and conditions that hang on each other (`conditions.txt`).
 
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use questionnaire::{
-    ChoiceSource, Compiled, Context, Evaluator, Instance, Item, Kind, Question, Questionnaire, Repeat, ViolationKind,
+    ChoiceSource, Compiled, Context, Evaluator, Instance, Item, Kind, Question, Questionnaire, Repeat,
 };
 use sync_protocol::{Path, Place};
 
@@ -47,7 +47,7 @@ impl<'a> Interview<'a> {
     /// Begins with an empty record on both sides.
     pub(crate) fn begin(compiled: &'a Compiled, hints: &'a Hints, theirs: &'a mut JavaRosa, seed: u64) -> Result<Self> {
         let ours = Evaluator::new(compiled, &Instance::new(), Context::at(NOW).context("an instant")?);
-        theirs.begin()?;
+        theirs.begin(seed)?;
         let questionnaire = compiled.questionnaire();
         let mut interview =
             Self { questionnaire, hints, ours, theirs, chance: Chance::new(seed), rows: BTreeMap::new(), forgotten: 0 };
@@ -201,8 +201,8 @@ impl<'a> Interview<'a> {
 
     /// Gives every repeat as many rows as its count asks for, then has JavaRosa do the same by itself.
     ///
-    /// Looking at a list of choices, JavaRosa takes away an answer that is not offered any more. We keep and flag it; it
-    /// is taken away here, too, so that what hangs on it can be compared.
+    /// Looking at a list of choices, JavaRosa takes away an answer that is not offered any more. We keep and flag it;
+    /// it is taken away here, too, so that what hangs on it can be compared.
     pub(crate) fn settle(&mut self) -> Result<Dump> {
         loop {
             while self.settle_one()? {}
@@ -223,7 +223,8 @@ impl<'a> Interview<'a> {
             let Some(node) = dump.nodes.get(&spot.theirs()) else { continue };
             let mine = self.ours.value(&path);
             let kept = |one: &str| mine.split(' ').any(|known| known == one);
-            if self.ours.faults(&path).contains(&ViolationKind::Choice)
+            if question.kind.select().is_some()
+                && question.calculation.is_none()
                 && mine != node.value
                 && node.value.split_whitespace().all(kept)
             {
@@ -245,7 +246,9 @@ impl<'a> Interview<'a> {
             let path = Path::new(spot.place.clone(), spot.item.name())?;
             let node = dump.nodes.get(&spot.theirs()).filter(|node| node.relevant && !node.value.is_empty());
             if let (true, Some(node)) = (to_save.contains_key(&path), node) {
-                self.ours.set(&path, &node.value)?;
+                // A small number has an exponent there, which no answer of ours has.
+                let number = node.value.parse::<f64>().ok().filter(|_| node.value.contains('E'));
+                self.ours.set(&path, &number.map_or(node.value.clone(), |number| number.to_string()))?;
                 changed = true;
             }
         }

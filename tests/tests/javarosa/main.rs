@@ -1,9 +1,9 @@
 //! The same answers, typed into our engine and into JavaRosa, the engine of the field's own applications.
 //!
-//! pyxform converts each workbook; the validator that it ships holds JavaRosa, which `Driver.java` runs in a process of
-//! its own. Random interviews, each from a seed: the form is filled from top to bottom, then changed here and there, and
-//! after each round everything that both say is compared: which rows there are, what is relevant, values, verdicts,
-//! choices. What differs must stand in `differences.md`, with the reason.
+//! pyxform converts each workbook; the validator that it ships holds JavaRosa, which `Driver.java` runs in a process
+//! of its own. Random interviews, each from a seed: the form is filled from top to bottom, then changed here and there,
+//! and after each round everything that both say is compared: which rows there are, what is relevant, values,
+//! verdicts, choices. What differs must stand in `differences.md`, with the reason.
 //!
 //! | variable | what it does |
 //! |---|---|

@@ -32,13 +32,13 @@ impl Tools {
             .find(|jar| jar.is_file())
             .context("pyxform ships no validator")?;
         let folder = tempfile::tempdir()?;
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/javarosa/Driver.java");
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/javarosa");
         let compiled = Command::new("javac")
             .args(["-nowarn", "-Xlint:none", "-cp"])
             .arg(&jar)
             .arg("-d")
             .arg(folder.path())
-            .arg(source)
+            .args([sources.join("Driver.java"), sources.join("Device.java")])
             .output()
             .context("javac is missing: apt-get install openjdk-17-jdk-headless")?;
         ensure!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
