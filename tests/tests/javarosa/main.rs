@@ -7,7 +7,7 @@
 //!
 //! | variable | what it does |
 //! |---|---|
-//! | `JAVAROSA_CASES` | the number of interviews per workbook, instead of 60 (Kupang: 240) |
+//! | `JAVAROSA_CASES` | the number of interviews per workbook, instead of what each test has |
 //! | `JAVAROSA_SEED` | plays this interview alone, and prints what JavaRosa was told |
 //! | `JAVAROSA_ONLY` | a part of the name of the workbook of another project that is played alone |
 #![expect(clippy::panic_in_result_fn, reason = "assertions are what a test is for")]
@@ -37,9 +37,11 @@ use interview::Interview;
 use questionnaire::{Compiled, Questionnaire};
 use tools::Tools;
 
-/// Interviews per workbook, of the questionnaire that is our own, and rounds of changes in each.
-const INTERVIEWS: u64 = 60;
-const KUPANG_INTERVIEWS: u64 = 240;
+/// Interviews per workbook: of our own questionnaire, of our lists of cases, of other projects.
+const KUPANG: u64 = 240;
+const CASES: u64 = 60;
+const OTHERS: u64 = 40;
+/// Rounds of changes in each interview.
 const ROUNDS: usize = 4;
 
 /// What came out of the interviews on one workbook.
@@ -62,7 +64,13 @@ fn stem(workbook: &Path) -> String {
 }
 
 /// Plays the interviews on one workbook; `named` says what a question is called in the list of differences.
-fn play(tools: &Tools, known: &Known, workbook: &Path, named: impl Fn(&str) -> Option<String>) -> Result<Outcome> {
+fn play(
+    tools: &Tools,
+    known: &Known,
+    workbook: &Path,
+    interviews: u64,
+    named: impl Fn(&str) -> Option<String>,
+) -> Result<Outcome> {
     let name = stem(workbook);
     let form = tools.convert(workbook)?;
     let loaded = Questionnaire::read_xlsx_lenient(&std::fs::read(workbook)?).map_err(anyhow::Error::msg)?;
@@ -72,8 +80,7 @@ fn play(tools: &Tools, known: &Known, workbook: &Path, named: impl Fn(&str) -> O
     let mut javarosa = JavaRosa::start(tools, &form)?;
     let mut outcome = Outcome::default();
     let only = number_of("JAVAROSA_SEED");
-    let usual = if name.starts_with("kupang") { KUPANG_INTERVIEWS } else { INTERVIEWS };
-    let seeds = only.map_or(0..number_of("JAVAROSA_CASES").unwrap_or(usual), |seed| seed..seed + 1);
+    let seeds = only.map_or(0..number_of("JAVAROSA_CASES").unwrap_or(interviews), |seed| seed..seed + 1);
     for seed in seeds {
         let mut interview = Interview::begin(&compiled, &hints, &mut javarosa, seed)?;
         interview.fill()?;
@@ -153,21 +160,21 @@ fn tell(name: &str, outcome: &Outcome) -> bool {
 }
 
 /// Checks that every line of the list about these workbooks was met.
-fn check_stale(known: &Known, workbooks: &[String]) {
+fn check_stale(known: &Known, interviews: u64, workbooks: &[String]) {
     let all =
-        number_of("JAVAROSA_SEED").is_none() && number_of("JAVAROSA_CASES").is_none_or(|cases| cases >= INTERVIEWS);
+        number_of("JAVAROSA_SEED").is_none() && number_of("JAVAROSA_CASES").is_none_or(|cases| cases >= interviews);
     if all {
         let stale = known.stale(workbooks);
         assert!(stale.is_empty(), "differences that are none any more: {stale:#?}");
     }
 }
 
-fn check_one(tools: &Tools, workbook: &Path, named: impl Fn(&str) -> Option<String>) -> Result<()> {
+fn check_one(tools: &Tools, workbook: &Path, interviews: u64, named: impl Fn(&str) -> Option<String>) -> Result<()> {
     let known = Known::read()?;
     let name = stem(workbook);
-    let outcome = play(tools, &known, workbook, named)?;
+    let outcome = play(tools, &known, workbook, interviews, named)?;
     assert!(tell(&name, &outcome), "{name}: differences that are not listed");
-    check_stale(&known, &[name]);
+    check_stale(&known, interviews, &[name]);
     Ok(())
 }
 
@@ -175,21 +182,21 @@ fn check_one(tools: &Tools, workbook: &Path, named: impl Fn(&str) -> Option<Stri
 fn the_kupang_questionnaire_means_the_same_to_javarosa() -> Result<()> {
     let tools = Tools::find()?;
     let workbook = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/kupang/kupang-household.xlsx");
-    check_one(&tools, &workbook, |_| None)
+    check_one(&tools, &workbook, KUPANG, |_| None)
 }
 
 #[test]
 fn every_expression_means_the_same_to_javarosa() -> Result<()> {
     let tools = Tools::find()?;
     let expressions = Expressions::write(tools.folder.path())?;
-    check_one(&tools, &expressions.workbook, |name| expressions.text(name).map(str::to_owned))
+    check_one(&tools, &expressions.workbook, CASES, |name| expressions.text(name).map(str::to_owned))
 }
 
 #[test]
 fn conditions_hang_on_each_other_as_in_javarosa() -> Result<()> {
     let tools = Tools::find()?;
     let workbook = expressions::conditions(tools.folder.path())?;
-    check_one(&tools, &workbook, |_| None)
+    check_one(&tools, &workbook, CASES, |_| None)
 }
 
 #[test]
@@ -207,12 +214,12 @@ fn the_workbooks_of_other_projects_mean_the_same_to_javarosa() -> Result<()> {
     let (tools, known) = (Tools::find()?, Known::read()?);
     let mut differing = Vec::new();
     for workbook in &workbooks {
-        let outcome = play(&tools, &known, workbook, |_| None)?;
+        let outcome = play(&tools, &known, workbook, OTHERS, |_| None)?;
         if !tell(&stem(workbook), &outcome) {
             differing.push(stem(workbook));
         }
     }
     assert!(differing.is_empty(), "differences that are not listed: {differing:?}");
-    check_stale(&known, &workbooks.iter().map(|workbook| stem(workbook)).collect::<Vec<_>>());
+    check_stale(&known, OTHERS, &workbooks.iter().map(|workbook| stem(workbook)).collect::<Vec<_>>());
     Ok(())
 }
