@@ -3,18 +3,20 @@
 //! Capturing answers is in `device/capture.rs`, absorbing a sync in `device/sync.rs`.
 
 mod capture;
+mod forms;
 mod summary;
 mod sync;
 
 pub use capture::Edit;
+use forms::Forms;
+pub use forms::Moved;
 
 use crate::{
     error::Error,
     host::Host,
     store::{RecordRow, Store, Tx},
 };
-use questionnaire::Questionnaire;
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::path::Path;
 use sync_protocol::{
     Change, Dot, HouseholdId, Record, RecordId, ReplicaId,
     chain::SecretKey,
@@ -38,9 +40,9 @@ mod meta {
 /// An enumerator's device: one database, one replica.
 #[derive(Debug)]
 pub struct Device<H> {
-    store: Store,
+    pub(crate) store: Store,
     host: H,
-    questionnaires: BTreeMap<String, Arc<Questionnaire>>,
+    forms: Forms,
 }
 
 /// How many changes and interviews are saved, sent and safe.
@@ -123,7 +125,7 @@ impl<H: Host> Device<H> {
             }
             Ok(())
         })?;
-        Ok(Self { store, host, questionnaires: BTreeMap::new() })
+        Ok(Self { store, host, forms: Forms::default() })
     }
 
     /// The host, to set its clock in tests.
@@ -247,69 +249,18 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// [`Error::UnknownRecord`] if it is not on this device.
     pub fn record(&mut self, id: RecordId) -> Result<Record, Error> {
-        let record = self.store.read(|tx| merged(tx, id))?;
+        let Self { store, forms, .. } = self;
+        let record = store.read(|tx| forms.merged(tx, id))?;
         if record.subject().is_none() {
             return Err(Error::UnknownRecord(id.to_string()));
         }
         Ok(record)
-    }
-
-    /// A questionnaire by `id@version`.
-    ///
-    /// # Errors
-    /// [`Error::UnknownQuestionnaire`] if it is not on this device.
-    pub fn questionnaire(&mut self, reference: &str) -> Result<Arc<Questionnaire>, Error> {
-        if let Some(known) = self.questionnaires.get(reference) {
-            return Ok(known.clone());
-        }
-        let json = self.store.read(|tx| tx.questionnaire(reference))?;
-        let json = json.ok_or_else(|| Error::UnknownQuestionnaire(reference.into()))?;
-        let read: Arc<Questionnaire> = Arc::new(from_json(&json)?);
-        self.questionnaires.insert(reference.into(), read.clone());
-        Ok(read)
-    }
-
-    /// Stores a questionnaire that the server gave out.
-    ///
-    /// # Errors
-    /// If it cannot be read, or the database fails.
-    pub fn store_questionnaire(&mut self, json: &str) -> Result<(), Error> {
-        let read: Questionnaire = from_json(json)?;
-        let reference = format!("{}@{}", read.id, read.version);
-        self.store.write(|tx| tx.put_questionnaire(&reference, json))?;
-        self.questionnaires.insert(reference, Arc::new(read));
-        Ok(())
-    }
-
-    /// The questionnaires in use that the device does not have yet.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub fn missing_questionnaires(&mut self) -> Result<Vec<String>, Error> {
-        self.store.read(|tx| {
-            let mut missing = Vec::new();
-            for reference in scope(tx)?.map(|scope| scope.questionnaires).unwrap_or_default() {
-                if tx.questionnaire(&reference)?.is_none() {
-                    missing.push(reference);
-                }
-            }
-            Ok(missing)
-        })
     }
 }
 
 /// Reads a stored change back.
 fn reread(dot: Dot, bytes: &[u8]) -> Result<Change, Error> {
     Change::from_stored(dot, bytes).map_err(|problem| Error::Corrupt(problem.to_string()))
-}
-
-/// Merges a record from all its changes.
-fn merged(tx: &Tx<'_>, id: RecordId) -> Result<Record, Error> {
-    let mut record = Record::new();
-    for stored in tx.changes_of(id)? {
-        record.apply(reread(stored.dot, &stored.bytes)?, stored.stamp);
-    }
-    Ok(record)
 }
 
 fn identity(tx: &Tx<'_>) -> Result<(ReplicaId, SecretKey), Error> {

@@ -5,6 +5,11 @@ pub trait Host {
     /// The wall clock, in milliseconds since 1970; it may be years off.
     fn now_ms(&mut self) -> i64;
 
+    /// Local time less UTC, in minutes; UTC where the host has no zone.
+    fn offset_minutes(&mut self) -> i32 {
+        0
+    }
+
     /// Fills a buffer with random bytes that nobody can guess.
     fn random(&mut self, buffer: &mut [u8]);
 }
@@ -20,6 +25,11 @@ impl Host for System {
     fn now_ms(&mut self) -> i64 {
         let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn offset_minutes(&mut self) -> i32 {
+        let now = jiff::Timestamp::from_millisecond(self.now_ms()).unwrap_or_default();
+        jiff::tz::TimeZone::system().to_offset(now).seconds() / 60
     }
 
     #[expect(clippy::expect_used, reason = "without randomness ids would collide and answers be lost: stop instead")]

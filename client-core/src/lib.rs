@@ -23,6 +23,7 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`Device`] | what a screen calls: list, start, save, finish, status |
+//! | [`Interview`] | an interview in progress: its screens, what is wrong, where it stands |
 //! | [`host`] | clock and randomness |
 //! | `store` | the SQL: the only place that knows any |
 //! | [`transport`] | the network: enrolment and `POST /v1/sync` |
@@ -30,10 +31,12 @@
 mod device;
 mod error;
 pub mod host;
+mod interview;
 mod store;
 #[cfg(feature = "native")]
 pub mod transport;
 
-pub use device::{Device, Edit, RecordSummary, Status};
+pub use device::{Device, Edit, Moved, RecordSummary, Status};
 pub use error::Error;
 pub use host::Host;
+pub use interview::{Asked, Choices, Content, Flaw, Interview, Position, RowLine, Screen};

@@ -112,6 +112,35 @@ pub(crate) enum Command {
         /// The record's id.
         record: String,
     },
+    /// Hold an interview: one question after the other, from where it was left. With --json, show the screen that is up.
+    Interview {
+        /// The record's id.
+        record: String,
+        /// The language by its name or code, such as id or en; remembered for this interview.
+        #[arg(long)]
+        language: Option<String>,
+    },
+    /// What is wrong or missing in one interview, or in all that are finished.
+    Problems {
+        /// The record's id.
+        record: Option<String>,
+        /// The language of messages.
+        #[arg(long)]
+        language: Option<String>,
+    },
+    /// The time spent per question of an interview on this device, as CSV.
+    Audit {
+        /// The record's id.
+        record: String,
+    },
+    /// Move an interview to a newer version of its questionnaire; no answer is lost.
+    Move {
+        /// The record's id.
+        record: String,
+        /// The version as id@version; the newest one if it is left out.
+        #[arg(long)]
+        to: Option<String>,
+    },
     /// Show a record with all its answers.
     Show {
         /// The record's id.

@@ -5,6 +5,7 @@
 //! lost, try later).
 
 mod arguments;
+mod interview;
 mod show;
 
 use arguments::{Arguments, Assignment, Command};
@@ -101,6 +102,22 @@ async fn run(arguments: &Arguments) -> Result<Answer, Error> {
         }
         Command::Note { record, text } => save(&mut device, record, |_, _| Ok(vec![Edit::Note(text.clone())])),
         Command::Finish { record } => save(&mut device, record, |_, _| Ok(vec![Edit::Finish])),
+        Command::Interview { record, language } => {
+            let hold = if arguments.json { interview::look } else { interview::run };
+            hold(&mut device, record_id(record)?, language.as_deref())
+        }
+        Command::Problems { record, language } => {
+            let records = match record {
+                Some(record) => vec![record_id(record)?],
+                None => device.interviews()?.into_iter().filter(|line| line.finished).map(|line| line.id).collect(),
+            };
+            interview::problems(&mut device, &records, language.as_deref())
+        }
+        Command::Audit { record } => {
+            let csv = device.audit(record_id(record)?)?;
+            Ok(Answer::new(csv.trim_end(), json!({ "csv": csv })))
+        }
+        Command::Move { record, to } => move_interview(&mut device, record, to.as_deref()),
         Command::Show { record } => {
             let id = record_id(record)?;
             let summary = device.summary(id)?;
@@ -207,6 +224,25 @@ fn start(
     let author = device.enumerator()?;
     let record = device.start_interview(household, round, &reference, &author)?;
     Ok(Answer::new(record.to_string(), json!({ "record": record, "round": round, "questionnaire": questionnaire })))
+}
+
+fn move_interview(device: &mut Field, record: &str, to: Option<&str>) -> Result<Answer, Error> {
+    let id = record_id(record)?;
+    let now: QuestionnaireRef = device.summary(id)?.questionnaire.parse()?;
+    let to = match to {
+        Some(to) => to.parse()?,
+        None => device.newest_version(&now.id)?.unwrap_or_else(|| now.clone()),
+    };
+    let author = device.enumerator()?;
+    let moved = device.move_interview(id, &to, &author)?;
+    let mut text = format!("{now} → {to}");
+    for difference in &moved.differences {
+        text.push_str(&format!("\n  {difference}"));
+    }
+    if !moved.parked.is_empty() {
+        text.push_str(&format!("\nparked: {}", moved.parked.join(", ")));
+    }
+    Ok(Answer::new(text, json!({ "questionnaire": to.to_string(), "moved": moved })))
 }
 
 fn record_id(text: &str) -> Result<RecordId, Error> {

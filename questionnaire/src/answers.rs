@@ -36,6 +36,12 @@ impl Questionnaire {
         with_repeats(path.place(), |repeats| self.register(repeats, path.name()))
     }
 
+    /// The question that a path names, also where it is a member of a merge group.
+    #[must_use]
+    pub fn question_at(&self, path: &Path) -> Option<&Question> {
+        with_repeats(path.place(), |repeats| self.question(repeats, path.name()))
+    }
+
     /// Whether a place is a row of a repeat of this questionnaire.
     #[must_use]
     pub fn has_place(&self, place: &Place) -> bool {
@@ -77,6 +83,9 @@ impl Questionnaire {
                     let Some(member) = members.get(key) else {
                         return wrong("only fields that are members of its merge group");
                     };
+                    if matches!(value, Value::Missing(_)) {
+                        continue;
+                    }
                     if let Some(expected) = mismatch(&member.kind, value) {
                         return Err(Problem::new(Code::WrongValueType, format!("`{path}.{key}` takes {expected}")));
                     }
@@ -98,29 +107,46 @@ impl Questionnaire {
     /// [`Code::UnknownQuestion`] or [`Code::WrongValueType`].
     pub fn parse_value(&self, path: &Path, text: &str) -> Result<Value, Problem> {
         let wrong = |expected: &str| Problem::new(Code::WrongValueType, format!("`{path}` takes {expected}"));
-        if text.is_empty() {
-            return Ok(Value::Missing(Missing::Cleared));
-        }
-        if let Some(missing) = text.strip_prefix('@').and_then(Missing::from_word) {
-            return Ok(Value::Missing(missing));
-        }
         match self.register_at(path) {
             None => {
                 let detail = format!("{}@{} has no question `{path}`", self.id, self.version);
                 Err(Problem::new(Code::UnknownQuestion, detail))
             }
-            Some(Register::One(question)) => parse(&question.kind, text).map_err(wrong),
+            Some(Register::One(question)) => parse_answer(&question.kind, text).map_err(wrong),
             Some(Register::Group { members, .. }) => {
+                if let Some(missing) = missing(text) {
+                    return Ok(Value::Missing(missing));
+                }
                 let mut fields = BTreeMap::new();
                 for part in text.split(';') {
                     let (key, text) = part.split_once('=').ok_or_else(|| wrong("`member=value;member=value`"))?;
                     let member = members.get(key.trim()).ok_or_else(|| wrong("only members of its merge group"))?;
-                    fields.insert(member.key.clone(), parse(&member.kind, text.trim()).map_err(wrong)?);
+                    fields.insert(member.key.clone(), parse_answer(&member.kind, text.trim()).map_err(wrong)?);
                 }
                 Ok(Value::Fields(fields))
             }
         }
     }
+}
+
+/// Turns XLSForm text into a value of a kind of question; on failure says what the kind takes.
+///
+/// `@refused`, `@dont-know`, `@not-asked` and the empty text (cleared) are the missing values.
+///
+/// # Errors
+/// What is expected instead, to be read after "takes".
+///
+/// ```
+/// use questionnaire::{Kind, parse_answer};
+/// assert_eq!(parse_answer(&Kind::Decimal, "2.50").unwrap().to_string(), "2.5");
+/// assert_eq!(parse_answer(&Kind::Integer, "two"), Err("an integer"));
+/// ```
+pub fn parse_answer(kind: &Kind, text: &str) -> Result<Value, &'static str> {
+    missing(text).map_or_else(|| parse(kind, text), |missing| Ok(Value::Missing(missing)))
+}
+
+fn missing(text: &str) -> Option<Missing> {
+    if text.is_empty() { Some(Missing::Cleared) } else { text.strip_prefix('@').and_then(Missing::from_word) }
 }
 
 /// What a kind of question takes, if the value is not that.

@@ -45,7 +45,7 @@
 //! | `tenun::merge` | a name: all questions of the scope with this name are one register of that name, an object of the members' values, which is replaced as a whole (amount and unit, an area chain). `union`, for a select multiple only: concurrent answers are joined to one set |
 //! | `tenun::personal` | `yes`: answers are personal data, masked and left out of exports unless asked for |
 //! | `tenun::household` | the field of the household record that the answer updates when the interview is finished; `yes` for the question's own name |
-//! | `tenun::was` | the key that a renamed question or repeat had in an earlier version |
+//! | `tenun::was` | the keys that a renamed question or repeat had in earlier versions, with blanks between them; its answers stay with it |
 //!
 //! # Row choices
 //!
@@ -59,11 +59,12 @@ mod moment;
 mod number;
 mod problem;
 mod read;
+mod versions;
 
-pub use answers::merge_of;
+pub use answers::{merge_of, parse_answer};
 pub use evaluate::{
     Compiled, Context, Evaluation, Evaluator, Instance, MissingRows, Offer, Tables, UnknownPath, Violation,
-    ViolationKind,
+    ViolationKind, text_of,
 };
 pub use model::{
     Choice, ChoiceList, ChoiceSource, Expression, Group, Item, Kind, Members, Merge, Metadata, Question, Questionnaire,
@@ -71,3 +72,4 @@ pub use model::{
 };
 pub use problem::{Problem, ProblemCode, Problems, Severity};
 pub use read::Loaded;
+pub use versions::Difference;

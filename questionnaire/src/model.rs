@@ -47,6 +47,9 @@ pub struct Questionnaire {
     /// All other settings, as text by lower-case header.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
+    /// The entries of the files that come with the form, by name without its ending.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, ChoiceList>,
     items: Vec<Item>,
     #[serde(skip)]
     index: Index,
@@ -71,6 +74,8 @@ pub(crate) struct Parts {
     pub(crate) external_lists: BTreeMap<String, ChoiceList>,
     #[serde(default)]
     pub(crate) settings: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, ChoiceList>,
     pub(crate) items: Vec<Item>,
 }
 
@@ -105,6 +110,7 @@ impl TryFrom<Parts> for Questionnaire {
             lists: parts.lists,
             external_lists: parts.external_lists,
             settings: parts.settings,
+            files: parts.files,
             items: parts.items,
             index,
         })
@@ -123,6 +129,7 @@ impl PartialEq for Questionnaire {
             && self.lists == other.lists
             && self.external_lists == other.external_lists
             && self.settings == other.settings
+            && self.files == other.files
             && self.items == other.items
     }
 }
@@ -255,9 +262,9 @@ pub struct Question {
     /// The field of the household record that a finished interview updates (column `tenun::household`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updates_household: Option<String>,
-    /// The key that the question had in an earlier version (column `tenun::was`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub was: Option<String>,
+    /// The keys that the question had in earlier versions (column `tenun::was`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub was: Vec<String>,
 }
 
 impl Merge {
@@ -319,9 +326,9 @@ pub struct Repeat {
     /// How many rows are asked; a smaller number hides rows, it never removes them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat_count: Option<Expression>,
-    /// The key that the roster had in an earlier version (column `tenun::was`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub was: Option<String>,
+    /// The keys that the roster had in earlier versions (column `tenun::was`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub was: Vec<String>,
     /// What is asked for each row, in form order.
     pub children: Vec<Item>,
 }

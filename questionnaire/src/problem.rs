@@ -92,6 +92,8 @@ codes! {
     ChoiceNameSpace = "choice-name-space",
     /// A file of choices is of no known format.
     ChoiceFileInvalid = "choice-file-invalid",
+    /// A file of choices is not there.
+    FileMissing = "file-missing",
     /// A row choice names no roster.
     RowChoiceInvalid = "row-choice-invalid",
     /// A question, group or choice has no label.
@@ -124,6 +126,8 @@ codes! {
     PathUnknown = "path-unknown",
     /// A pattern of `regex` can't be used.
     PatternInvalid = "pattern-invalid",
+    /// An earlier name is taken by another question.
+    EarlierNameTaken = "earlier-name-taken",
     /// The workbook holds no question.
     NoQuestions = "no-questions",
 }

@@ -6,6 +6,7 @@
 
 mod choices;
 mod columns;
+mod files;
 mod log;
 mod names;
 mod references;
@@ -15,7 +16,7 @@ mod survey;
 mod types;
 mod workbook;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::columns::{Place, Table, check_headless};
 use self::log::{Log, Spot};
@@ -127,6 +128,7 @@ fn assemble(sheets: &Sheets, log: &mut Log) -> Option<Questionnaire> {
         lists: lists.map(choices::Lists::into_lists).unwrap_or_default(),
         external_lists: external_lists.map(choices::Lists::into_lists).unwrap_or_default(),
         settings: settings.others,
+        files: BTreeMap::new(),
         items,
     };
     match Questionnaire::try_from(parts) {

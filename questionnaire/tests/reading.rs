@@ -272,12 +272,12 @@ fn own_columns_mark_personal_data_updates_and_renames() {
     let head = questionnaire.question(&[], "head").unwrap();
     assert!(head.personal);
     assert_eq!(head.updates_household.as_deref(), Some("head_name"));
-    assert_eq!(head.was.as_deref(), Some("kepala"));
+    assert_eq!(head.was, ["kepala"]);
     let address = questionnaire.question(&[], "address").unwrap();
     assert!(!address.personal);
     assert_eq!(address.updates_household.as_deref(), Some("address"));
     assert_eq!(questionnaire.question(&[], "tools").unwrap().merge, Merge::Union);
-    assert_eq!(questionnaire.repeat(&["people"]).unwrap().was.as_deref(), Some("members"));
+    assert_eq!(questionnaire.repeat(&["people"]).unwrap().was, ["members"]);
     assert!(questionnaire.question(&["people"], "name").unwrap().personal);
 }
 

@@ -5,7 +5,7 @@
 
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{cmp::Ordering, fmt, str::FromStr};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -148,7 +148,15 @@ impl<'de> Deserialize<'de> for Hash {
 }
 
 /// Names one immutable version of a questionnaire; written `id@version`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// Versions are ordered as people read them: `2026-9` comes before `2026-10`.
+///
+/// ```
+/// # use sync_protocol::QuestionnaireRef;
+/// let version = |text: &str| text.parse::<QuestionnaireRef>().unwrap();
+/// assert!(version("f@2026-9") < version("f@2026-10"));
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct QuestionnaireRef {
     /// The form id of the workbook's settings sheet.
     pub id: CompactString,
@@ -162,6 +170,44 @@ impl QuestionnaireRef {
     pub fn household_register() -> Self {
         Self { id: "household".into(), version: "1".into() }
     }
+}
+
+impl Ord for QuestionnaireRef {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.id.cmp(&other.id).then_with(|| in_reading_order(&self.version, &other.version))
+    }
+}
+
+impl PartialOrd for QuestionnaireRef {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Orders texts with their runs of digits as numbers; texts that differ in zeros alone by their bytes.
+fn in_reading_order(a: &str, b: &str) -> Ordering {
+    let run = |text: &str| {
+        let is_digit = |byte: &u8| byte.is_ascii_digit();
+        let first = text.as_bytes().first().is_some_and(is_digit);
+        text.bytes().take_while(|byte| is_digit(byte) == first).count()
+    };
+    let (mut left, mut right) = (a, b);
+    while !left.is_empty() && !right.is_empty() {
+        // A run ends at an ASCII digit or begins with one, so that it ends between two characters.
+        let ((one, after), (other, rest)) = (left.split_at(run(left)), right.split_at(run(right)));
+        let digits = |text: &str| text.as_bytes().first().is_some_and(u8::is_ascii_digit);
+        let order = if digits(one) && digits(other) {
+            let (one, other) = (one.trim_start_matches('0'), other.trim_start_matches('0'));
+            one.len().cmp(&other.len()).then_with(|| one.cmp(other))
+        } else {
+            one.cmp(other)
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+        (left, right) = (after, rest);
+    }
+    left.len().cmp(&right.len()).then_with(|| a.cmp(b))
 }
 
 impl fmt::Display for QuestionnaireRef {
@@ -230,5 +276,22 @@ impl Subject {
                 RecordId(Uuid::new_v5(&household.0, name.as_bytes()))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_reading_order;
+
+    #[test]
+    fn versions_come_in_the_order_that_people_read() {
+        let ordered =
+            ["", "1", "01a", "1b", "2", "10", "2026-1", "2026-9", "2026-10", "2026-10.1", "v2", "v10", "é1", "é2"];
+        for (at, a) in ordered.iter().enumerate() {
+            for (other, b) in ordered.iter().enumerate() {
+                assert_eq!(in_reading_order(a, b), at.cmp(&other), "{a} {b}");
+            }
+        }
+        assert!(in_reading_order("01", "1").is_lt(), "what differs is never equal");
     }
 }

@@ -1,7 +1,11 @@
 //! Capturing answers: one save is one change, durable when the call returns.
 
-use super::{Device, enrolled, identity, merged, meta, random_uuid, summary};
-use crate::{error::Error, host::Host, store::Tx};
+use super::{Device, enrolled, identity, meta, random_uuid, summary};
+use crate::{
+    error::Error,
+    host::Host,
+    store::{RecordRow, Tx},
+};
 use sync_protocol::{
     Change, Dot, HouseholdId, Op, Path, Place, QuestionnaireRef, Record, RecordId, Subject, Value,
     chain::{digest, link},
@@ -64,7 +68,7 @@ impl<H: Host> Device<H> {
         }
         let subject = Subject::Household(household);
         let questionnaire = QuestionnaireRef::household_register();
-        self.author(subject, questionnaire, author, &edits, true)?;
+        self.author(subject, questionnaire, author, &edits, None, true)?;
         Ok(())
     }
 
@@ -82,7 +86,7 @@ impl<H: Host> Device<H> {
         let subject = Subject::Interview { household, round: round.into(), purpose: FIRST_INTERVIEW.into() };
         let record = subject.record(&questionnaire.id);
         if self.store.read(|tx| tx.record(record))?.is_none() {
-            self.author(subject, questionnaire.clone(), author, &[], true)?;
+            self.author(subject, questionnaire.clone(), author, &[], None, true)?;
         }
         Ok(record)
     }
@@ -110,17 +114,41 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// [`Error::UnknownRecord`], [`Error::TooLarge`], or if the database fails; nothing is saved then.
     pub fn save(&mut self, record: RecordId, author: &str, edits: &[Edit]) -> Result<Option<u64>, Error> {
-        let row = self.store.read(|tx| tx.record(record))?;
-        let row = row.ok_or_else(|| Error::UnknownRecord(record.to_string()))?;
-        let household = HouseholdId(row.household);
-        let subject = match (row.round, row.purpose) {
-            (Some(round), Some(purpose)) => {
-                Subject::Interview { household, round: round.into(), purpose: purpose.into() }
-            }
-            (None | Some(_), _) => Subject::Household(household),
-        };
-        let questionnaire: QuestionnaireRef = row.form.parse()?;
-        let seq = self.author(subject, questionnaire.clone(), author, edits, false)?;
+        self.save_on(record, author, edits, None)
+    }
+
+    /// Saves as [`Device::save`] does, but over the record as the screen showed it: what came since is not replaced.
+    pub(crate) fn save_seen(
+        &mut self,
+        record: RecordId,
+        author: &str,
+        edits: &[Edit],
+        seen: &Record,
+    ) -> Result<Option<u64>, Error> {
+        self.save_on(record, author, edits, Some(seen))
+    }
+
+    /// Saves that the record is filled with another version of its questionnaire from now on.
+    pub(super) fn save_under(&mut self, record: RecordId, form: &QuestionnaireRef, author: &str) -> Result<(), Error> {
+        let subject = subject_of(&self.line(record)?);
+        self.author(subject, form.clone(), author, &[], None, true)?;
+        Ok(())
+    }
+
+    fn line(&mut self, record: RecordId) -> Result<RecordRow, Error> {
+        self.store.read(|tx| tx.record(record))?.ok_or_else(|| Error::UnknownRecord(record.to_string()))
+    }
+
+    fn save_on(
+        &mut self,
+        record: RecordId,
+        author: &str,
+        edits: &[Edit],
+        seen: Option<&Record>,
+    ) -> Result<Option<u64>, Error> {
+        let row = self.line(record)?;
+        let (household, questionnaire) = (HouseholdId(row.household), row.form.parse::<QuestionnaireRef>()?);
+        let seq = self.author(subject_of(&row), questionnaire.clone(), author, edits, seen, false)?;
         if edits.contains(&Edit::Finish) {
             self.update_household(record, household, &questionnaire, author)?;
         }
@@ -162,7 +190,7 @@ impl<H: Host> Device<H> {
         }
         if !edits.is_empty() {
             let register = QuestionnaireRef::household_register();
-            self.author(Subject::Household(household), register, author, &edits, false)?;
+            self.author(Subject::Household(household), register, author, &edits, None, false)?;
         }
         Ok(())
     }
@@ -173,21 +201,20 @@ impl<H: Host> Device<H> {
         questionnaire: QuestionnaireRef,
         author: &str,
         edits: &[Edit],
+        seen: Option<&Record>,
         even_if_empty: bool,
     ) -> Result<Option<u64>, Error> {
-        // The questionnaires that the lists need are read before the transaction begins.
-        if self.questionnaire(&questionnaire.to_string()).is_err() {
-            self.questionnaires.remove(&questionnaire.to_string());
-        }
         let wall_ms = self.host.now_ms();
-        let known = &self.questionnaires;
-        self.store.write(|tx| {
+        let Self { store, forms, .. } = self;
+        store.write(|tx| {
             let id = subject.record(&questionnaire.id);
-            let record = merged(tx, id)?;
+            let ops = match seen {
+                Some(seen) => ops(seen, edits)?,
+                None => ops(&forms.merged(tx, id)?, edits)?,
+            };
             let (replica, _) = identity(tx)?;
             let (last, previous) = tx.head(replica)?;
             let dot = Dot { replica, seq: last.saturating_add(1) };
-            let ops = ops(&record, edits)?;
             if ops.is_empty() && !even_if_empty {
                 return Ok(None);
             }
@@ -197,9 +224,19 @@ impl<H: Host> Device<H> {
             check_limits(tx, &change, &bytes)?;
             let hash = link(previous, replica, dot.seq, digest(&bytes));
             tx.insert_change(dot, id, Some(hash), None, &bytes)?;
-            summary::refresh(tx, id, known)?;
+            summary::refresh(tx, id, forms)?;
             Ok(Some(dot.seq))
         })
+    }
+}
+
+fn subject_of(row: &RecordRow) -> Subject {
+    let household = HouseholdId(row.household);
+    match (&row.round, &row.purpose) {
+        (Some(round), Some(purpose)) => {
+            Subject::Interview { household, round: round.as_str().into(), purpose: purpose.as_str().into() }
+        }
+        (None | Some(_), _) => Subject::Household(household),
     }
 }
 

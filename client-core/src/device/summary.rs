@@ -1,21 +1,17 @@
 //! The derived line of each record in the lists.
 
-use super::merged;
+use super::forms::Forms;
 use crate::{
     error::Error,
     store::{RecordRow, Tx},
 };
-use questionnaire::{Questionnaire, merge_of};
-use std::{collections::BTreeMap, sync::Arc};
+use questionnaire::merge_of;
 use sync_protocol::{Path, Record, RecordId, Subject};
 
-/// Questionnaires by `id@version`.
-pub(super) type Known = BTreeMap<String, Arc<Questionnaire>>;
-
 /// Derives the record's line again; a household's name and area also stand on its interviews' lines.
-pub(super) fn refresh(tx: &Tx<'_>, id: RecordId, known: &Known) -> Result<(), Error> {
-    let record = merged(tx, id)?;
-    let Some(row) = summarise(tx, id, &record, known)? else {
+pub(super) fn refresh(tx: &Tx<'_>, id: RecordId, forms: &mut Forms) -> Result<(), Error> {
+    let record = forms.merged(tx, id)?;
+    let Some(row) = summarise(tx, id, &record, forms)? else {
         return Ok(());
     };
     tx.put_record(&row)?;
@@ -29,7 +25,7 @@ pub(super) fn refresh(tx: &Tx<'_>, id: RecordId, known: &Known) -> Result<(), Er
     Ok(())
 }
 
-fn summarise(tx: &Tx<'_>, id: RecordId, record: &Record, known: &Known) -> Result<Option<RecordRow>, Error> {
+fn summarise(tx: &Tx<'_>, id: RecordId, record: &Record, forms: &mut Forms) -> Result<Option<RecordRow>, Error> {
     let Some(subject) = record.subject() else {
         return Ok(None);
     };
@@ -39,7 +35,8 @@ fn summarise(tx: &Tx<'_>, id: RecordId, record: &Record, known: &Known) -> Resul
     };
     let form = record.changes().map(|(_, origin)| &origin.questionnaire).max();
     let form = form.map(ToString::to_string).unwrap_or_default();
-    let questionnaire = known.get(&form).map(AsRef::as_ref);
+    let questionnaire = forms.readable(tx, &form)?;
+    let questionnaire = questionnaire.as_deref();
     let (mut conflicts, mut answers) = (0, 0);
     for (path, answer) in record.shown_answers() {
         answers += 1;

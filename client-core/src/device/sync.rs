@@ -14,7 +14,7 @@ use sync_protocol::{
         device::{Absorbed, DeviceStore, Position},
         reauthor::{after, reauthor},
     },
-    wire::{Fork, Reply, Verdict},
+    wire::{Fork, Reply, Stamped, Verdict},
 };
 
 impl<H: Host> DeviceStore for Device<H> {
@@ -48,15 +48,15 @@ impl<H: Host> DeviceStore for Device<H> {
         })
     }
 
+    fn stamps(&mut self, first: u64, last: u64) -> Result<Vec<Stamped>, Error> {
+        self.store.read(|tx| {
+            let (replica, _) = identity(tx)?;
+            tx.stamps(replica, first, last)
+        })
+    }
+
     fn absorb(&mut self, reply: &Reply) -> Result<Absorbed, Error> {
-        let references = reply.scope.iter().flat_map(|scope| scope.questionnaires.iter());
-        for reference in references.cloned().collect::<Vec<_>>() {
-            // Those that are not here yet are fetched after the sync.
-            if let Err(error @ (Error::Database(_) | Error::Corrupt(_))) = self.questionnaire(&reference) {
-                return Err(error);
-            }
-        }
-        let Self { store, host, questionnaires } = self;
+        let Self { store, host, forms, .. } = self;
         store.write(|tx| {
             let mut touched = BTreeSet::new();
             let mut absorbed = Absorbed::default();
@@ -92,7 +92,7 @@ impl<H: Host> DeviceStore for Device<H> {
                 None => leave_lost_history(tx, host, reply.header.acked_through)?,
             };
             for touched in touched {
-                summary::refresh(tx, touched.record, questionnaires)?;
+                summary::refresh(tx, touched.record, forms)?;
             }
             Ok(absorbed)
         })
@@ -153,7 +153,7 @@ fn take_stamps(tx: &Tx<'_>, reply: &Reply) -> Result<(), Error> {
     for stamped in &reply.stamps {
         let signed = stamped.signed();
         if keys.iter().any(|key| signed.is_valid(stamped.replica, stamped.first, stamped.last, key)) {
-            tx.stamp(stamped.replica, stamped.first, stamped.last, stamped.stamp)?;
+            tx.stamp(stamped)?;
         }
     }
     Ok(())

@@ -42,6 +42,33 @@ const STEPS: &[&str] = &[
      CREATE INDEX record_conflicts ON record (conflicts) WHERE conflicts > 0;
      CREATE TABLE cursor (bucket TEXT PRIMARY KEY NOT NULL, seq INTEGER NOT NULL) STRICT;
      CREATE TABLE questionnaire (reference TEXT PRIMARY KEY NOT NULL, json TEXT NOT NULL) STRICT;",
+    // 2026-11: where each interview stands, and the time spent in it.
+    "CREATE TABLE session (
+        record BLOB PRIMARY KEY NOT NULL CHECK (length(record) = 16),
+        position TEXT NOT NULL,
+        language TEXT NOT NULL
+     ) STRICT;
+     CREATE TABLE event (
+        id INTEGER PRIMARY KEY,
+        record BLOB NOT NULL CHECK (length(record) = 16),
+        kind TEXT NOT NULL,
+        node TEXT NOT NULL,
+        start_ms INTEGER NOT NULL,
+        end_ms INTEGER,
+        before TEXT,
+        after TEXT
+     ) STRICT;
+     CREATE INDEX event_record ON event (record);",
+    // 2026-11: stamps as the server signed them, to be given back to one that was restored.
+    "CREATE TABLE stamp (
+        replica BLOB NOT NULL CHECK (length(replica) = 16),
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        received_ms INTEGER NOT NULL,
+        skew_ms INTEGER NOT NULL,
+        signature BLOB NOT NULL CHECK (length(signature) = 64),
+        PRIMARY KEY (replica, first)
+     ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

@@ -39,6 +39,29 @@ impl Context {
         Some(Self { now_ms, offset_minutes, ..Self::default() })
     }
 
+    /// Returns `now()` as an answer of `start` or `end` holds it: local time with its zone.
+    ///
+    /// ```
+    /// # use questionnaire::Context;
+    /// let context = Context::at("2026-03-01T09:30:00.000+08:00").unwrap();
+    /// assert_eq!(context.now_text(), "2026-03-01T09:30:00.000+08:00");
+    /// assert_eq!(context.today_text(), "2026-03-01");
+    /// ```
+    #[must_use]
+    pub fn now_text(&self) -> String {
+        let mut text = String::new();
+        self.now().write(self.zone(), &mut text);
+        text
+    }
+
+    /// Returns `today()` as an answer holds it.
+    #[must_use]
+    pub fn today_text(&self) -> String {
+        let mut text = String::new();
+        Moment::of_day(self.now().local_day(self.zone()), self.zone()).write(self.zone(), &mut text);
+        text
+    }
+
     pub(crate) fn zone(&self) -> Zone {
         Zone(self.offset_minutes)
     }

@@ -161,7 +161,8 @@ impl Branch {
 }
 
 /// Returns a stored value as XLSForm text: choices between blanks, a fix as `latitude longitude altitude accuracy`.
-pub(crate) fn text_of(value: &Value) -> String {
+#[must_use]
+pub fn text_of(value: &Value) -> String {
     match value {
         Value::Text(text) => text.to_string(),
         Value::Integer(number) => number.to_string(),

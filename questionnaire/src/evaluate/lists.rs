@@ -26,7 +26,7 @@ struct Index {
 
 impl Lists {
     pub(crate) fn new(questionnaire: &Questionnaire, tables: Tables) -> Self {
-        let mut files: BTreeSet<String> = tables.keys().cloned().collect();
+        let mut files: BTreeSet<String> = tables.keys().chain(questionnaire.files.keys()).cloned().collect();
         for (_, question) in questionnaire.questions() {
             if let Some(ChoiceSource::File(file)) = question.kind.select().map(|select| &select.source) {
                 files.insert(stem(file).to_owned());
@@ -72,8 +72,35 @@ impl Lists {
         match list {
             ListName::Choices(name) => questionnaire.lists.get(name),
             ListName::External(name) => questionnaire.external_lists.get(name),
-            ListName::File(name) => self.tables.get(stem(name)),
+            ListName::File(name) => self.tables.get(stem(name)).or_else(|| questionnaire.files.get(stem(name))),
         }
+    }
+
+    /// Returns the first entry whose column holds a text: at once where there is an index over it, else by looking at all.
+    pub(crate) fn find<'a>(
+        &'a self,
+        questionnaire: &'a Questionnaire,
+        list: &ListName,
+        column: &str,
+        wanted: &str,
+    ) -> Option<&'a Choice> {
+        let choices = self.list(questionnaire, list)?;
+        if column == "name" {
+            return choices.get(wanted);
+        }
+        let index = self.indexes.iter().position(|index| index.list == *list && index.column == column);
+        match index {
+            Some(index) => self.search(choices.choices(), index, wanted).next(),
+            None => choices.choices().iter().find(|choice| cell(choice, column) == wanted),
+        }
+    }
+
+    /// Returns what a column of an index holds, in byte order; none where a file was not given.
+    pub(crate) fn names(&self, questionnaire: &Questionnaire, list: &ListName, index: usize) -> Option<Vec<String>> {
+        let choices = self.list(questionnaire, list)?.choices();
+        let index = self.indexes.get(index)?;
+        let text = |at: &usize| choices.get(*at).map(|choice| cell(choice, &index.column).to_owned());
+        Some(index.order.iter().filter_map(text).collect())
     }
 
     /// Yields the entries whose column of the index holds a text, in the order of the list.

@@ -171,8 +171,8 @@ impl Program {
         let kind = &asked.question.kind;
         if saved && rules.saved {
             let cell = state.cell(&self.form, row, question);
-            if !cell.text.is_empty() {
-                return typed::value_of(kind, &cell.text, context.zone());
+            if let Some(text) = &cell.given {
+                return typed::value_of(kind, text, context.zone());
             }
         }
         let Some(code) = &rules.calculation else {

@@ -24,6 +24,8 @@ struct Scope {
     route: Route,
     inner: BTreeMap<String, usize>,
     entries: BTreeMap<String, Entry>,
+    /// Today's keys of questions and repeats by those of earlier versions.
+    was: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug)]
@@ -73,6 +75,7 @@ impl Index {
             return Err(scope.clash(&question.key, question.row, merge));
         }
         scope.entries.insert(question.key.clone(), entry);
+        scope.was.extend(question.was.iter().map(|earlier| (earlier.clone(), question.key.clone())));
         Ok(())
     }
 
@@ -85,6 +88,7 @@ impl Index {
                 return Err(scope.clash(&repeat.key, repeat.row, merge));
             }
             scope.inner.insert(repeat.key.clone(), inner);
+            scope.was.extend(repeat.was.iter().map(|earlier| (earlier.clone(), repeat.key.clone())));
             repeats.clone_from(&scope.repeats);
         }
         repeats.push(repeat.key.clone());
@@ -205,6 +209,16 @@ impl Questionnaire {
             Item::Repeat(repeat) => Some(repeat),
             Item::Group(_) | Item::Question(_) => None,
         }
+    }
+
+    /// Returns today's key of what an earlier version knew by another one in a place, if it was renamed.
+    pub(crate) fn renamed(&self, repeats: &[&str], earlier: &str) -> Option<&str> {
+        self.index.scope(repeats)?.was.get(earlier).map(String::as_str)
+    }
+
+    /// Tells whether anything was renamed since an earlier version.
+    pub(crate) fn has_renamed(&self) -> bool {
+        self.index.scopes.iter().any(|scope| !scope.was.is_empty())
     }
 
     /// Yields all questions in form order, each with the keys of its repeats.

@@ -23,6 +23,10 @@ pub(super) fn check(items: &mut [Item], survey: &Table<'_>, log: &mut Log) {
     merges.collect(items, &mut Vec::new());
     merges.check(survey, log);
 
+    let mut earlier = BTreeMap::new();
+    earlier_names(items, &mut Vec::new(), &mut earlier);
+    check_earlier(&earlier, survey, log);
+
     let mut targets = BTreeMap::new();
     row_targets(items, &mut Vec::new(), &mut targets);
     resolve(items, &targets, survey, log);
@@ -101,6 +105,53 @@ impl Merges {
                     "Choose another name for the merge group.",
                 );
             }
+        }
+    }
+}
+
+/// Today's and earlier keys of a scope, each with the row that has or had it.
+#[derive(Default)]
+struct Names {
+    today: BTreeMap<String, u32>,
+    earlier: Vec<(String, u32)>,
+}
+
+fn earlier_names(items: &[Item], path: &mut Path, names: &mut BTreeMap<Path, Names>) {
+    for item in items {
+        let (key, was, row) = match item {
+            Item::Group(group) => {
+                earlier_names(&group.children, path, names);
+                continue;
+            }
+            Item::Question(question) => (&question.key, &question.was, question.row),
+            Item::Repeat(repeat) => (&repeat.key, &repeat.was, repeat.row),
+        };
+        let here = names.entry(path.clone()).or_default();
+        here.today.insert(key.clone(), row);
+        here.earlier.extend(was.iter().map(|earlier| (earlier.clone(), row)));
+        if let Item::Repeat(repeat) = item {
+            path.push(repeat.key.clone());
+            earlier_names(&repeat.children, path, names);
+            path.pop();
+        }
+    }
+}
+
+/// An earlier name must lead to one question of today, or an old answer would have two places to go to.
+fn check_earlier(names: &BTreeMap<Path, Names>, survey: &Table<'_>, log: &mut Log) {
+    for Names { today, earlier } in names.values() {
+        let mut claimed: BTreeMap<&str, u32> = BTreeMap::new();
+        for (name, row) in earlier {
+            let taken = today.get(name).or(claimed.get(name.as_str())).copied();
+            if let Some(other) = taken {
+                log.error(
+                    Spot::new(&survey.sheet.name, *row, survey.header("tenun::was")),
+                    ProblemCode::EarlierNameTaken,
+                    format!("{name} is the name of row {other}, now or before."),
+                    "Each earlier name leads to one question: give the other question a name that was never used.",
+                );
+            }
+            claimed.insert(name, *row);
         }
     }
 }

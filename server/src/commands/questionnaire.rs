@@ -2,11 +2,15 @@
 
 use super::open;
 use anyhow::{Context, Result, bail};
-use clap::Subcommand;
-use questionnaire::{Compiled, Context as Moment, Evaluation, Instance, Problem, Questionnaire};
+use clap::{Args, Subcommand};
+use questionnaire::{Compiled, Context as Moment, Evaluation, Instance, Problem, Questionnaire, Tables};
 use serde_json::{Map, Value as Json, json};
 use server::{domain::catalogue::load_questionnaire, state::now_ms, store};
-use std::path::{Path as File, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path as File, PathBuf},
+    sync::Arc,
+};
 use sync_protocol::{Path, Place};
 
 /// What can be done with a workbook.
@@ -17,21 +21,21 @@ pub(super) enum Command {
         /// The data directory.
         #[arg(long)]
         data: PathBuf,
-        /// The workbook.
-        file: PathBuf,
+        #[command(flatten)]
+        workbook: Workbook,
     },
     /// List what is wrong with a workbook; ends with 0 when it can be loaded.
     Check {
-        /// The workbook.
-        file: PathBuf,
+        #[command(flatten)]
+        workbook: Workbook,
         /// Answer as one JSON document.
         #[arg(long)]
         json: bool,
     },
     /// Show what the rules make of one record.
     Try {
-        /// The workbook.
-        file: PathBuf,
+        #[command(flatten)]
+        workbook: Workbook,
         /// The answers as JSON, nested by name, a repeat as a list of objects, values as XLSForm text.
         #[arg(long)]
         answers: PathBuf,
@@ -47,13 +51,26 @@ pub(super) enum Command {
     },
 }
 
+/// A workbook, and how to read it.
+#[derive(Args)]
+pub(super) struct Workbook {
+    /// The workbook.
+    file: PathBuf,
+    /// The folder with the files that come with it (CSV, GeoJSON, XML); NAME-media beside the workbook if it is left out.
+    #[arg(long)]
+    files: Option<PathBuf>,
+    /// Open what is wrong in a harmless way, too, and say what was done about it.
+    #[arg(long)]
+    lenient: bool,
+}
+
 /// Runs a command about workbooks.
 pub(super) fn run(command: Command) -> Result<()> {
     match command {
-        Command::Load { data, file } => load(&data, &file),
-        Command::Check { file, json } => check(&file, json),
-        Command::Try { file, answers, now, language, json } => {
-            try_out(&file, &answers, now.as_deref(), &language, json)
+        Command::Load { data, workbook } => load(&data, &workbook),
+        Command::Check { workbook, json } => check(&workbook, json),
+        Command::Try { workbook, answers, now, language, json } => {
+            try_out(&workbook, &answers, now.as_deref(), &language, json)
         }
     }
 }
@@ -61,23 +78,38 @@ pub(super) fn run(command: Command) -> Result<()> {
 /// A workbook as far as it can be read, with everything that is wrong.
 struct Read {
     bytes: Vec<u8>,
-    questionnaire: Option<Questionnaire>,
+    questionnaire: Option<Arc<Questionnaire>>,
     compiled: Option<Compiled>,
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
 }
 
-fn read(file: &File) -> Result<Read> {
+fn read(workbook: &Workbook) -> Result<Read> {
+    let file = &workbook.file;
     let bytes = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
     let mut read = Read { bytes, questionnaire: None, compiled: None, errors: Vec::new(), warnings: Vec::new() };
-    match Questionnaire::read_xlsx(&read.bytes) {
+    let loaded = match workbook.lenient {
+        true => Questionnaire::read_xlsx_lenient(&read.bytes),
+        false => Questionnaire::read_xlsx(&read.bytes),
+    };
+    match loaded {
         Ok(loaded) => {
+            let mut questionnaire = loaded.questionnaire;
             read.warnings = loaded.warnings;
-            match Compiled::new(&loaded.questionnaire) {
-                Ok(compiled) => read.compiled = Some(compiled),
+            for (name, bytes) in files(workbook)? {
+                read.errors.extend(questionnaire.add_file(&name, &bytes).err());
+            }
+            read.warnings.extend(questionnaire.missing_files());
+            let questionnaire = Arc::new(questionnaire);
+            let compile = if workbook.lenient { Compiled::lenient } else { Compiled::with_tables };
+            match compile(questionnaire.clone(), Tables::new()) {
+                Ok(compiled) => {
+                    read.warnings.extend(compiled.warnings().iter().cloned());
+                    read.compiled = Some(compiled);
+                }
                 Err(problems) => read.errors.extend(problems.errors().cloned()),
             }
-            read.questionnaire = Some(loaded.questionnaire);
+            read.questionnaire = Some(questionnaire);
         }
         Err(problems) => {
             read.errors.extend(problems.errors().cloned());
@@ -87,8 +119,34 @@ fn read(file: &File) -> Result<Read> {
     Ok(read)
 }
 
-fn load(data: &File, file: &File) -> Result<()> {
-    let Read { bytes, questionnaire, errors, warnings, .. } = read(file)?;
+/// The files that come with a workbook, by name; those that only screens show are passed over.
+fn files(workbook: &Workbook) -> Result<BTreeMap<String, Vec<u8>>> {
+    let folder = match &workbook.files {
+        Some(folder) => folder.clone(),
+        None => {
+            let stem = workbook.file.file_stem().unwrap_or_default().to_string_lossy();
+            let beside = workbook.file.with_file_name(format!("{stem}-media"));
+            if !beside.is_dir() {
+                return Ok(BTreeMap::new());
+            }
+            beside
+        }
+    };
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("{} can't be read", folder.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if [".csv", ".geojson", ".xml"].iter().any(|ending| name.ends_with(ending)) {
+            let bytes = std::fs::read(&path).with_context(|| format!("{} can't be read", path.display()))?;
+            files.insert(name, bytes);
+        }
+    }
+    Ok(files)
+}
+
+fn load(data: &File, workbook: &Workbook) -> Result<()> {
+    let file = &workbook.file;
+    let Read { bytes, questionnaire, errors, warnings, .. } = read(workbook)?;
     for problem in errors.iter().chain(&warnings) {
         eprintln!("{problem}");
     }
@@ -101,8 +159,9 @@ fn load(data: &File, file: &File) -> Result<()> {
     Ok(())
 }
 
-fn check(file: &File, json: bool) -> Result<()> {
-    let Read { questionnaire, errors, warnings, .. } = read(file)?;
+fn check(workbook: &Workbook, json: bool) -> Result<()> {
+    let file = &workbook.file;
+    let Read { questionnaire, errors, warnings, .. } = read(workbook)?;
     let questions = questionnaire.map_or(0, |questionnaire| questionnaire.questions().count());
     if json {
         let ok = errors.is_empty();
@@ -116,8 +175,9 @@ fn check(file: &File, json: bool) -> Result<()> {
     if errors.is_empty() { Ok(()) } else { bail!("{} can't be loaded as it is", file.display()) }
 }
 
-fn try_out(file: &File, answers: &File, now: Option<&str>, language: &str, as_json: bool) -> Result<()> {
-    let read = read(file)?;
+fn try_out(workbook: &Workbook, answers: &File, now: Option<&str>, language: &str, as_json: bool) -> Result<()> {
+    let file = &workbook.file;
+    let read = read(workbook)?;
     for problem in &read.errors {
         eprintln!("{problem}");
     }

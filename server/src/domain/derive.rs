@@ -3,6 +3,7 @@
 use super::{
     Failure,
     catalogue::{AREA, Catalogue, HEAD},
+    validate,
 };
 use crate::store::{ChangeRow, Derived, RecordKey, StoreError, Tx};
 use questionnaire::merge_of;
@@ -48,12 +49,15 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
         }
         derived.placement.extend(area);
     }
-    let finished = own(record, Path::FINISHED);
-    derived.finished = finished.is_some_and(|f| f.siblings.first().is_some_and(|s| *s.value == Value::text("yes")));
-    for (path, answer) in record.shown_answers() {
-        derived.answers += 1;
-        let is_alone = answer.siblings.len() == 1;
-        if !is_alone && answer.is_conflict(merge_of(questionnaire.map(AsRef::as_ref), path)) {
+    derived.finished = record.is_finished();
+    for (path, live) in record.shown_live() {
+        let count = live.count();
+        derived.answers += u32::from(count > 0);
+        // Most values stand alone: who gave them is not asked for.
+        if count > 1
+            && let Some(answer) = live.answer()
+            && answer.is_conflict(merge_of(questionnaire.map(AsRef::as_ref), path))
+        {
             derived.conflicts.push(path.to_string());
         }
     }
@@ -100,6 +104,8 @@ pub struct Rebuilt {
 /// # Errors
 /// If the store fails or a stored change can't be read.
 pub fn rebuild(tx: Tx<'_>, catalogue: &Catalogue, mut progress: impl FnMut(u64)) -> Result<Rebuilt, Failure> {
+    // What waits to be validated would differ by that alone.
+    validate::drain(tx, catalogue)?;
     let before = digest(tx)?;
     tx.clear_derived()?;
     let (mut after, mut records) = (0, 0);
@@ -113,6 +119,7 @@ pub fn rebuild(tx: Tx<'_>, catalogue: &Catalogue, mut progress: impl FnMut(u64))
         }
         progress(records);
     }
+    validate::drain(tx, catalogue)?;
     Ok(Rebuilt { records, before, after: digest(tx)? })
 }
 

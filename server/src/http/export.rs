@@ -41,10 +41,10 @@ async fn table(
     let (questionnaire, compiled, table) = server
         .read(move |tx| {
             let catalogue = shared.world(tx)?.catalogue;
-            let questionnaire = export::questionnaire(&catalogue, &reference)?.clone();
-            let table = export::tables(&questionnaire).into_iter().find(|table| table.name == wanted);
+            let (questionnaire, compiled) = export::questionnaire(&catalogue, &reference)?;
+            let table = export::tables(questionnaire).into_iter().find(|table| table.name == wanted);
             let table = table.ok_or_else(|| Failure::problem(Code::NotFound, format!("no table `{wanted}`")))?;
-            Ok((questionnaire, catalogue.compiled(&reference), table))
+            Ok((questionnaire.clone(), compiled.cloned(), table))
         })
         .await?;
     let (sender, receiver) = mpsc::channel(4);

@@ -9,21 +9,21 @@ use anyhow::{Context, Result};
 use fixtures::{Household, World};
 use rusqlite::{Connection, params};
 use server::{
-    domain::{catalogue::Catalogue, identity::Identity, ingest, people, prepare},
-    store,
+    domain::{catalogue::Catalogue, identity::Identity, ingest, people, prepare, validate::Merged},
+    store::{self, Device, Tx},
 };
 use std::{path::Path, sync::Arc, time::Duration};
 use sync_protocol::{Limits, Record};
 
 /// One device's upload, packed as it would travel.
-struct Upload {
+pub(super) struct Upload {
     author: Author,
     changes: Vec<u8>,
     rows: Vec<u8>,
 }
 
 /// Makes the uploads of a world's enumerators, in parts that fit a request.
-fn uploads(world: &World, per_device: usize) -> Result<Vec<Upload>> {
+pub(super) fn uploads(world: &World, per_device: usize) -> Result<Vec<Upload>> {
     let mut uploads = Vec::new();
     let mut pending: Vec<Household> = Vec::new();
     let mut close = |pending: &mut Vec<Household>| -> Result<()> {
@@ -92,13 +92,29 @@ fn raw_rows(folder: &Path, uploads: &[Upload]) -> Result<Duration> {
     Ok(time)
 }
 
-/// Our store alone: unpack, verify, check, merge, find conflicts, fill buckets; one commit a device.
-fn our_store(folder: &Path, world: &World, uploads: &[Upload]) -> Result<Duration> {
+/// How many threads take the uploads in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Threads {
+    /// One does everything, as the limit's does.
+    One,
+    /// One unpacks, verifies and checks ahead of the one that writes, as in the server.
+    Two,
+}
+
+/// Our store, with a device for each upload, before any of them came.
+pub(super) struct Ready {
+    pub(super) conn: Connection,
+    reader: Connection,
+    pub(super) world: ingest::World,
+    devices: Vec<Device>,
+}
+
+/// Sets our store up.
+pub(super) fn ready(folder: &Path, world: &World, uploads: &[Upload]) -> Result<Ready> {
     let data = folder.join("store");
     Office::new(&data).prepare(world, "benchmark")?;
     let mut conn = store::open_writer(&data)?;
     let identity = store::in_transaction(&mut conn, Identity::load_or_make)?;
-    let limits = Limits::default();
     let mut devices = Vec::new();
     for upload in uploads {
         let device = store::in_transaction(&mut conn, |tx| {
@@ -110,20 +126,49 @@ fn our_store(folder: &Path, world: &World, uploads: &[Upload]) -> Result<Duratio
         devices.push(device);
     }
     let catalogue = store::in_transaction(&mut conn, |tx| Catalogue::refresh(&Arc::default(), tx))?;
-    let world = ingest::World { catalogue, identity: Arc::new(identity), limits: limits.clone() };
-    let (result, time) = timed(|| -> Result<()> {
-        for (device, upload) in devices.into_iter().zip(uploads) {
+    let world = ingest::World { catalogue, identity: Arc::new(identity), limits: Limits::default() };
+    Ok(Ready { conn, reader: store::open_reader(&data)?, world, devices })
+}
+
+impl Ready {
+    /// Takes everything in: unpack, verify, check, merge, find conflicts, fill buckets; one commit a device. What was
+    /// merged is handed to `then` after each.
+    pub(super) fn take_in(
+        &mut self,
+        uploads: &[Upload],
+        threads: Threads,
+        mut then: impl FnMut(&mut Connection, &ingest::World, Vec<Merged>) -> Result<()>,
+    ) -> Result<Duration> {
+        let Self { conn, reader, world, devices } = self;
+        let mut prepared = devices.drain(..).zip(uploads).map(|(device, upload)| -> Result<_> {
             let body = zstd::stream::decode_all(upload.changes.as_slice())?;
-            store::in_transaction(&mut conn, |tx| {
-                let prepared = prepare::prepare(tx, device, &body, &world.catalogue, &limits)?;
-                ingest::apply(tx, prepared, &world, 1_767_300_000_000)
-            })?;
-        }
-        conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
-        Ok(())
-    });
-    result?;
-    Ok(time)
+            let tx = reader.transaction()?;
+            Ok(prepare::prepare(Tx::new(&tx), device, &body, &world.catalogue, &world.limits)?)
+        });
+        let mut write = |prepared: Result<prepare::Prepared>| -> Result<()> {
+            let prepared = prepared?;
+            let applied = store::in_transaction(conn, |tx| ingest::apply(tx, prepared, world, 1_767_300_000_000))?;
+            then(conn, world, applied.merged)
+        };
+        let (result, time) = timed(|| match threads {
+            Threads::One => prepared.try_for_each(&mut write),
+            Threads::Two => std::thread::scope(|scope| {
+                let (send, receive) = std::sync::mpsc::sync_channel(2);
+                // The writer has gone only where it failed, and says so itself.
+                scope.spawn(move || prepared.all(|prepared| send.send(prepared).is_ok()));
+                receive.iter().try_for_each(&mut write)
+            }),
+        });
+        result?;
+        let (result, checkpoint) = timed(|| conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"));
+        result?;
+        Ok(time + checkpoint)
+    }
+}
+
+/// Our store alone.
+fn our_store(folder: &Path, world: &World, uploads: &[Upload], threads: Threads) -> Result<Duration> {
+    ready(folder, world, uploads)?.take_in(uploads, threads, |_, _, _| Ok(()))
 }
 
 /// Store alone against bare rows, interleaved, on the folder's disk.
@@ -134,18 +179,21 @@ pub fn store_alone(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
     let (households, repetitions) = (2_000, 5);
     let world = World::new(11, households, 40);
     let uploads = uploads(&world, 50)?;
-    let (mut ratios, mut ours, mut limit) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ratios, mut two, mut ours, mut limit) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..repetitions {
         let folder = tempfile::tempdir_in(folder)?;
         let raw = raw_rows(folder.path(), &uploads)?;
-        let store = our_store(folder.path(), &world, &uploads)?;
+        let store = our_store(&folder.path().join("one"), &world, &uploads, Threads::One)?;
+        let server = our_store(&folder.path().join("two"), &world, &uploads, Threads::Two)?;
         ratios.push(raw.as_secs_f64() / store.as_secs_f64());
+        two.push(raw.as_secs_f64() / server.as_secs_f64());
         ours.push(number(households) / store.as_secs_f64());
         limit.push(number(households) / raw.as_secs_f64());
     }
     figures.push(Figure::at_least("ingest.rows-limit", median(limit), "households/s", None));
     figures.push(Figure::at_least("ingest.store", median(ours), "households/s", None));
     figures.push(Figure::at_least("ingest.store-to-limit", median(ratios), "ratio", Some(0.5)));
+    figures.push(Figure::at_least("ingest.store-two-threads-to-limit", median(two), "ratio", Some(0.6)));
 
     let mut growth = Vec::new();
     for _ in 0..3 {
@@ -153,7 +201,7 @@ pub fn store_alone(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
         for households in [1_000, 10_000] {
             let folder = tempfile::tempdir_in(folder)?;
             let world = World::new(12, households, 40);
-            times.push(our_store(folder.path(), &world, &self::uploads(&world, 50)?)?.as_secs_f64());
+            times.push(our_store(folder.path(), &world, &self::uploads(&world, 50)?, Threads::One)?.as_secs_f64());
         }
         if let [one, ten] = times.as_slice() {
             growth.push(ten / one);

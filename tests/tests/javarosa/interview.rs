@@ -256,14 +256,12 @@ impl<'a> Interview<'a> {
     }
 
     fn settle_one(&mut self) -> Result<bool> {
-        let told = self.ours.evaluation().relevant;
         for spot in self.spots() {
             let Item::Repeat(repeat) = spot.item else { continue };
             let Some(wanted) = self.ours.row_count(&spot.place, &repeat.key) else { continue };
             let found = self.row_count(&spot.theirs());
-            // Rows of an irrelevant repeat are told of and stay; those beyond a count are not told of.
-            let row = spot.place.row(&repeat.key, "1")?;
-            let is_kept = wanted == 0 && told.keys().any(|path| row.contains(path.place()));
+            // Rows of an irrelevant repeat stay.
+            let is_kept = !self.ours.is_repeat_relevant(&spot.place, &repeat.key);
             if wanted != found && !is_kept && wanted <= MOST_ROWS {
                 self.resize(repeat, &spot.place, &spot.prefix, wanted)?;
                 return Ok(true);

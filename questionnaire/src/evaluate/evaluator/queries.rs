@@ -1,6 +1,6 @@
 //! What a screen asks of a record: values, choices, texts with answers in them, what to save.
 
-use sync_protocol::{Path, Place};
+use sync_protocol::{Missing, Path, Place};
 
 use super::super::choices::Offer;
 use super::super::form::{NodeId, NodeKind, QuestionId, ROOT};
@@ -36,8 +36,8 @@ impl Evaluator {
         for (&question, cell) in shape.questions.iter().zip(&at.cells) {
             let answer = match cell.missing {
                 Some(missing) => Answer::Missing(missing),
-                None if cell.text.is_empty() => continue,
-                None => Answer::Text(cell.text.to_string()),
+                None if cell.given.is_none() => continue,
+                None => Answer::Text(cell.text().to_owned()),
             };
             if let Some(asked) = self.program.form.asked(question) {
                 branch.answers.insert(asked.question.key.clone(), answer);
@@ -120,8 +120,14 @@ impl Evaluator {
         if rules.calculation.is_some() && rules.triggers.is_empty() {
             cell.value.to_text(self.context.zone()).into_owned()
         } else {
-            cell.text.to_string()
+            cell.text().to_owned()
         }
+    }
+
+    /// Returns why there is no answer, where somebody said why.
+    pub fn missing(&self, path: &Path) -> Option<Missing> {
+        let (row, question) = self.locate(path)?;
+        self.state.cell(&self.program.form, row, question).missing
     }
 
     /// Returns what is wrong with one answer.
@@ -156,12 +162,31 @@ impl Evaluator {
             .collect()
     }
 
-    /// Returns how many rows the `repeat_count` of a repeat asks for; none where it has none, or its value is no number.
+    /// Tells whether a repeat is relevant, whether it has rows or not.
+    pub fn is_repeat_relevant(&self, outer: &Place, repeat: &str) -> bool {
+        let form = &self.program.form;
+        let Some(row) = self.row_at(outer) else {
+            return false;
+        };
+        let scope = form.inner_scope(self.state.row(row).scope, repeat);
+        scope.is_some_and(|scope| self.state.inner(row, form.scope(scope).slot).relevant)
+    }
+
+    /// Returns how many rows the `repeat_count` of a repeat asks for; none where it has none.
+    ///
+    /// A count that has no number asks for the rows that are there.
     pub fn row_count(&self, outer: &Place, repeat: &str) -> Option<usize> {
         let form = &self.program.form;
         let row = self.row_at(outer)?;
         let scope = form.inner_scope(self.state.row(row).scope, repeat)?;
-        self.state.inner(row, form.scope(scope).slot).wanted
+        let rows = self.state.inner(row, form.scope(scope).slot);
+        let is_counted = matches!(self.program.counts.get(scope), Some(Some(_)));
+        if is_counted { Some(rows.wanted.unwrap_or(rows.ids.len())) } else { None }
+    }
+
+    /// Tells whether some calculated values are to be saved as answers (`once`, `random`, `uuid`).
+    pub fn keeps_values(&self) -> bool {
+        self.program.rules.iter().any(|rules| rules.saved)
     }
 
     /// Returns the value that a question begins with: its default, computed where it is an expression.
@@ -263,7 +288,7 @@ impl Evaluator {
         Some(place)
     }
 
-    fn node_of(&self, question: QuestionId) -> NodeId {
+    pub(super) fn node_of(&self, question: QuestionId) -> NodeId {
         let form = &self.program.form;
         let node = form.asked(question).map_or(ROOT, |asked| asked.node);
         debug_assert!(matches!(form.node(node).kind, NodeKind::Question(_) | NodeKind::Form));

@@ -59,7 +59,7 @@ pub(super) fn weighted_checklist(args: &Arguments<'_, '_>) -> Value {
 /// Looks a value up in a file (`pulldata(file, column, key column, key)`).
 pub(super) fn pull(args: &Arguments<'_, '_>) -> Value {
     let machine = args.machine;
-    let list = ListName::File(args.text(0));
+    let list = ListName::File(super::super::lists::stem(&args.text(0)).to_owned());
     let (column, key_column, key) = (args.text(1), args.text(2), args.text(3));
     if key.is_empty() {
         return Value::Empty;

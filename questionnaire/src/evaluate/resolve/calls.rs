@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::{Candidate, Here, Resolver, Source, empty};
-use crate::evaluate::code::{Code, From, Indexed};
+use crate::evaluate::code::{Code, From, Indexed, ListName};
 use crate::evaluate::form::NodeKind;
 use crate::evaluate::functions::pattern;
+use crate::evaluate::lists::stem;
 use crate::expr::{Ast, Axis, Function, Path, Start, Step};
 use crate::problem::ProblemCode;
 
@@ -43,6 +44,10 @@ impl Resolver<'_> {
                 // Outside of predicates: where the node itself stands.
                 let itself = self.itself(Start::Here, here);
                 Code::Call(function, vec![itself])
+            }
+            (Function::PullData, [Ast::Text(file), _, Ast::Text(key), _]) => {
+                self.lists.index(&ListName::File(stem(file).to_owned()), key);
+                self.plain(function, arguments, here)
             }
             (Function::Once, [value]) => self.once(value, here),
             (Function::IndexedRepeat, _) => self.indexed(arguments, here),

@@ -121,7 +121,7 @@ pub(super) fn other_text(question: &Question) -> Option<Question> {
         personal: question.personal,
         merge: Merge::Alone,
         updates_household: None,
-        was: None,
+        was: Vec::new(),
     })
 }
 
@@ -292,16 +292,19 @@ fn household(row: Row<'_>, name: &str, log: &mut Log) -> Option<String> {
     }
 }
 
-fn was(row: Row<'_>, log: &mut Log) -> Option<String> {
-    let text = row.word("tenun::was")?;
-    if is_key(text) {
-        return Some(text.to_owned());
+fn was(row: Row<'_>, log: &mut Log) -> Vec<String> {
+    let mut earlier: Vec<String> = Vec::new();
+    for text in row.word("tenun::was").unwrap_or_default().split_whitespace() {
+        if is_key(text) {
+            earlier.push(text.to_owned());
+            continue;
+        }
+        log.error(
+            row.spot("tenun::was"),
+            ProblemCode::NameInvalid,
+            format!("{text} can't have been the name of a question."),
+            "Write the names that the question had before, with blanks between them, each with its group and a point before it if it needed one.",
+        );
     }
-    log.error(
-        row.spot("tenun::was"),
-        ProblemCode::NameInvalid,
-        format!("{text} can't have been the name of a question."),
-        "Write the name that the question had before, with its group and a point before it if it needed one.",
-    );
-    None
+    earlier
 }

@@ -1,0 +1,181 @@
+//! The questionnaires on a device: read once, their rules resolved once, records merged under them and moved between them.
+
+use super::{Device, from_json, reread, scope, summary};
+use crate::{error::Error, host::Host, store::Tx};
+use questionnaire::{Compiled, Difference, Instance, Questionnaire, Tables};
+use std::{collections::BTreeMap, sync::Arc};
+use sync_protocol::{Path, Place, QuestionnaireRef, Record, RecordId};
+
+/// The questionnaires that were read so far, by `id@version`.
+#[derive(Debug, Default)]
+pub(super) struct Forms {
+    read: BTreeMap<String, Arc<Questionnaire>>,
+    rules: BTreeMap<String, Compiled>,
+}
+
+/// What became of an interview that was moved to another version of its questionnaire.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Moved {
+    /// What is different between the versions.
+    pub differences: Vec<Difference>,
+    /// The answers that the new version does not ask for: kept, shown, exported.
+    pub parked: Vec<String>,
+}
+
+impl Forms {
+    /// A questionnaire; none where the device does not have it.
+    pub(super) fn get(&mut self, tx: &Tx<'_>, reference: &str) -> Result<Option<Arc<Questionnaire>>, Error> {
+        if let Some(read) = self.read.get(reference) {
+            return Ok(Some(read.clone()));
+        }
+        let Some(json) = tx.questionnaire(reference)? else { return Ok(None) };
+        let read: Arc<Questionnaire> = Arc::new(from_json(&json)?);
+        self.read.insert(reference.into(), read.clone());
+        Ok(Some(read))
+    }
+
+    /// A questionnaire as far as this program can read it: one that only a newer program reads holds up no sync.
+    pub(super) fn readable(&mut self, tx: &Tx<'_>, reference: &str) -> Result<Option<Arc<Questionnaire>>, Error> {
+        match self.get(tx, reference) {
+            Err(Error::Corrupt(_)) => Ok(None),
+            read => read,
+        }
+    }
+
+    /// Merges a record from all its changes, read under the newest version among them.
+    pub(super) fn merged(&mut self, tx: &Tx<'_>, id: RecordId) -> Result<Record, Error> {
+        let mut changes = Vec::new();
+        for stored in tx.changes_of(id)? {
+            changes.push((reread(stored.dot, &stored.bytes)?, stored.stamp));
+        }
+        let newest = changes.iter().map(|(change, _)| &change.questionnaire).max().map(ToString::to_string);
+        let form = newest.map_or(Ok(None), |newest| self.readable(tx, &newest))?;
+        let mut record = Record::new();
+        for (change, stamp) in changes {
+            let change = match &form {
+                Some(form) => form.adopt(change),
+                None => change,
+            };
+            record.apply(change, stamp);
+        }
+        Ok(record)
+    }
+}
+
+impl<H: Host> Device<H> {
+    /// A questionnaire by `id@version`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownQuestionnaire`] if it is not on this device.
+    pub fn questionnaire(&mut self, reference: &str) -> Result<Arc<Questionnaire>, Error> {
+        let Self { store, forms, .. } = self;
+        store.read(|tx| forms.get(tx, reference))?.ok_or_else(|| Error::UnknownQuestionnaire(reference.into()))
+    }
+
+    /// The rules of a questionnaire, resolved; by `id@version`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownQuestionnaire`], or [`Error::BadAnswer`] where the rules can't be resolved.
+    pub fn rules(&mut self, reference: &str) -> Result<Compiled, Error> {
+        if let Some(known) = self.forms.rules.get(reference) {
+            return Ok(known.clone());
+        }
+        let questionnaire = self.questionnaire(reference)?;
+        let compiled = Compiled::lenient(questionnaire, Tables::new());
+        let compiled = compiled.map_err(|problems| Error::BadAnswer(format!("{reference}: {problems}")))?;
+        self.forms.rules.insert(reference.into(), compiled.clone());
+        Ok(compiled)
+    }
+
+    /// Stores a questionnaire that the server gave out, and derives the lines of its records again.
+    ///
+    /// # Errors
+    /// If it cannot be read, or the database fails.
+    pub fn store_questionnaire(&mut self, json: &str) -> Result<(), Error> {
+        let read: Questionnaire = from_json(json)?;
+        let reference = format!("{}@{}", read.id, read.version);
+        let Self { store, forms, .. } = self;
+        store.write(|tx| {
+            tx.put_questionnaire(&reference, json)?;
+            forms.rules.remove(&reference);
+            forms.read.insert(reference.clone(), Arc::new(read));
+            // Changes may have come before the questionnaire that says how they merge.
+            for record in tx.records_by(&reference)? {
+                summary::refresh(tx, record, forms)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The questionnaires in use that the device does not have yet.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn missing_questionnaires(&mut self) -> Result<Vec<String>, Error> {
+        self.store.read(|tx| {
+            let mut missing = Vec::new();
+            for reference in scope(tx)?.map(|scope| scope.questionnaires).unwrap_or_default() {
+                if tx.questionnaire(&reference)?.is_none() {
+                    missing.push(reference);
+                }
+            }
+            Ok(missing)
+        })
+    }
+
+    /// The newest version of a questionnaire that is in use and on this device.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn newest_version(&mut self, form: &str) -> Result<Option<QuestionnaireRef>, Error> {
+        let in_use = self.scope()?.map(|scope| scope.questionnaires).unwrap_or_default();
+        let versions = in_use.iter().filter_map(|reference| reference.parse::<QuestionnaireRef>().ok());
+        let mut versions: Vec<QuestionnaireRef> = versions.filter(|version| version.id == form).collect();
+        versions.sort();
+        versions.retain(|version| self.questionnaire(&version.to_string()).is_ok());
+        Ok(versions.pop())
+    }
+
+    /// Moves an interview to a newer version of its questionnaire, as one change.
+    ///
+    /// Answers of questions that still exist stay, also under a new name; the others are parked. What must be asked
+    /// again shows up as what is wrong or missing. What phones with the old version still send is read under the new one.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRecord`], [`Error::UnknownQuestionnaire`], [`Error::BadAnswer`] where the version is not a newer one
+    /// of the same questionnaire; or if the database fails. Nothing is saved then.
+    pub fn move_interview(&mut self, record: RecordId, to: &QuestionnaireRef, author: &str) -> Result<Moved, Error> {
+        let from = self.summary(record)?.questionnaire;
+        let (old, new) = (self.questionnaire(&from)?, self.questionnaire(&to.to_string())?);
+        if from.parse::<QuestionnaireRef>()? >= *to || old.id != new.id {
+            return Err(Error::BadAnswer(format!("{to} is no newer version of {from}")));
+        }
+        self.save_under(record, to, author)?;
+        let merged = self.record(record)?;
+        Ok(Moved {
+            differences: new.differences_from(&old),
+            parked: new.parked(&merged).map(ToString::to_string).collect(),
+        })
+    }
+
+    /// The answers outside of repeats of the interview that this device saved last, for `${last-saved#…}`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(crate) fn last_saved(&mut self, form: &str, but: RecordId) -> Result<BTreeMap<String, String>, Error> {
+        let Some(record) = self.store.read(|tx| tx.saved_last(form, but))? else {
+            return Ok(BTreeMap::new());
+        };
+        let reference = self.summary(record)?.questionnaire;
+        let questionnaire = self.questionnaire(&reference)?;
+        let instance = Instance::from_record(&self.record(record)?, &questionnaire);
+        let mut answers = BTreeMap::new();
+        for (repeats, question) in questionnaire.questions() {
+            if repeats.is_empty() {
+                let path = Path::new(Place::record(), question.key.as_str())?;
+                answers.insert(question.key.clone(), instance.get(&path).to_owned());
+            }
+        }
+        Ok(answers)
+    }
+}

@@ -1,0 +1,458 @@
+//! An interview in progress: which screen is up, what it asks, what is wrong, where to go next.
+//!
+//! A screen is drawn from [`Interview::screen`]; each answer is saved at once, as one change, with what hangs on it
+//! (triggered values, rows that a count asks for). Nothing is refused for breaking a rule: what is wrong is told at once and
+//! stays told until it is mended. The order of screens is in `interview/order.rs`, what each shows in
+//! `interview/screens.rs`, what a save holds in `interview/saving.rs`, the log of time in `interview/paradata.rs`.
+
+mod order;
+mod paradata;
+mod saving;
+mod screens;
+
+pub use order::Position;
+pub(crate) use paradata::Event;
+use paradata::EventKind;
+pub use screens::{Asked, Choices, Content, Flaw, RowLine, Screen};
+
+use crate::{
+    device::{Device, Edit},
+    error::Error,
+    host::Host,
+};
+use order::Step;
+use questionnaire::{Context, Evaluator, Instance, Kind, Metadata, Question, Questionnaire};
+use saving::Writes;
+use std::{collections::BTreeMap, sync::Arc};
+use sync_protocol::{Path, Place, Record, RecordId};
+
+/// An interview that is open on a screen.
+///
+/// It holds the record as it was when it was opened or last changed here, and an answer replaces only what was seen then;
+/// after a sync, [`Interview::refresh`] takes in what came from others.
+///
+/// ```
+/// use client_core::{Content, Device, Interview, host::Fixed};
+/// # use sync_protocol::{QuestionnaireRef, Value};
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let mut device = Device::open(&folder.path().join("device.sqlite"), Fixed::new(1)).unwrap();
+/// # device.store_questionnaire(r#"{"id":"f","version":"1","lists":{},"items":[
+/// #  {"question":{"name":"floor","key":"floor","kind":"integer","row":2,"label":{"":"Floor area"},
+/// #    "constraint":{"text":". > 0","row":2,"column":"constraint"}}},
+/// #  {"question":{"name":"owner","key":"owner","kind":"text","row":3,"label":{"":"Owner"}}}]}"#).unwrap();
+/// # let home = device.register_household("KP001", &[("head", Value::text("Maria"))]).unwrap();
+/// let form = "f@1".parse().unwrap();
+/// let record = device.start_interview(home, "1", &form, "KP001").unwrap();
+/// let mut interview = Interview::open(&mut device, record, "KP001").unwrap();
+/// let Content::Questions(asked) = interview.screen().content else { panic!("the first screen asks") };
+/// assert_eq!(asked[0].label, "Floor area");
+///
+/// let floor = asked[0].path.clone();
+/// assert!(!interview.answer(&mut device, &floor, "0").unwrap().is_empty()); // kept, and wrong
+/// assert!(interview.answer(&mut device, &floor, "36").unwrap().is_empty());
+/// interview.next(&mut device).unwrap();
+/// drop(interview); // a crash: it opens where it stood
+///
+/// let again = Interview::open(&mut device, record, "KP001").unwrap();
+/// assert_eq!(again.position().to_string(), "owner");
+/// ```
+#[derive(Debug)]
+pub struct Interview {
+    record: RecordId,
+    author: String,
+    questionnaire: Arc<Questionnaire>,
+    rules: Evaluator,
+    merged: Record,
+    language: String,
+    at: Position,
+    /// When the screen came up, by the device's clock.
+    since_ms: i64,
+    /// What was answered on it: before and after.
+    changed: BTreeMap<Path, (String, String)>,
+}
+
+impl Interview {
+    /// Opens an interview at the question where it was left, or else at its first one.
+    ///
+    /// The first time it also saves what the form begins with: defaults, and what the device knows (`start`, `today`,
+    /// `username`, `deviceid`).
+    ///
+    /// # Errors
+    /// [`Error::UnknownRecord`], [`Error::UnknownQuestionnaire`], [`Error::BadAnswer`] for a household's own record or a
+    /// form whose rules can't be read here, or if the database fails.
+    pub fn open<H: Host>(device: &mut Device<H>, record: RecordId, author: &str) -> Result<Self, Error> {
+        let (mut interview, kept) = Self::read(device, record, author)?;
+        if kept.is_none() && interview.merged.answers().next().is_none() {
+            interview.begin(device)?;
+        }
+        let steps = interview.steps();
+        let opened = if kept.is_some() { EventKind::FormResume } else { EventKind::FormStart };
+        let at = kept.map_or_else(|| order::first(&steps), |position| order::nearest(&steps, &position));
+        let event = Event::moment(opened, device.host().now_ms());
+        interview.arrive(device, at, Some(event))?;
+        Ok(interview)
+    }
+
+    /// Looks at an interview where it was left, without writing anything.
+    ///
+    /// # Errors
+    /// As [`Interview::open`].
+    pub fn look<H: Host>(device: &mut Device<H>, record: RecordId, author: &str) -> Result<Self, Error> {
+        let (mut interview, kept) = Self::read(device, record, author)?;
+        let steps = interview.steps();
+        interview.at = kept.map_or_else(|| order::first(&steps), |position| order::nearest(&steps, &position));
+        Ok(interview)
+    }
+
+    /// Reads the record, and where its interview was left.
+    fn read<H: Host>(
+        device: &mut Device<H>,
+        record: RecordId,
+        author: &str,
+    ) -> Result<(Self, Option<Position>), Error> {
+        let summary = device.summary(record)?;
+        if summary.round.is_none() {
+            return Err(Error::BadAnswer(format!("{record} is a household: start its interview first")));
+        }
+        let compiled = device.rules(&summary.questionnaire)?;
+        let questionnaire = device.questionnaire(&summary.questionnaire)?;
+        let merged = device.record(record)?;
+        let context = context_of(record, &merged, &questionnaire, device, author)?;
+        let rules = Evaluator::new(&compiled, &Instance::from_record(&merged, &questionnaire), context);
+        let (position, language) = device.store.read(|tx| tx.session(record))?.unzip();
+        let interview = Self {
+            record,
+            author: author.to_owned(),
+            language: language.unwrap_or_else(|| questionnaire.default_language.clone()),
+            questionnaire,
+            rules,
+            merged,
+            at: Position::End,
+            since_ms: 0,
+            changed: BTreeMap::new(),
+        };
+        Ok((interview, position.and_then(|position| position.parse().ok())))
+    }
+
+    /// The interview's record.
+    #[must_use]
+    pub fn record(&self) -> RecordId {
+        self.record
+    }
+
+    /// The questionnaire version that is asked.
+    #[must_use]
+    pub fn questionnaire(&self) -> &Questionnaire {
+        &self.questionnaire
+    }
+
+    /// Where the interview stands.
+    #[must_use]
+    pub fn position(&self) -> &Position {
+        &self.at
+    }
+
+    /// The language of labels, hints and messages.
+    #[must_use]
+    pub fn language(&self) -> &str {
+        &self.language
+    }
+
+    /// Chooses the language by its name or its code (`English (en)` or `en`); this device remembers it with the next screen.
+    ///
+    /// # Errors
+    /// [`Error::BadAnswer`] for one that the questionnaire does not have.
+    pub fn set_language(&mut self, wanted: &str) -> Result<(), Error> {
+        let known = &self.questionnaire.languages;
+        let coded = format!("({wanted})");
+        let Some(found) = known.iter().find(|name| *name == wanted || name.ends_with(&coded)) else {
+            return Err(Error::BadAnswer(format!("there is no language `{wanted}`, but {}", known.join(", "))));
+        };
+        found.clone_into(&mut self.language);
+        Ok(())
+    }
+
+    /// What the enumerator sees now.
+    #[must_use]
+    pub fn screen(&self) -> Screen {
+        screens::draw(self)
+    }
+
+    /// The choices of a question that hold a text in their label or name, at most `limit` of them, in the form's order.
+    #[must_use]
+    pub fn choices(&self, path: &Path, search: &str, limit: usize) -> Choices {
+        screens::choices(self, path, search, limit)
+    }
+
+    /// All that is wrong or still missing, in form order.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Flaw> {
+        screens::problems(self)
+    }
+
+    /// The screen of the first thing that is wrong or missing; none where all is well.
+    #[must_use]
+    pub fn first_problem(&self) -> Option<Position> {
+        self.problems().into_iter().next().map(|flaw| flaw.position)
+    }
+
+    /// The first screen inside a row; none where nothing is asked there.
+    #[must_use]
+    pub fn first_in(&self, row: &Place) -> Option<Position> {
+        Some(order::first_in(&self.steps(), row)).filter(|position| *position != Position::End)
+    }
+
+    /// Answers a question with XLSForm text, and saves that with all that hangs on it, as one change.
+    ///
+    /// An empty text takes the answer away; `@refused`, `@dont-know` and `@not-asked` say why there is none. Gives what is
+    /// wrong with the answer now: it is saved all the same.
+    ///
+    /// # Errors
+    /// [`Error::BadAnswer`] where the question is not there, can't be changed by hand, or the text is no value of its
+    /// type; [`Error::TooLarge`]; or if the database fails. Nothing is saved then.
+    pub fn answer<H: Host>(&mut self, device: &mut Device<H>, path: &Path, text: &str) -> Result<Vec<Flaw>, Error> {
+        let question = self.question(path)?;
+        if self.rules.is_read_only(path) || !question.kind.is_shown() || !question.kind.holds_value() {
+            return Err(Error::BadAnswer(format!("`{path}` can't be answered by hand")));
+        }
+        let before = self.rules.value(path);
+        let mut writes = Writes::default();
+        self.put(&mut writes, path, text)?;
+        let mut triggered = self.rules.triggered_by(path);
+        while let Some((path, text)) = triggered.pop() {
+            // What a trigger leaves as it is triggers nothing further: a circle ends.
+            if self.rules.value(&path) != text {
+                self.put_computed(&mut writes, &path, &text);
+                triggered.extend(self.rules.triggered_by(&path));
+            }
+        }
+        self.save(device, writes)?;
+        let after = self.rules.value(path);
+        self.changed.entry(path.clone()).or_insert((before, String::new())).1 = after;
+        Ok(screens::flaws(self, path))
+    }
+
+    /// Decides a conflict: the value replaces every sibling that is there.
+    ///
+    /// # Errors
+    /// As [`Interview::answer`].
+    pub fn resolve<H: Host>(&mut self, device: &mut Device<H>, path: &Path, text: &str) -> Result<(), Error> {
+        let mut writes = Writes::default();
+        self.put(&mut writes, path, text)?;
+        writes.resolves = true;
+        self.save(device, writes)
+    }
+
+    /// Adds a row at the end of a repeat and goes to its first question.
+    ///
+    /// # Errors
+    /// [`Error::BadAnswer`] where the repeat is not there; or if the database fails. Nothing is saved then.
+    pub fn add_row<H: Host>(&mut self, device: &mut Device<H>, outer: &Place, repeat: &str) -> Result<Place, Error> {
+        let row = self.make_rows(device, outer, repeat, 1)?.into_iter().next();
+        let row = row.ok_or_else(|| Error::BadAnswer(format!("there is no repeat `{repeat}` here")))?;
+        let steps = self.steps();
+        let at = order::first_in(&steps, &row);
+        self.leave(device, at, Some(EventKind::AddRepeat))?;
+        Ok(row)
+    }
+
+    /// Removes a row with all that is in it, and goes to the list of rows.
+    ///
+    /// # Errors
+    /// [`Error::BadAnswer`] where the row is not there; or if the database fails. Nothing is saved then.
+    pub fn remove_row<H: Host>(&mut self, device: &mut Device<H>, row: &Place) -> Result<(), Error> {
+        let (outer, repeat, _) = row.split().ok_or_else(|| Error::BadAnswer("the record itself is no row".into()))?;
+        device.save_seen(self.record, &self.author, &[Edit::RemoveRow(row.clone())], &self.merged)?;
+        let repeat = repeat.to_owned();
+        self.refresh(device)?;
+        let at = order::nearest(&self.steps(), &Position::Rows { outer, repeat });
+        self.leave(device, at, Some(EventKind::DeleteRepeat))
+    }
+
+    /// Goes to the next screen; on the last one it stays. Rows that a count asks for are made on the way.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn next<H: Host>(&mut self, device: &mut Device<H>) -> Result<(), Error> {
+        let at = order::after(&self.steps(), &self.at);
+        self.leave(device, at, None)
+    }
+
+    /// Goes to the screen before; on the first one it stays.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn back<H: Host>(&mut self, device: &mut Device<H>) -> Result<(), Error> {
+        let at = order::before(&self.steps(), &self.at);
+        self.leave(device, at, None)
+    }
+
+    /// Goes to a screen, or to the next one that is shown where that one is not.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn go_to<H: Host>(&mut self, device: &mut Device<H>, position: &Position) -> Result<(), Error> {
+        let at = order::nearest(&self.steps(), position);
+        self.leave(device, at, Some(EventKind::Jump))
+    }
+
+    /// Adds a remark to the record.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], or if the database fails.
+    pub fn note<H: Host>(&mut self, device: &mut Device<H>, text: &str) -> Result<(), Error> {
+        device.save(self.record, &self.author, &[Edit::Note(text.to_owned())])?;
+        Ok(())
+    }
+
+    /// Finishes the interview, whatever is still wrong with it: coordinators see that.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn finish<H: Host>(&mut self, device: &mut Device<H>) -> Result<(), Error> {
+        let now = moment(device);
+        let mut writes = Writes::default();
+        for (path, _) in metadata_of(&self.questionnaire, &[Metadata::End]) {
+            self.put_computed(&mut writes, &path, &now.now_text());
+        }
+        let mut edits = self.edits(writes);
+        edits.push(Edit::Finish);
+        device.save_seen(self.record, &self.author, &edits, &self.merged)?;
+        self.refresh(device)?;
+        let event = Event::moment(EventKind::FormFinalize, now.now_ms);
+        device.store.write(|tx| tx.log_event(self.record, &event))
+    }
+
+    /// Writes down that the enumerator left the interview for now.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn close<H: Host>(mut self, device: &mut Device<H>) -> Result<(), Error> {
+        let at = self.at.clone();
+        self.leave(device, at, None)?;
+        let event = Event::moment(EventKind::FormExit, device.host().now_ms());
+        device.store.write(|tx| tx.log_event(self.record, &event))
+    }
+
+    /// Takes in what others did meanwhile.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn refresh<H: Host>(&mut self, device: &mut Device<H>) -> Result<(), Error> {
+        self.merged = device.record(self.record)?;
+        let compiled = device.rules(&format!("{}@{}", self.questionnaire.id, self.questionnaire.version))?;
+        let instance = Instance::from_record(&self.merged, &self.questionnaire);
+        self.rules = Evaluator::new(&compiled, &instance, self.rules.context().clone());
+        Ok(())
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        order::steps(self)
+    }
+
+    fn question(&self, path: &Path) -> Result<&Question, Error> {
+        let repeats: Vec<&str> = path.place().steps().map(|(repeat, _)| repeat).collect();
+        let question = self.questionnaire.question(&repeats, path.name());
+        question.ok_or_else(|| Error::BadAnswer(format!("this questionnaire has no question `{path}`")))
+    }
+
+    /// Logs the time on the screen that is left, then goes on.
+    fn leave<H: Host>(&mut self, device: &mut Device<H>, to: Position, why: Option<EventKind>) -> Result<(), Error> {
+        let now_ms = device.host().now_ms();
+        let log = self.log_of_screen(now_ms);
+        device.store.write(|tx| log.iter().try_for_each(|event| tx.log_event(self.record, event)))?;
+        self.changed.clear();
+        let event = why.map(|why| Event { node: order::node(self, &to), ..Event::moment(why, now_ms) });
+        self.arrive(device, to, event)
+    }
+
+    /// One line a question of the screen; what was changed only where the form asks for it and the answer is not personal.
+    fn log_of_screen(&self, now_ms: i64) -> Vec<Event> {
+        let timed = |kind, node| Event { node, end_ms: Some(now_ms), ..Event::moment(kind, self.since_ms) };
+        match &self.at {
+            Position::Question(_) => {
+                let tracked = tracks_changes(&self.questionnaire);
+                let line = |path: Path| {
+                    let personal = self.question(&path).is_ok_and(|question| question.personal);
+                    let change = self.changed.get(&path).filter(|_| tracked && !personal).cloned();
+                    let node = order::node(self, &Position::Question(path));
+                    Event { change, ..timed(EventKind::Question, node) }
+                };
+                order::questions_on(self, &self.at).into_iter().map(line).collect()
+            }
+            Position::Rows { .. } => vec![timed(EventKind::Repeat, order::node(self, &self.at))],
+            Position::End => vec![timed(EventKind::EndScreen, String::new())],
+        }
+    }
+
+    /// Puts a screen up; where rows are asked for that are not there yet, they are made and the first one is shown.
+    fn arrive<H: Host>(&mut self, device: &mut Device<H>, to: Position, event: Option<Event>) -> Result<(), Error> {
+        let mut to = to;
+        while let Position::Rows { outer, repeat } = &to {
+            let found = self.rules.rows(outer, repeat).len();
+            let wanted = self.rules.row_count(outer, repeat).unwrap_or(found);
+            if wanted <= found {
+                break;
+            }
+            let (outer, repeat) = (outer.clone(), repeat.clone());
+            let made = self.make_rows(device, &outer, &repeat, wanted - found)?;
+            let Some(first) = made.first() else { break };
+            to = order::first_in(&self.steps(), first);
+        }
+        self.at = to;
+        self.since_ms = device.host().now_ms();
+        let (record, at, language) = (self.record, self.at.to_string(), self.language.as_str());
+        device.store.write(|tx| {
+            if let Some(event) = &event {
+                tx.log_event(record, event)?;
+            }
+            tx.set_session(record, &at, language)
+        })
+    }
+}
+
+/// The device's clock and zone.
+fn moment<H: Host>(device: &mut Device<H>) -> Context {
+    let host = device.host();
+    Context { now_ms: host.now_ms(), offset_minutes: host.offset_minutes(), ..Context::default() }
+}
+
+fn metadata_of(questionnaire: &Questionnaire, kinds: &[Metadata]) -> Vec<(Path, Metadata)> {
+    let mut found = Vec::new();
+    for (repeats, question) in questionnaire.questions() {
+        if let Kind::Metadata(kind) = &question.kind
+            && repeats.is_empty()
+            && kinds.contains(kind)
+            && let Ok(path) = Path::new(Place::record(), question.key.as_str())
+        {
+            found.push((path, kind.clone()));
+        }
+    }
+    found
+}
+
+/// Whether the form's `audit` question asks for what was changed, too.
+fn tracks_changes(questionnaire: &Questionnaire) -> bool {
+    let audits = |question: &Question| question.kind == Kind::Metadata(Metadata::Audit);
+    let mut found = questionnaire.questions().filter(|(_, question)| audits(question));
+    found.any(|(_, question)| question.parameters.get("track-changes").is_some_and(|value| value == "true"))
+}
+
+/// What the rules are told of the world: the interview's own clock, where it has one (DESIGN §4).
+fn context_of<H: Host>(
+    record: RecordId,
+    merged: &Record,
+    questionnaire: &Questionnaire,
+    device: &mut Device<H>,
+    author: &str,
+) -> Result<Context, Error> {
+    let started = metadata_of(questionnaire, &[Metadata::Start]).into_iter().find_map(|(path, _)| {
+        let answer = merged.answer(&path)?;
+        Context::at(&answer.siblings.first()?.value.to_string())
+    });
+    let mut context = started.unwrap_or_else(|| moment(device));
+    context.properties.insert(Metadata::Username.name().to_owned(), author.to_owned());
+    context.properties.insert(Metadata::DeviceId.name().to_owned(), device.status()?.replica.to_string());
+    context.last_saved = device.last_saved(&questionnaire.id, record)?;
+    Ok(context)
+}

@@ -1,0 +1,268 @@
+//! What a screen shows, in the language of the interview.
+
+use super::{
+    Interview,
+    order::{Around, Position, number, questions_on, steps},
+};
+use questionnaire::{Kind, Merge, Question, Text, ViolationKind, text_of};
+use sync_protocol::{Missing, Path, Place, Value, record};
+
+/// What an enumerator sees at once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Screen {
+    /// Its name.
+    pub position: Position,
+    /// The headings of the groups and rows around it, outermost first.
+    pub headings: Vec<String>,
+    /// What it shows.
+    pub content: Content,
+    /// Its place among the screens that are shown now, counted from 1.
+    pub number: usize,
+    /// How many those are.
+    pub of: usize,
+}
+
+/// What a screen shows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// One question, or those of a `field-list`.
+    Questions(Vec<Asked>),
+    /// The rows of a roster; one can be added where no count says how many there are.
+    Rows {
+        /// What the roster is called.
+        label: String,
+        /// The rows in order.
+        rows: Vec<RowLine>,
+        /// Whether rows may be added and removed by hand.
+        open: bool,
+    },
+    /// The end of the form.
+    End,
+}
+
+/// One row of a roster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowLine {
+    /// The row.
+    pub place: Place,
+    /// What people call it: the answer to its first question in words, or else its first answer.
+    pub title: String,
+}
+
+/// One question as it is asked now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// Where its answer stands.
+    pub path: Path,
+    /// What is asked for.
+    pub kind: Kind,
+    /// How it looks, as the questionnaire writes it.
+    pub appearance: String,
+    /// The question, with answers filled in.
+    pub label: String,
+    /// The smaller text below it.
+    pub hint: String,
+    /// The guidance on request.
+    pub guidance: String,
+    /// An answer must be given.
+    pub required: bool,
+    /// It can't be answered by hand.
+    pub read_only: bool,
+    /// The answer as XLSForm text; empty where there is none.
+    pub answer: String,
+    /// Why there is no answer.
+    pub missing: Option<Missing>,
+    /// What is wrong with it.
+    pub flaws: Vec<Flaw>,
+    /// The values that are in conflict, the shown one first, each with who gave it; empty where there is no conflict.
+    pub siblings: Vec<(String, String)>,
+}
+
+/// One thing that is wrong or missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// The screen where it is mended.
+    pub position: Position,
+    /// What is wrong; none where a roster has fewer rows than its count asks for.
+    pub kind: Option<ViolationKind>,
+    /// The question, or the roster, as people read it.
+    pub label: String,
+    /// What the questionnaire says of it; empty where it says nothing.
+    pub message: String,
+}
+
+/// Some choices of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choices {
+    /// Name and label of each.
+    pub offered: Vec<(String, String)>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+/// What is on the screen now.
+pub(super) fn draw(interview: &Interview) -> Screen {
+    let steps = steps(interview);
+    let at = steps.iter().position(|step| step.is(&interview.at));
+    let passed = steps.iter().take(at.map_or(steps.len(), |at| at + 1)).filter(|step| step.shown).count();
+    let of = steps.iter().filter(|step| step.shown).count();
+    let step = at.and_then(|at| steps.get(at));
+    let content = match &interview.at {
+        Position::Question(_) => {
+            let questions = questions_on(interview, &interview.at);
+            Content::Questions(questions.iter().filter_map(|path| asked(interview, path)).collect())
+        }
+        Position::Rows { outer, repeat } => rows(interview, outer, repeat),
+        Position::End => Content::End,
+    };
+    let around = step.map(|step| step.around.as_slice()).unwrap_or_default();
+    let headings = around.iter().map(|around| heading(interview, around)).filter(|text| !text.is_empty()).collect();
+    Screen { position: interview.at.clone(), headings, content, number: passed, of }
+}
+
+/// A group's heading as it is; a row's with its number and name.
+fn heading(interview: &Interview, around: &Around) -> String {
+    match around {
+        Around::Group { place, label, .. } => text(interview, place, label),
+        Around::Row { place, label } => {
+            let (text, title) = (text(interview, place, label), title(interview, place));
+            let colon = if title.is_empty() { "" } else { ": " };
+            format!("{text} {}{colon}{title}", number(interview, place)).trim().to_owned()
+        }
+    }
+}
+
+fn text(interview: &Interview, place: &Place, text: &Text) -> String {
+    // Any name does: it is the place that a heading is seen from.
+    let Ok(seen_from) = Path::new(place.clone(), "heading") else { return String::new() };
+    interview.rules.text(&seen_from, text, &interview.language)
+}
+
+/// What names a row: the answer to its first question in words, or else its first answer.
+fn title(interview: &Interview, row: &Place) -> String {
+    let repeats: Vec<&str> = row.steps().map(|(repeat, _)| repeat).collect();
+    let inside =
+        interview.questionnaire.questions().filter(|(at, question)| *at == repeats && question.kind.is_shown());
+    let mut first = String::new();
+    for (_, question) in inside {
+        let Ok(path) = Path::new(row.clone(), question.key.as_str()) else { continue };
+        let answer = interview.rules.value(&path);
+        if question.kind == Kind::Text {
+            return answer;
+        }
+        if first.is_empty() {
+            first = answer;
+        }
+    }
+    first
+}
+
+fn rows(interview: &Interview, outer: &Place, repeat: &str) -> Content {
+    let mut repeats: Vec<&str> = outer.steps().map(|(repeat, _)| repeat).collect();
+    repeats.push(repeat);
+    let known = interview.questionnaire.repeat(&repeats);
+    let places = interview.rules.rows(outer, repeat).into_iter().filter_map(|id| outer.row(repeat, &id).ok());
+    Content::Rows {
+        label: known.map(|known| text(interview, outer, &known.label)).unwrap_or_default(),
+        rows: places.map(|place| RowLine { title: title(interview, &place), place }).collect(),
+        open: known.is_some_and(|known| known.repeat_count.is_none()),
+    }
+}
+
+fn asked(interview: &Interview, path: &Path) -> Option<Asked> {
+    let question = interview.question(path).ok()?;
+    let rules = &interview.rules;
+    let read = |text: &Text| rules.text(path, text, &interview.language);
+    Some(Asked {
+        path: path.clone(),
+        kind: question.kind.clone(),
+        appearance: question.appearance.clone(),
+        label: label(interview, question, path),
+        hint: read(&question.hint),
+        guidance: read(&question.guidance),
+        required: rules.is_required(path),
+        read_only: rules.is_read_only(path),
+        answer: rules.value(path),
+        missing: rules.missing(path),
+        flaws: flaws(interview, path),
+        siblings: siblings(interview, question, path),
+    })
+}
+
+/// The question as people read it; its name where nothing else is written.
+fn label(interview: &Interview, question: &Question, path: &Path) -> String {
+    let label = interview.rules.text(path, &question.label, &interview.language);
+    if label.is_empty() { question.name.clone() } else { label }
+}
+
+fn siblings(interview: &Interview, question: &Question, path: &Path) -> Vec<(String, String)> {
+    let register = match &question.merge {
+        Merge::Group(group) => Path::new(path.place().clone(), group.as_str()).ok(),
+        Merge::Alone | Merge::Union => Some(path.clone()),
+    };
+    let answer = register.and_then(|register| interview.merged.answer(&register));
+    let merge = match question.merge {
+        Merge::Union => record::Merge::Union,
+        Merge::Alone | Merge::Group(_) => record::Merge::Register,
+    };
+    let Some(answer) = answer.filter(|answer| answer.is_conflict(merge)) else { return Vec::new() };
+    let shown = |value: &Value| match value {
+        Value::Fields(fields) => fields.get(path.name()).map(text_of).unwrap_or_default(),
+        Value::Text(_) | Value::Integer(_) | Value::Choices(_) | Value::Missing(_) => text_of(value),
+    };
+    answer.siblings.iter().map(|sibling| (shown(sibling.value), sibling.origin.author.to_string())).collect()
+}
+
+/// What is wrong with one answer.
+pub(super) fn flaws(interview: &Interview, path: &Path) -> Vec<Flaw> {
+    let Ok(question) = interview.question(path) else { return Vec::new() };
+    let flaw = |kind: ViolationKind| {
+        let message = match kind {
+            ViolationKind::Constraint => &question.constraint_message,
+            ViolationKind::Required => &question.required_message,
+            ViolationKind::Choice | ViolationKind::Type => &Text::default(),
+        };
+        Flaw {
+            position: Position::Question(path.clone()),
+            kind: Some(kind),
+            label: label(interview, question, path),
+            message: interview.rules.text(path, message, &interview.language),
+        }
+    };
+    interview.rules.faults(path).into_iter().map(flaw).collect()
+}
+
+/// All that is wrong or missing, in form order.
+pub(super) fn problems(interview: &Interview) -> Vec<Flaw> {
+    let mut problems = Vec::new();
+    for step in steps(interview).iter().filter(|step| step.shown) {
+        for path in &step.questions {
+            problems.extend(flaws(interview, path));
+        }
+        if let Position::Rows { outer, repeat } = &step.position
+            && interview.rules.row_count(outer, repeat).is_some()
+            && let Content::Rows { label, .. } = rows(interview, outer, repeat)
+        {
+            problems.push(Flaw { position: step.position.clone(), kind: None, label, message: String::new() });
+        }
+    }
+    problems
+}
+
+/// The choices of a question that hold a text in their label or name.
+pub(super) fn choices(interview: &Interview, path: &Path, search: &str, limit: usize) -> Choices {
+    let search = search.to_lowercase();
+    let mut choices = Choices { offered: Vec::new(), more: 0 };
+    for offer in interview.rules.choices(path) {
+        let label = interview.rules.text(path, &offer.label, &interview.language);
+        if !search.is_empty() && offer.name != search && !label.to_lowercase().contains(&search) {
+            continue;
+        }
+        if choices.offered.len() < limit {
+            choices.offered.push((offer.name, label));
+        } else {
+            choices.more += 1;
+        }
+    }
+    choices
+}

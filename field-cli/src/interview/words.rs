@@ -1,0 +1,107 @@
+//! What the terminal says around an interview, in Indonesian and English.
+
+/// The words of one language.
+pub(super) struct Words {
+    pub(super) help: &'static str,
+    pub(super) keys: &'static str,
+    pub(super) now: &'static str,
+    pub(super) read_only: &'static str,
+    pub(super) conflict: &'static str,
+    pub(super) by: &'static str,
+    pub(super) more: &'static str,
+    pub(super) no_choice: &'static str,
+    pub(super) several: &'static str,
+    pub(super) kept: &'static str,
+    pub(super) constraint: &'static str,
+    pub(super) missing: &'static str,
+    pub(super) choice: &'static str,
+    pub(super) rows_missing: &'static str,
+    pub(super) rows: &'static str,
+    pub(super) no_row: &'static str,
+    pub(super) end: &'static str,
+    pub(super) wrong: &'static str,
+    pub(super) all_well: &'static str,
+    pub(super) finished: &'static str,
+    pub(super) left: &'static str,
+    pub(super) noted: &'static str,
+    pub(super) refused: &'static str,
+    pub(super) dont_know: &'static str,
+    pub(super) not_asked: &'static str,
+    pub(super) languages: &'static str,
+}
+
+const ENGLISH: Words = Words {
+    help: "\
+Enter       keep the answer, go on            <    go back
+:r  :d  :c  refused, don't know, clear        :p   what is wrong; go to the first of it
+:g NAME     go to a question                  :n TEXT   add a remark
+:l [NAME]   language                          :f   finish      :q   leave, go on later
+Several choices are written with blanks between them. Part of a label finds its choice.",
+    keys: ":? for help",
+    now: "answer",
+    read_only: "can't be changed here",
+    conflict: "answered differently by several; what you type decides",
+    by: "by",
+    more: "more; type part of the name",
+    no_choice: "no choice is called",
+    several: "several choices match",
+    kept: "Kept as it is: correct it, or Enter to go on.",
+    constraint: "not as the questionnaire asks for",
+    missing: "no answer yet",
+    choice: "not among the choices",
+    rows_missing: "fewer than were counted",
+    rows: "+ adds one, a number opens it, -number removes it, Enter goes on",
+    no_row: "there is no such row",
+    end: "This is the end. :f finishes the interview, < goes back.",
+    wrong: "still wrong or missing",
+    all_well: "Nothing is wrong or missing.",
+    finished: "Finished. It goes to the server with the next sync.",
+    left: "Left. It opens here again.",
+    noted: "Remark saved.",
+    refused: "refused",
+    dont_know: "don't know",
+    not_asked: "not asked",
+    languages: "languages",
+};
+
+const INDONESIAN: Words = Words {
+    help: "\
+Enter       simpan apa adanya, lanjut         <    kembali
+:r  :d  :c  menolak, tidak tahu, hapus        :p   apa yang salah; ke yang pertama
+:g NAMA     ke suatu pertanyaan               :n TEKS   tambah catatan
+:l [NAMA]   bahasa                            :f   selesai     :q   keluar, lanjut nanti
+Beberapa pilihan ditulis dengan spasi di antaranya. Sebagian label cukup untuk memilih.",
+    keys: ":? untuk bantuan",
+    now: "jawaban",
+    read_only: "tidak dapat diubah di sini",
+    conflict: "dijawab berbeda oleh beberapa orang; yang Anda ketik menentukan",
+    by: "oleh",
+    more: "lagi; ketik sebagian namanya",
+    no_choice: "tidak ada pilihan bernama",
+    several: "beberapa pilihan cocok",
+    kept: "Disimpan apa adanya: perbaiki, atau Enter untuk lanjut.",
+    constraint: "tidak sesuai aturan kuesioner",
+    missing: "belum dijawab",
+    choice: "bukan salah satu pilihan",
+    rows_missing: "kurang dari yang dihitung",
+    rows: "+ menambah, nomor membuka, -nomor menghapus, Enter lanjut",
+    no_row: "baris itu tidak ada",
+    end: "Ini akhir. :f menyelesaikan wawancara, < kembali.",
+    wrong: "masih salah atau kosong",
+    all_well: "Tidak ada yang salah atau kosong.",
+    finished: "Selesai. Akan terkirim pada sinkronisasi berikutnya.",
+    left: "Ditinggalkan. Nanti terbuka di sini lagi.",
+    noted: "Catatan disimpan.",
+    refused: "menolak",
+    dont_know: "tidak tahu",
+    not_asked: "tidak ditanyakan",
+    languages: "bahasa",
+};
+
+impl Words {
+    /// The words that go with a language of a questionnaire: Indonesian where it is that, else English.
+    pub(super) fn of(language: &str) -> &'static Self {
+        let name = language.to_lowercase();
+        if name == "id" || name.contains("(id)") || name.contains("indonesia") { &INDONESIAN } else { &ENGLISH }
+    }
+}
