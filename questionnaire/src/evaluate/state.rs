@@ -43,7 +43,7 @@ pub(crate) struct Faults {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
     pub(crate) ids: Vec<RowId>,
-    /// How many rows `repeat_count` asks for, if the repeat has one.
+    /// How many rows `repeat_count` asks for, if the repeat has one and it is a number.
     pub(crate) wanted: Option<usize>,
     /// Tells whether all rows are shown, though the count asks for fewer: it is computed from the rows themselves.
     pub(crate) open: bool,

@@ -173,11 +173,15 @@ impl Evaluator {
     }
 
     /// Returns how many rows the `repeat_count` of a repeat asks for; none where it has none.
+    ///
+    /// A count that has no number asks for the rows that are there.
     pub fn row_count(&self, outer: &Place, repeat: &str) -> Option<usize> {
         let form = &self.program.form;
         let row = self.row_at(outer)?;
         let scope = form.inner_scope(self.state.row(row).scope, repeat)?;
-        self.state.inner(row, form.scope(scope).slot).wanted
+        let rows = self.state.inner(row, form.scope(scope).slot);
+        let is_counted = matches!(self.program.counts.get(scope), Some(Some(_)));
+        if is_counted { Some(rows.wanted.unwrap_or(rows.ids.len())) } else { None }
     }
 
     /// Tells whether some calculated values are to be saved as answers (`once`, `random`, `uuid`).
