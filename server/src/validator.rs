@@ -18,8 +18,9 @@ use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},
 };
 
-/// Most answers that are handed over and not looked at yet, some 200 bytes each. What comes on top is read again later.
-const HANDED: u64 = 32 << 10;
+/// Most answers that are handed over and not looked at yet, some 200 bytes each; what comes on top is read again later.
+/// Twice as many saved a tenth of the server's CPU while 200 devices brought 100 interviews each, and took 10 MiB more.
+const HANDED: u64 = 16 << 10;
 /// Most interviews that are looked at before their figures are stored.
 const GROUP: usize = 64;
 
