@@ -30,18 +30,8 @@ fi
 if ! command -v java >/dev/null || ! command -v javac >/dev/null; then
     need "the comparison with JavaRosa" default-jdk-headless
 fi
-pyxform="${CARGO_TARGET_DIR:-target}/pyxform"
-wanted=tests/tests/javarosa/requirements.txt
-if ! cmp -s "$wanted" "$pyxform/requirements.txt"; then
-    python3 -c 'import ensurepip, venv' 2>/dev/null || need "the comparison with JavaRosa" python3 python3-venv
-    step "installing pyxform"
-    rm -rf "$pyxform"
-    if ! python3 -m venv "$pyxform" || ! "$pyxform/bin/pip" install --quiet --no-deps --requirement "$wanted"; then
-        echo "pyxform is missing for the comparison with JavaRosa: it is on PyPI, $wanted says which version"
-        exit 1
-    fi
-    cp "$wanted" "$pyxform/requirements.txt"
-fi
+python3 -c 'import ensurepip, venv' 2>/dev/null || need "the comparison with JavaRosa" python3 python3-venv
+sh tests/pyxform.sh
 
 step "format"
 cargo fmt --check
