@@ -13,7 +13,7 @@ mod screens;
 pub use order::Position;
 pub(crate) use paradata::Event;
 use paradata::EventKind;
-pub use screens::{Asked, Choices, Content, Flaw, RowLine, Screen};
+pub use screens::{Asked, Choices, Content, Flaw, Given, RowLine, Screen};
 
 use crate::{
     device::{Device, Edit},
