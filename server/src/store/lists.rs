@@ -140,6 +140,8 @@ pub struct DeviceRow {
     pub forks: u64,
     /// Rules that are broken in records that it changed.
     pub violations: u64,
+    /// The beginning of the hash of all that it sent: its own status shows the same.
+    pub receipt: Option<String>,
 }
 
 /// One change in quarantine.
@@ -330,7 +332,9 @@ impl Tx<'_> {
              revoked_ms IS NOT NULL,
              (SELECT coalesce(sum(head), 0) FROM replica WHERE replica.device = device.id),
              (SELECT count(*) FROM replica WHERE replica.device = device.id AND adopted_from IS NOT NULL),
-             coalesce(by_device.violations, 0)
+             coalesce(by_device.violations, 0),
+             (SELECT lower(hex(substr(head_hash, 1, 6))) FROM replica WHERE replica.device = device.id AND head > 0
+              ORDER BY replica.id DESC LIMIT 1)
              FROM device JOIN enumerator ON enumerator.code = device.enumerator
              LEFT JOIN (SELECT device, sum(violations) AS violations FROM broken GROUP BY device) AS by_device
              ON by_device.device = device.id ORDER BY enumerator, device.id",
@@ -349,6 +353,7 @@ impl Tx<'_> {
                 changes: row.get(9)?,
                 forks: row.get(10)?,
                 violations: row.get(11)?,
+                receipt: row.get(12)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

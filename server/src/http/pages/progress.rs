@@ -190,6 +190,7 @@ fn devices(devices: &[DeviceRow], language: Language) -> Markup {
                 th scope="col" { (words.last_seen) }
                 th scope="col" { (words.clock) }
                 th scope="col" class="number" title=(words.unsent_when) { (words.unsent) }
+                th scope="col" title=(words.receipt_what) { (words.receipt) }
                 th scope="col" class="number" { (words.changes) }
                 th scope="col" class="number" { (words.broken_rules) }
                 th scope="col" { (words.app) }
@@ -227,6 +228,7 @@ fn device_line(device: &DeviceRow, language: Language) -> Markup {
                 }
             }
             td class="number" data-label=(words.unsent) { (count(device.unsent, language)) }
+            td data-label=(words.receipt) { @if let Some(receipt) = &device.receipt { span class="code" { (receipt) } } }
             td class="number" data-label=(words.changes) { (count(device.changes, language)) }
             td class="number" data-label=(words.broken_rules) { (count(device.violations, language)) }
             td data-label=(words.app) { small { (device.app) } }

@@ -143,6 +143,8 @@ words! {
     clock_behind: "{} di belakang", "{} behind";
     unsent: "Belum terkirim", "Unsent";
     unsent_when: "menurut sinkron terakhir", "as told at the last sync";
+    receipt: "Bukti", "Receipt";
+    receipt_what: "sama dengan yang tampil di perangkat bila semuanya sudah sampai", "the device shows the same when all that it sent is here";
     copied: "HP disalin: {}", "copied phone: {}";
     revoked: "dicabut", "revoked";
     app: "Aplikasi", "App";
