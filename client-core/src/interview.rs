@@ -21,15 +21,18 @@ use crate::{
     host::Host,
 };
 use order::Step;
-use questionnaire::{Context, Evaluator, Instance, Kind, Metadata, Question, Questionnaire};
+use questionnaire::{Context, Evaluator, Instance, Kind, Merge, Metadata, Question, Questionnaire};
 use saving::Writes;
-use std::{collections::BTreeMap, sync::Arc};
-use sync_protocol::{Path, Place, Record, RecordId};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use sync_protocol::{Path, Place, QuestionnaireRef, Record, RecordId};
 
 /// An interview that is open on a screen.
 ///
-/// It holds the record as it was when it was opened or last changed here, and an answer replaces only what was seen then;
-/// after a sync, [`Interview::refresh`] takes in what came from others.
+/// An answer replaces only what the screen showed. What came from others is taken in at the next save, or by
+/// [`Interview::refresh`].
 ///
 /// ```
 /// use client_core::{Content, Device, Interview, host::Fixed};
@@ -83,7 +86,8 @@ impl Interview {
     pub fn open<H: Host>(device: &mut Device<H>, record: RecordId, author: &str) -> Result<Self, Error> {
         let (mut interview, kept) = Self::read(device, record, author)?;
         if kept.is_none() && interview.merged.answers().next().is_none() {
-            interview.begin(device)?;
+            let begun = interview.begin(device)?;
+            device.store.write(|tx| tx.set_begun(record, begun))?;
         }
         let steps = interview.steps();
         let opened = if kept.is_some() { EventKind::FormResume } else { EventKind::FormStart };
@@ -114,8 +118,13 @@ impl Interview {
         if summary.round.is_none() {
             return Err(Error::BadAnswer(format!("{record} is a household: start its interview first")));
         }
-        let compiled = device.rules(&summary.questionnaire)?;
-        let questionnaire = device.questionnaire(&summary.questionnaire)?;
+        // A version that was not fetched yet holds up nobody: the newest one that is here is asked meanwhile.
+        let here = device.questionnaire(&summary.questionnaire).is_ok();
+        let id = summary.questionnaire.parse::<QuestionnaireRef>()?.id;
+        let newest = if here { None } else { device.newest_version(&id)?.map(|newest| newest.to_string()) };
+        let reference = newest.unwrap_or(summary.questionnaire);
+        let compiled = device.rules(&reference)?;
+        let questionnaire = device.questionnaire(&reference)?;
         let merged = device.record(record)?;
         let context = context_of(record, &merged, &questionnaire, device, author)?;
         let rules = Evaluator::new(&compiled, &Instance::from_record(&merged, &questionnaire), context);
@@ -211,17 +220,40 @@ impl Interview {
     /// [`Error::BadAnswer`] where the question is not there, can't be changed by hand, or the text is no value of its
     /// type; [`Error::TooLarge`]; or if the database fails. Nothing is saved then.
     pub fn answer<H: Host>(&mut self, device: &mut Device<H>, path: &Path, text: &str) -> Result<Vec<Flaw>, Error> {
+        self.give(device, path, text, None)
+    }
+
+    /// Decides a conflict: the value replaces every sibling that the screen showed.
+    ///
+    /// A member of a merge group decides nothing about the others: its group stays in conflict, for a person who sees it whole.
+    ///
+    /// # Errors
+    /// As [`Interview::answer`].
+    pub fn resolve<H: Host>(&mut self, device: &mut Device<H>, path: &Path, text: &str) -> Result<Vec<Flaw>, Error> {
+        let alone = !matches!(self.question(path)?.merge, Merge::Group(_));
+        self.give(device, path, text, alone.then(|| path.clone()))
+    }
+
+    fn give<H: Host>(
+        &mut self,
+        device: &mut Device<H>,
+        path: &Path,
+        text: &str,
+        resolves: Option<Path>,
+    ) -> Result<Vec<Flaw>, Error> {
         let question = self.question(path)?;
         if self.rules.is_read_only(path) || !question.kind.is_shown() || !question.kind.holds_value() {
             return Err(Error::BadAnswer(format!("`{path}` can't be answered by hand")));
         }
         let before = self.rules.value(path);
         let mut writes = Writes::default();
+        writes.resolves = resolves;
         self.put(&mut writes, path, text)?;
+        // Each value is worked out once an answer, so that a circle of triggers ends.
+        let mut seen = BTreeSet::from([path.clone()]);
         let mut triggered = self.rules.triggered_by(path);
         while let Some((path, text)) = triggered.pop() {
-            // What a trigger leaves as it is triggers nothing further: a circle ends.
-            if self.rules.value(&path) != text {
+            if self.rules.value(&path) != text && seen.insert(path.clone()) {
                 self.put_computed(&mut writes, &path, &text);
                 triggered.extend(self.rules.triggered_by(&path));
             }
@@ -230,17 +262,6 @@ impl Interview {
         let after = self.rules.value(path);
         self.changed.entry(path.clone()).or_insert((before, String::new())).1 = after;
         Ok(screens::flaws(self, path))
-    }
-
-    /// Decides a conflict: the value replaces every sibling that is there.
-    ///
-    /// # Errors
-    /// As [`Interview::answer`].
-    pub fn resolve<H: Host>(&mut self, device: &mut Device<H>, path: &Path, text: &str) -> Result<(), Error> {
-        let mut writes = Writes::default();
-        self.put(&mut writes, path, text)?;
-        writes.resolves = true;
-        self.save(device, writes)
     }
 
     /// Adds a row at the end of a repeat and goes to its first question.
@@ -262,7 +283,7 @@ impl Interview {
     /// [`Error::BadAnswer`] where the row is not there; or if the database fails. Nothing is saved then.
     pub fn remove_row<H: Host>(&mut self, device: &mut Device<H>, row: &Place) -> Result<(), Error> {
         let (outer, repeat, _) = row.split().ok_or_else(|| Error::BadAnswer("the record itself is no row".into()))?;
-        device.save_seen(self.record, &self.author, &[Edit::RemoveRow(row.clone())], &self.merged)?;
+        device.save_seen(self.record, &self.author, &[Edit::RemoveRow(row.clone())], &self.merged, &self.form())?;
         let repeat = repeat.to_owned();
         self.refresh(device)?;
         let at = order::nearest(&self.steps(), &Position::Rows { outer, repeat });
@@ -317,7 +338,7 @@ impl Interview {
         }
         let mut edits = self.edits(writes);
         edits.push(Edit::Finish);
-        device.save_seen(self.record, &self.author, &edits, &self.merged)?;
+        device.save_seen(self.record, &self.author, &edits, &self.merged, &self.form())?;
         self.refresh(device)?;
         let event = Event::moment(EventKind::FormFinalize, now.now_ms);
         device.store.write(|tx| tx.log_event(self.record, &event))
@@ -339,11 +360,17 @@ impl Interview {
     /// # Errors
     /// If the database fails.
     pub fn refresh<H: Host>(&mut self, device: &mut Device<H>) -> Result<(), Error> {
-        self.merged = device.record(self.record)?;
-        let compiled = device.rules(&format!("{}@{}", self.questionnaire.id, self.questionnaire.version))?;
-        let instance = Instance::from_record(&self.merged, &self.questionnaire);
-        self.rules = Evaluator::new(&compiled, &instance, self.rules.context().clone());
+        // The record may have been moved to another version of its questionnaire.
+        let (fresh, _) = Self::read(device, self.record, &self.author)?;
+        (self.questionnaire, self.rules, self.merged) = (fresh.questionnaire, fresh.rules, fresh.merged);
+        self.at = order::nearest(&self.steps(), &self.at);
         Ok(())
+    }
+
+    /// The questionnaire version that the interview goes by.
+    fn form(&self) -> QuestionnaireRef {
+        let Questionnaire { id, version, .. } = &*self.questionnaire;
+        QuestionnaireRef { id: id.as_str().into(), version: version.as_str().into() }
     }
 
     fn steps(&self) -> Vec<Step> {
@@ -390,7 +417,9 @@ impl Interview {
         let mut to = to;
         while let Position::Rows { outer, repeat } = &to {
             let found = self.rules.rows(outer, repeat).len();
-            let wanted = self.rules.row_count(outer, repeat).unwrap_or(found);
+            // A count beyond what a roster may hold is a flaw that is told, not work to be done.
+            let most = device.limits()?.rows;
+            let wanted = self.rules.row_count(outer, repeat).unwrap_or(found).min(most);
             if wanted <= found {
                 break;
             }

@@ -228,7 +228,11 @@ fn an_answer_does_not_replace_what_its_screen_did_not_show() {
     let siblings =
         |home: &mut Home| home.device.record(home.record).unwrap().answer(&path("village")).unwrap().siblings.len();
     assert_eq!(siblings(&mut home), 2);
-    interview.refresh(&mut home.device).unwrap();
+    // What came from others stands on the screens from then on, and is replaced only by somebody who sees it.
+    home.device.save(home.record, "KP002", &[Edit::set("floor", Value::Integer(99)).unwrap()]).unwrap();
+    interview.answer(&mut home.device, &path("size"), "0").unwrap();
+    interview.go_to(&mut home.device, &Position::Question(path("floor"))).unwrap();
+    assert_eq!(asked(&interview)[0].answer, "99");
     interview.go_to(&mut home.device, &Position::Question(path("village"))).unwrap();
     assert_eq!(asked(&interview)[0].siblings.len(), 2);
     interview.resolve(&mut home.device, &path("village"), "Oesapa").unwrap();
@@ -335,4 +339,117 @@ fn what_is_wrong_names_the_answers_that_make_it_so_and_who_gave_them() {
         flaw.reads.into_iter().map(|given| (given.label, given.text, given.author)).collect();
     let given = |label: &str, text: &str, by: &str| (label.to_owned(), text.to_owned(), by.to_owned());
     assert_eq!(reads, [given("married", "yes", "KP001"), given("age", "7", "KP002")]);
+}
+
+#[test]
+fn a_circle_of_triggers_ends_and_the_answer_is_saved() {
+    let mut home = home();
+    let question = |name: &str, calculation: &str, trigger: &str| {
+        format!(
+            r#"{{"question":{{"name":"{name}","key":"{name}","kind":"integer","row":2,
+             "calculation":{{"text":"{calculation}","row":2,"column":"calculation"}},
+             "trigger":{{"text":"{trigger}","row":2,"column":"trigger"}}}}}}"#
+        )
+    };
+    let circle =
+        [question("a", "${b} + 1", "${b} ${x}"), question("b", "${a} + 1", "${a}"), question("c", "'x'", "${a}")];
+    let x = r#"{"question":{"name":"x","key":"x","kind":"integer","row":2}}"#;
+    let form = format!(r#"{{"id":"c","version":"1","lists":{{}},"items":[{x},{}]}}"#, circle.join(","));
+    home.device.store_questionnaire(&form).unwrap();
+    let household = home.device.summary(home.record).unwrap().household;
+    let record = home.device.start_interview(household, "1", &"c@1".parse().unwrap(), AUTHOR).unwrap();
+    let mut interview = Interview::open(&mut home.device, record, AUTHOR).unwrap();
+    interview.answer(&mut home.device, &path("x"), "1").unwrap();
+    let merged = home.device.record(record).unwrap();
+    assert_eq!(*merged.answer(&path("x")).unwrap().siblings[0].value, Value::Integer(1));
+}
+
+#[test]
+fn a_count_beyond_what_a_roster_holds_is_told_and_makes_no_more_rows() {
+    let mut home = home();
+    let mut interview = Interview::open(&mut home.device, home.record, AUTHOR).unwrap();
+    interview.answer(&mut home.device, &path("size"), "3000000").unwrap();
+    interview.go_to(&mut home.device, &Position::Question(path("size"))).unwrap();
+    interview.next(&mut home.device).unwrap();
+    let rows = home.device.record(home.record).unwrap().rows(&Place::record(), "member").len();
+    assert_eq!(rows, home.device.limits().unwrap().rows);
+    assert!(interview.problems().iter().any(|flaw| flaw.kind.is_none()));
+}
+
+#[test]
+fn one_member_of_a_merge_group_decides_nothing_about_the_others() {
+    let mut home = home();
+    let harvest = |unit: &str| {
+        let fields = [("amount", Value::text("5")), ("unit", Value::text(unit))];
+        Edit::set("harvest", Value::Fields(fields.map(|(name, value)| (name.to_owned(), value)).into())).unwrap()
+    };
+    let mut interview = Interview::open(&mut home.device, home.record, AUTHOR).unwrap();
+    interview.answer(&mut home.device, &path("amount"), "4").unwrap();
+    // Another phone answers the whole, unseen.
+    home.device.save(home.record, "KP002", &[harvest("ton")]).unwrap();
+    interview.answer(&mut home.device, &path("unit"), "kg").unwrap();
+    let harvests =
+        |home: &mut Home| home.device.record(home.record).unwrap().answer(&path("harvest")).unwrap().siblings.len();
+    assert_eq!(harvests(&mut home), 2);
+    interview.go_to(&mut home.device, &Position::Question(path("amount"))).unwrap();
+    let shown: Vec<String> = asked(&interview)[0].siblings.iter().map(|(text, _)| text.clone()).collect();
+    assert_eq!(shown, ["amount=4; unit=kg", "amount=5; unit=ton"]);
+    interview.resolve(&mut home.device, &path("amount"), "5").unwrap();
+    assert_eq!(harvests(&mut home), 2, "nobody decided between kg and ton");
+}
+
+#[test]
+fn an_interview_that_is_open_while_its_record_is_moved_goes_on_under_the_new_version() {
+    let mut home = home();
+    let form = |version: &str, key: &str, was: &str| {
+        format!(
+            r#"{{"id":"v","version":"{version}","lists":{{}},"items":[
+             {{"question":{{"name":"{key}","key":"{key}","kind":"text","row":2{was}}}}},
+             {{"question":{{"name":"other","key":"other","kind":"text","row":3}}}}]}}"#
+        )
+    };
+    home.device.store_questionnaire(&form("1", "colour", "")).unwrap();
+    home.device.store_questionnaire(&form("2", "color", r#","was":["colour"]"#)).unwrap();
+    let household = home.device.summary(home.record).unwrap().household;
+    let record = home.device.start_interview(household, "1", &"v@1".parse().unwrap(), AUTHOR).unwrap();
+    let mut interview = Interview::open(&mut home.device, record, AUTHOR).unwrap();
+    home.device.move_interview(record, &"v@2".parse().unwrap(), AUTHOR).unwrap();
+    interview.answer(&mut home.device, &path("colour"), "blue").unwrap();
+    let merged = home.device.record(record).unwrap();
+    assert_eq!(*merged.answer(&path("color")).unwrap().siblings[0].value, Value::text("blue"));
+    let last = merged.changes().max_by_key(|(dot, _)| dot.seq).unwrap().1;
+    assert_eq!(last.questionnaire.to_string(), "v@1", "the change says under which version it was asked");
+    assert_eq!(interview.questionnaire().version, "2");
+    interview.answer(&mut home.device, &path("color"), "red").unwrap();
+}
+
+#[test]
+fn what_the_household_had_when_the_interview_began_replaces_nothing_that_came_since() {
+    let mut home = home();
+    let form = r#"{"id":"g","version":"1","lists":{},"items":[
+     {"question":{"name":"head_name","key":"head_name","kind":"text","row":2,"updates_household":"head"}}]}"#;
+    home.device.store_questionnaire(form).unwrap();
+    let household = home.device.summary(home.record).unwrap().household;
+    let head = |home: &mut Home| -> Vec<String> {
+        let register = home.device.record(household.into()).unwrap();
+        let answer = register.answer(&path("head")).unwrap();
+        let mut heads: Vec<String> = answer.siblings.iter().map(|sibling| sibling.value.to_string()).collect();
+        heads.sort();
+        heads
+    };
+    assert_eq!(head(&mut home), ["Maria"]);
+    // Untouched, it says nothing new.
+    let record = home.device.start_interview(household, "1", &"g@1".parse().unwrap(), AUTHOR).unwrap();
+    let mut interview = Interview::open(&mut home.device, record, AUTHOR).unwrap();
+    home.device.save(household.into(), "KP002", &[Edit::set("head", Value::text("Yosef")).unwrap()]).unwrap();
+    assert_eq!(head(&mut home), ["Yosef"]);
+    interview.finish(&mut home.device).unwrap();
+    assert_eq!(head(&mut home), ["Yosef"]);
+    // Touched, it stands beside what the enumerator has not seen.
+    let record = home.device.start_interview(household, "2", &"g@1".parse().unwrap(), AUTHOR).unwrap();
+    let mut interview = Interview::open(&mut home.device, record, AUTHOR).unwrap();
+    home.device.save(household.into(), "KP002", &[Edit::set("head", Value::text("Petrus")).unwrap()]).unwrap();
+    interview.answer(&mut home.device, &path("head_name"), "Maria Lay").unwrap();
+    interview.finish(&mut home.device).unwrap();
+    assert_eq!(head(&mut home), ["Maria Lay", "Petrus"]);
 }

@@ -30,7 +30,11 @@ pub(crate) fn run(device: &mut Field, record: RecordId, language: Option<&str>) 
 
 /// The screen that is up and all that is wrong, for scripts.
 pub(crate) fn look(device: &mut Field, record: RecordId, language: Option<&str>) -> Result<Answer, Error> {
-    let interview = open(device, record, language)?;
+    let author = device.enumerator()?;
+    let mut interview = Interview::look(device, record, &author)?;
+    if let Some(language) = language {
+        interview.set_language(language)?;
+    }
     let screen = interview.screen();
     let content = match &screen.content {
         Content::Questions(asked) => {
@@ -211,7 +215,7 @@ impl Terminal<'_> {
         let saved = if asked.siblings.is_empty() {
             self.interview.answer(self.device, &asked.path, &text)
         } else {
-            self.interview.resolve(self.device, &asked.path, &text).map(|()| Vec::new())
+            self.interview.resolve(self.device, &asked.path, &text)
         };
         match saved {
             Ok(flaws) if flaws.is_empty() => Ok(Turn::On),

@@ -80,9 +80,8 @@ impl Questionnaire {
             },
             (Some(Register::Group { members, .. }), Value::Fields(fields)) => {
                 for (key, value) in fields {
-                    let Some(member) = members.get(key) else {
-                        return wrong("only fields that are members of its merge group");
-                    };
+                    // A member that an earlier version had is kept, as any field that is not known.
+                    let Some(member) = members.get(key) else { continue };
                     if matches!(value, Value::Missing(_)) {
                         continue;
                     }

@@ -43,6 +43,18 @@ pub enum Difference {
         /// The type now.
         to: String,
     },
+    /// A question of another merge group: its answers are parked under the register that they were in.
+    Regrouped {
+        /// Its key.
+        question: String,
+    },
+    /// A question that would take over the answers of several, of which all but one would be lost: the version can't be used.
+    Joined {
+        /// Its key now.
+        question: String,
+        /// The keys in the earlier version.
+        were: Vec<String>,
+    },
     /// A choice that is not offered any more: whoever chose it is to be asked again.
     ChoiceGone {
         /// The question's key now.
@@ -60,6 +72,12 @@ impl std::fmt::Display for Difference {
             Self::Renamed { question, was } => write!(f, "{question}: was {was}, its answers stay"),
             Self::Retyped { question, from, to } => {
                 write!(f, "{question}: was {from}, is {to}; answers that are no {to} are to be asked again")
+            }
+            Self::Regrouped { question } => {
+                write!(f, "{question}: of another merge group, answers given before are parked")
+            }
+            Self::Joined { question, were } => {
+                write!(f, "{question}: was {} at once, and can take over the answers of one only", were.join(" and "))
             }
             Self::ChoiceGone { question, choice } => {
                 write!(f, "{question}: the choice {choice} is gone, whoever chose it is to be asked again")
@@ -151,9 +169,26 @@ impl Questionnaire {
         }
     }
 
-    /// Returns the paths of answers that this version has no question for, in order: they are parked.
-    pub fn parked<'a>(&'a self, record: &'a Record) -> impl Iterator<Item = &'a Path> {
-        record.answers().map(|(path, _)| path).filter(|path| !path.is_reserved() && self.register_at(path).is_none())
+    /// Returns the shown answers that this version has no question for, in order: they are parked.
+    ///
+    /// Of a merge group these are the members that it has no more, as `group.member`.
+    #[must_use]
+    pub fn parked<'a>(&self, record: &'a Record) -> Vec<(Path, &'a Value)> {
+        let mut parked = Vec::new();
+        for (path, answer) in record.shown_answers() {
+            let Some(value) = answer.siblings.first().map(|sibling| sibling.value) else { continue };
+            match (self.register_at(path), value) {
+                (None, value) if !path.is_reserved() => parked.push((path.clone(), value)),
+                (Some(Register::Group { members, .. }), Value::Fields(fields)) => {
+                    let gone = fields.iter().filter(|(name, _)| members.get(name).is_none());
+                    parked.extend(gone.filter_map(|(name, value)| {
+                        Some((Path::new(path.place().clone(), format!("{}.{name}", path.name())).ok()?, value))
+                    }));
+                }
+                (_, _) => {}
+            }
+        }
+        parked
     }
 
     /// Lists what is different from an earlier version, in form order, what is gone last.
@@ -172,8 +207,16 @@ impl Questionnaire {
             let places =
                 std::iter::once(place).chain(renamed_places.get(place).into_iter().flatten().map(String::as_str));
             let names: Vec<&str> = std::iter::once(name).chain(question.was.iter().map(String::as_str)).collect();
-            let mut candidates = places.flat_map(|place| names.iter().map(move |name| join(place, name)));
-            let Some((was, old)) = candidates.find_map(|was| before.get(&was).map(|old| (was, *old))) else {
+            let candidates = places.flat_map(|place| names.iter().map(move |name| join(place, name)));
+            let mut were: Vec<(String, &crate::Question)> =
+                candidates.filter_map(|was| before.get(&was).map(|old| (was, *old))).collect();
+            were.dedup_by(|(one, _), (other, _)| one == other);
+            if were.len() > 1 {
+                let were = were.iter().map(|(was, _)| was.clone()).collect();
+                differences.push(Difference::Joined { question: key.clone(), were });
+            }
+            let first = if were.is_empty() { None } else { Some(were.swap_remove(0)) };
+            let Some((was, old)) = first else {
                 if question.kind.is_shown() && question.kind.holds_value() {
                     differences.push(Difference::New { question: key });
                 }
@@ -187,6 +230,9 @@ impl Questionnaire {
             if old.kind.name() != question.kind.name() {
                 let (from, to) = (old.kind.name().to_owned(), question.kind.name().to_owned());
                 differences.push(Difference::Retyped { question: key.clone(), from, to });
+            }
+            if old.merge != question.merge && (is_member(old) || is_member(question)) {
+                differences.push(Difference::Regrouped { question: key.clone() });
             }
             let (then, now) = (earlier.choice_names(&old.kind), self.choice_names(&question.kind));
             let gone = then.difference(&now).map(|choice| (*choice).to_owned());
@@ -241,6 +287,10 @@ impl Questionnaire {
         };
         list.map(|list| list.choices().iter().map(|choice| choice.name.as_str()).collect()).unwrap_or_default()
     }
+}
+
+fn is_member(question: &crate::Question) -> bool {
+    matches!(question.merge, crate::Merge::Group(_))
 }
 
 fn join(place: &str, name: &str) -> String {

@@ -156,8 +156,8 @@ fn an_edit_under_the_old_version_meets_one_under_the_new_in_one_register() {
 fn what_is_not_asked_any_more_is_parked_and_nothing_is_lost() {
     let form = second();
     let record = merged(&form, &[old_answers()]);
-    let parked: Vec<String> = form.parked(&record).map(ToString::to_string).collect();
-    assert_eq!(parked, ["colour"]);
+    let parked: Vec<String> = form.parked(&record).iter().map(|(path, value)| format!("{path}={value}")).collect();
+    assert_eq!(parked, ["colour=blue"]);
     assert_eq!(record.answer(&path("colour")).unwrap().siblings[0].value, &Value::text("blue"));
     assert_eq!(record.answers().count(), 6);
 }
@@ -206,4 +206,28 @@ fn a_question_may_have_had_several_names_but_none_that_another_one_has() {
         let codes: Vec<ProblemCode> = problems.errors().map(|problem| problem.code).collect();
         assert_eq!(codes, [ProblemCode::EarlierNameTaken]);
     }
+}
+
+#[test]
+fn a_version_that_would_join_two_questions_of_an_earlier_one_is_told() {
+    let earlier = read("1", &[["text", "first", "", ""], ["text", "second", "", ""]], &[]);
+    for later in
+        [read("2", &[["text", "full", "first second", ""]], &[]), read("2", &[["text", "first", "second", ""]], &[])]
+    {
+        let joined = later.differences_from(&earlier).into_iter().any(|one| matches!(one, Difference::Joined { .. }));
+        assert!(joined);
+    }
+}
+
+#[test]
+fn a_member_that_a_merge_group_has_no_more_is_parked_and_held_up_by_nobody() {
+    let form = read("2", &[["decimal", "amount", "", "harvest"], ["text", "sort", "", "harvest"]], &[]);
+    let record = merged(&form, &[old_answers()]);
+    let parked: Vec<String> = form.parked(&record).iter().map(|(path, _)| path.to_string()).collect();
+    assert!(parked.contains(&"harvest.unit".to_owned()), "{parked:?}");
+    let harvest = record.answer(&path("harvest")).unwrap();
+    assert!(form.check_value(&path("harvest"), harvest.siblings[0].value).is_ok());
+    let alone = read("2", &[["text", "unit", "", ""]], &[]);
+    let differences = alone.differences_from(&first());
+    assert!(differences.contains(&Difference::Regrouped { question: "unit".into() }), "{differences:?}");
 }

@@ -138,6 +138,37 @@ async fn a_decision_after_the_restore_is_a_new_dot_whatever_was_decided_before()
 }
 
 #[tokio::test]
+async fn a_restore_leaves_no_journal_behind_and_a_device_takes_the_stamps_of_the_new_epoch() -> Result<()> {
+    let survey = Survey::start(24, 2)?;
+    let mut a = survey.device(0, "a").await?;
+    let home = a.device.register_household(&a.code, &[("area", Value::text(survey.area(0)?))])?;
+    let record = a.device.start_interview(home, "1", &end_to_end::field::questionnaire(), &a.code)?;
+    survey.sync(&mut a).await?;
+    let folder = survey.file("backups");
+    survey.office.run("backup", &["--to", folder.to_str().unwrap()])?;
+    let parts = survey.into_parts();
+    let port = parts.server.port()?;
+    // Killed, it leaves a journal; its database is lost.
+    parts.server.kill()?;
+    std::fs::rename(parts.office.data().join("tenun.sqlite"), parts.folder.path().join("lost"))?;
+    assert!(parts.office.data().join("tenun.sqlite-wal").exists());
+    let told = parts.office.run("restore", &["--from", backups(&folder)?[0].to_str().unwrap()])?;
+    let epoch = told.split("epoch ").last().unwrap().split(' ').next().unwrap().to_owned();
+    let server = parts.office.serve(port)?;
+    // A device that is not behind sends one change: its stamp is by the new key.
+    let http = client_core::transport::Http::new()?;
+    a.device.save(record, &a.code, &[Edit::set("floor", Value::text("1"))?])?;
+    http.sync(&mut a.device, |_| ()).await?;
+    let merged = a.device.record(record)?;
+    assert!(merged.changes().all(|(_, origin)| origin.stamp.is_some()), "a stamp is missing");
+    server.kill()?;
+    let again = parts.folder.path().join("again");
+    let sound = parts.office.run("backup", &["--to", again.to_str().unwrap()])?;
+    assert!(sound.contains(&epoch), "{epoch} in {sound}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_device_knows_what_is_safe_by_the_oldest_backup_that_is_kept() -> Result<()> {
     let survey = Survey::start(12, 1)?;
     let mut a = survey.device(0, "a").await?;

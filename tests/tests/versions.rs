@@ -207,6 +207,10 @@ async fn a_version_never_changes_and_comes_after_those_that_are_there() -> Resul
     assert!(error.contains("published already with other content"), "{error}");
     let error = publish(&survey, "2026-9", &OLD, &["bali"]).unwrap_err().to_string();
     assert!(error.contains("pigs@2026-10 is published already"), "{error}");
+    // One question can't take over the answers of two.
+    let joined = [["text", "all", "kind n_keeper"]];
+    let error = publish(&survey, "2026-11", &joined, &["bali"]).unwrap_err().to_string();
+    assert!(error.contains("was kind and n_keeper at once"), "{error}");
     Ok(())
 }
 

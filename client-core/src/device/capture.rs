@@ -6,8 +6,9 @@ use crate::{
     host::Host,
     store::{RecordRow, Tx},
 };
+use questionnaire::{Merge, text_of};
 use sync_protocol::{
-    Change, Dot, HouseholdId, Op, Path, Place, QuestionnaireRef, Record, RecordId, Subject, Value,
+    Change, Dot, HouseholdId, Limits, Op, Path, Place, QuestionnaireRef, Record, RecordId, Subject, Value,
     chain::{digest, link},
     ids::{BadName, FIRST_INTERVIEW},
     problem::Code,
@@ -117,15 +118,17 @@ impl<H: Host> Device<H> {
         self.save_on(record, author, edits, None)
     }
 
-    /// Saves as [`Device::save`] does, but over the record as the screen showed it: what came since is not replaced.
+    /// Saves as [`Device::save`] does, but over the record as the screen showed it and under the version that it asked:
+    /// what came since is not replaced.
     pub(crate) fn save_seen(
         &mut self,
         record: RecordId,
         author: &str,
         edits: &[Edit],
         seen: &Record,
+        form: &QuestionnaireRef,
     ) -> Result<Option<u64>, Error> {
-        self.save_on(record, author, edits, Some(seen))
+        self.save_on(record, author, edits, Some((seen, form)))
     }
 
     /// Saves that the record is filled with another version of its questionnaire from now on.
@@ -144,10 +147,14 @@ impl<H: Host> Device<H> {
         record: RecordId,
         author: &str,
         edits: &[Edit],
-        seen: Option<&Record>,
+        seen: Option<(&Record, &QuestionnaireRef)>,
     ) -> Result<Option<u64>, Error> {
         let row = self.line(record)?;
-        let (household, questionnaire) = (HouseholdId(row.household), row.form.parse::<QuestionnaireRef>()?);
+        let household = HouseholdId(row.household);
+        let (seen, questionnaire) = match seen {
+            Some((seen, form)) => (Some(seen), form.clone()),
+            None => (None, row.form.parse()?),
+        };
         let seq = self.author(subject_of(&row), questionnaire.clone(), author, edits, seen, false)?;
         if edits.contains(&Edit::Finish) {
             self.update_household(record, household, &questionnaire, author)?;
@@ -164,6 +171,9 @@ impl<H: Host> Device<H> {
     }
 
     /// Carries answers marked `tenun::household` over to the household record.
+    ///
+    /// What was put there when the interview began and stayed as it was says nothing new. Where the household has another
+    /// value by now than the interview began with, both stay: the enumerator has not seen it.
     fn update_household(
         &mut self,
         interview: RecordId,
@@ -175,24 +185,54 @@ impl<H: Host> Device<H> {
             return Ok(());
         };
         let record = self.record(interview)?;
-        let mut edits = Vec::new();
+        let known = self.record(household.into()).unwrap_or_default();
+        let begun = self.store.read(|tx| {
+            let (replica, _) = identity(tx)?;
+            Ok(tx.begun(interview)?.map(|seq| Dot { replica, seq }))
+        })?;
+        let (mut seen, mut unseen) = (Vec::new(), Vec::new());
         for (repeats, question) in questionnaire.questions() {
-            let Some(field) = &question.updates_household else {
+            let Some(field) = question.updates_household.as_ref().filter(|_| repeats.is_empty()) else {
                 continue;
             };
-            if !repeats.is_empty() {
+            let (register, member) = match &question.merge {
+                Merge::Group(group) => (group, Some(&question.key)),
+                Merge::Alone | Merge::Union => (&question.key, None),
+            };
+            let register = Path::new(Place::record(), register.as_str())?;
+            let part = |value: &Value| match (member, value) {
+                (Some(member), Value::Fields(fields)) => fields.get(member).cloned(),
+                (_, value) => Some(value.clone()),
+            };
+            let winner = record.answer(&register).and_then(|answer| part(answer.siblings.first()?.value));
+            let Some(value) = winner.filter(|value| !matches!(value, Value::Missing(_))) else { continue };
+            let history = record.history(&register);
+            let began_with = history.iter().find(|(sibling, _)| Some(sibling.dot) == begun);
+            let began_with = began_with.and_then(|(sibling, _)| part(sibling.value)).map(|value| text_of(&value));
+            if began_with.as_ref() == Some(&text_of(&value)) {
                 continue;
             }
-            let answer = record.answer(&Path::new(Place::record(), question.key.as_str())?);
-            if let Some(value) = answer.and_then(|answer| answer.siblings.first().map(|s| s.value.clone())) {
-                edits.push(Edit::Set(Path::new(Place::record(), field.as_str())?, value));
+            let field = Path::new(Place::record(), field.as_str())?;
+            let now = known.answer(&field).and_then(|answer| Some(text_of(answer.siblings.first()?.value)));
+            let is_seen = began_with.is_none() || began_with == now;
+            if is_seen { &mut seen } else { &mut unseen }.push(Edit::Set(field, value));
+        }
+        let nothing_seen = Record::new();
+        for (edits, over) in [(seen, None), (unseen, Some(&nothing_seen))] {
+            if !edits.is_empty() {
+                let register = QuestionnaireRef::household_register();
+                self.author(Subject::Household(household), register, author, &edits, over, false)?;
             }
         }
-        if !edits.is_empty() {
-            let register = QuestionnaireRef::household_register();
-            self.author(Subject::Household(household), register, author, &edits, None, false)?;
-        }
         Ok(())
+    }
+
+    /// The sizes that the server told last.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn limits(&mut self) -> Result<Limits, Error> {
+        self.store.read(limits)
     }
 
     fn author(
@@ -240,14 +280,17 @@ fn subject_of(row: &RecordRow) -> Subject {
     }
 }
 
-/// Sizes are checked here, when the enumerator saves, not at night (DESIGN §5, rule 4).
-fn check_limits(tx: &Tx<'_>, change: &Change, bytes: &[u8]) -> Result<(), Error> {
-    let limits = match super::scope(tx)? {
+fn limits(tx: &Tx<'_>) -> Result<Limits, Error> {
+    Ok(match super::scope(tx)? {
         Some(scope) => scope.limits,
         None if tx.meta(meta::ENROLLED)?.is_some() => enrolled(tx)?.limits,
-        None => sync_protocol::Limits::default(),
-    };
-    match Change::from_bytes(change.dot, bytes, &limits) {
+        None => Limits::default(),
+    })
+}
+
+/// Sizes are checked here, when the enumerator saves, not at night (DESIGN §5, rule 4).
+fn check_limits(tx: &Tx<'_>, change: &Change, bytes: &[u8]) -> Result<(), Error> {
+    match Change::from_bytes(change.dot, bytes, &limits(tx)?) {
         Ok(_) => Ok(()),
         Err(problem) if matches!(problem.code, Code::ChangeTooLarge | Code::ValueTooLong) => {
             Err(Error::TooLarge(problem))

@@ -148,7 +148,7 @@ impl<H: Host> Device<H> {
         let merged = self.record(record)?;
         Ok(Moved {
             differences: new.differences_from(&old),
-            parked: new.parked(&merged).map(ToString::to_string).collect(),
+            parked: new.parked(&merged).iter().map(|(path, _)| path.to_string()).collect(),
         })
     }
 
@@ -161,7 +161,9 @@ impl<H: Host> Device<H> {
             return Ok(BTreeMap::new());
         };
         let reference = self.summary(record)?.questionnaire;
-        let questionnaire = self.questionnaire(&reference)?;
+        let Ok(questionnaire) = self.questionnaire(&reference) else {
+            return Ok(BTreeMap::new());
+        };
         let instance = Instance::from_record(&self.record(record)?, &questionnaire);
         let mut answers = BTreeMap::new();
         for (repeats, question) in questionnaire.questions() {

@@ -70,10 +70,11 @@ impl<H: Host> DeviceStore for Device<H> {
                     }
                 }
             }
-            take_stamps(tx, reply)?;
+            // The scope first: it names the key that signed the stamps, also that of a new epoch.
             if let Some(scope) = &reply.scope {
                 tx.set_meta(meta::SCOPE, &to_json(scope)?)?;
             }
+            take_stamps(tx, reply)?;
             for (changes, cursor) in &reply.pulled {
                 for change in changes {
                     let dot = Dot { replica: change.replica, seq: change.seq };

@@ -15,12 +15,13 @@ use sync_protocol::{Missing, Path, Place, Value};
 pub(super) struct Writes {
     rows: Vec<Place>,
     answers: BTreeMap<Path, Value>,
-    pub(super) resolves: bool,
+    /// The answer whose siblings were all shown.
+    pub(super) resolves: Option<Path>,
 }
 
 impl Interview {
     /// Saves what a form begins with, as one change.
-    pub(super) fn begin<H: Host>(&mut self, device: &mut Device<H>) -> Result<(), Error> {
+    pub(super) fn begin<H: Host>(&mut self, device: &mut Device<H>) -> Result<Option<u64>, Error> {
         let now = moment(device);
         let mut writes = Writes::default();
         let kinds = [Metadata::Start, Metadata::Today, Metadata::Username, Metadata::DeviceId];
@@ -144,28 +145,33 @@ impl Interview {
     }
 
     pub(super) fn edits(&self, writes: Writes) -> Vec<Edit> {
-        let set = if writes.resolves { Edit::Resolve } else { Edit::Set };
-        let rows = writes.rows.into_iter().map(Edit::AddRow);
-        rows.chain(writes.answers.into_iter().map(|(path, value)| set(path, value))).collect()
+        let Writes { rows, answers, resolves } = writes;
+        let set = |(path, value)| {
+            let resolve = resolves.as_ref() == Some(&path);
+            if resolve { Edit::Resolve(path, value) } else { Edit::Set(path, value) }
+        };
+        rows.into_iter().map(Edit::AddRow).chain(answers.into_iter().map(set)).collect()
     }
 
-    /// Saves, with the values that are to be kept from now on (`once`, `random`); takes the record anew where that fails.
-    pub(super) fn save<H: Host>(&mut self, device: &mut Device<H>, mut writes: Writes) -> Result<(), Error> {
+    /// Saves, with the values that are to be kept from now on (`once`, `random`); gives the change's seq. Takes the record anew
+    /// where that fails, or where others changed it meanwhile.
+    pub(super) fn save<H: Host>(&mut self, device: &mut Device<H>, mut writes: Writes) -> Result<Option<u64>, Error> {
         if self.rules.keeps_values() {
             for (path, text) in self.rules.evaluation().to_save {
                 self.put_computed(&mut writes, &path, &text);
             }
         }
         let edits = self.edits(writes);
-        match device.save_seen(self.record, &self.author, &edits, &self.merged) {
-            Ok(_) => {
-                self.merged = device.record(self.record)?;
-                Ok(())
-            }
-            Err(error) => {
-                self.refresh(device)?;
-                Err(error)
+        let seen = self.merged.changes().count();
+        let saved = device.save_seen(self.record, &self.author, &edits, &self.merged, &self.form());
+        if let Ok(seq) = &saved {
+            let merged = device.record(self.record)?;
+            if merged.changes().count() == seen + usize::from(seq.is_some()) {
+                self.merged = merged;
+                return saved;
             }
         }
+        self.refresh(device)?;
+        saved
     }
 }

@@ -233,9 +233,13 @@ fn siblings(interview: &Interview, question: &Question, path: &Path) -> Vec<(Str
         Merge::Alone | Merge::Group(_) => record::Merge::Register,
     };
     let Some(answer) = answer.filter(|answer| answer.is_conflict(merge)) else { return Vec::new() };
+    // Of a merge group the whole is shown: one member says nothing of the others.
     let shown = |value: &Value| match value {
-        Value::Fields(fields) => fields.get(path.name()).map(text_of).unwrap_or_default(),
-        Value::Text(_) | Value::Integer(_) | Value::Choices(_) | Value::Missing(_) => text_of(value),
+        Value::Fields(fields) if matches!(question.merge, Merge::Group(_)) => {
+            let parts = fields.iter().map(|(name, value)| format!("{name}={}", text_of(value)));
+            parts.collect::<Vec<_>>().join("; ")
+        }
+        Value::Text(_) | Value::Integer(_) | Value::Choices(_) | Value::Fields(_) | Value::Missing(_) => text_of(value),
     };
     answer.siblings.iter().map(|sibling| (shown(sibling.value), sibling.origin.author.to_string())).collect()
 }
@@ -289,7 +293,8 @@ pub(super) fn choices(interview: &Interview, path: &Path, search: &str, limit: u
     let mut choices = Choices { offered: Vec::new(), more: 0 };
     for offer in interview.rules.choices(path) {
         let label = interview.rules.text(path, &offer.label, &interview.language);
-        if !search.is_empty() && offer.name != search && !label.to_lowercase().contains(&search) {
+        let found = |text: &str| text.to_lowercase().contains(&search);
+        if !found(&offer.name) && !found(&label) {
             continue;
         }
         if choices.offered.len() < limit {

@@ -69,6 +69,8 @@ const STEPS: &[&str] = &[
         signature BLOB NOT NULL CHECK (length(signature) = 64),
         PRIMARY KEY (replica, first)
      ) STRICT, WITHOUT ROWID;",
+    // 2026-11: what an interview began with is no answer that anybody gave.
+    "ALTER TABLE session ADD COLUMN begun INTEGER;",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

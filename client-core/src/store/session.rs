@@ -13,10 +13,26 @@ impl Tx<'_> {
     }
 
     pub(crate) fn set_session(&self, record: RecordId, position: &str, language: &str) -> Result<(), Error> {
-        let mut put = self
-            .tx
-            .prepare_cached("INSERT OR REPLACE INTO session (record, position, language) VALUES (?1, ?2, ?3)")?;
+        let mut put = self.tx.prepare_cached(
+            "INSERT INTO session (record, position, language) VALUES (?1, ?2, ?3)
+             ON CONFLICT (record) DO UPDATE SET position = excluded.position, language = excluded.language",
+        )?;
         put.execute(params![record.0, position, language])?;
+        Ok(())
+    }
+
+    /// The own change that put what the form began with; none where nothing did.
+    pub(crate) fn begun(&self, record: RecordId) -> Result<Option<u64>, Error> {
+        let mut query = self.tx.prepare_cached("SELECT begun FROM session WHERE record = ?1")?;
+        Ok(query.query_row([record.0], |row| row.get(0)).optional()?.flatten())
+    }
+
+    pub(crate) fn set_begun(&self, record: RecordId, seq: Option<u64>) -> Result<(), Error> {
+        let mut put = self.tx.prepare_cached(
+            "INSERT INTO session (record, position, language, begun) VALUES (?1, '.', '', ?2)
+             ON CONFLICT (record) DO UPDATE SET begun = excluded.begun",
+        )?;
+        put.execute(params![record.0, seq])?;
         Ok(())
     }
 

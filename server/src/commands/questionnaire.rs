@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use server::{
     domain::{
         Failure,
-        catalogue::{Catalogue, latest_version, load_questionnaire},
+        catalogue::{Catalogue, load_questionnaire},
         identity::Identity,
         ingest::World,
         migrate::{Moved, move_page},
@@ -178,16 +178,16 @@ fn load(data: &File, workbook: &Workbook) -> Result<()> {
         bail!("{} is not loaded: mend what is listed above", file.display());
     };
     let mut conn = open(data)?;
-    let (reference, earlier) = store::in_transaction(&mut conn, |tx| {
-        let earlier = latest_version(tx, &questionnaire.id)?;
+    let (reference, catalogue) = store::in_transaction(&mut conn, |tx| {
         let catalogue = Catalogue::refresh(&Arc::default(), tx)?;
-        let earlier = earlier.and_then(|earlier| Some((catalogue.questionnaire(&earlier)?.clone(), earlier)));
-        Ok::<_, Failure>((load_questionnaire(tx, &questionnaire, &bytes, now_ms())?, earlier))
+        Ok::<_, Failure>((load_questionnaire(tx, &questionnaire, &bytes, now_ms())?, catalogue))
     })?;
     println!("{reference}: {} questions", questionnaire.questions().count());
-    if let Some((earlier, name)) = earlier.filter(|(_, name)| *name != reference) {
+    // Interviews of any earlier version may be moved to this one.
+    for (name, earlier) in catalogue.questionnaires().filter(|(name, _)| name.id == reference.id && **name < reference)
+    {
         println!("compared with {name}, whose interviews stay with it until they are moved:");
-        for difference in questionnaire.differences_from(&earlier) {
+        for difference in questionnaire.differences_from(earlier) {
             println!("  {difference}");
         }
     }
@@ -254,7 +254,7 @@ fn try_out(workbook: &Workbook, answers: &File, now: Option<&str>, language: &st
     let answers: Map<String, Json> =
         serde_json::from_str(&text).with_context(|| format!("{} is no JSON object", answers.display()))?;
     let mut instance = Instance::new();
-    fill(&mut instance, &Place::record(), &answers)?;
+    fill(&mut instance, compiled.questionnaire(), &Place::record(), &answers)?;
     let mut moment = match now {
         Some(now) => {
             Moment::at(now).with_context(|| format!("`{now}` is no instant such as 2026-03-01T09:30:00+08:00"))?
@@ -272,25 +272,40 @@ fn try_out(workbook: &Workbook, answers: &File, now: Option<&str>, language: &st
     }
     for violation in &evaluation.violations {
         let message = compiled.questionnaire().text(&violation.message, language);
-        println!("{}: {:?} {message}", counted(&violation.path), violation.kind);
+        println!("{}: {} {message}", counted(&violation.path), violation.kind);
     }
     Ok(())
 }
 
 /// Takes answers nested by name over; the rows of a repeat are called 1, 2, 3 …
-fn fill(instance: &mut Instance, place: &Place, answers: &Map<String, Json>) -> Result<()> {
+fn fill(
+    instance: &mut Instance,
+    questionnaire: &Questionnaire,
+    place: &Place,
+    answers: &Map<String, Json>,
+) -> Result<()> {
     for (name, value) in answers {
+        let path = Path::new(place.clone(), name.as_str())?;
+        let known = match value {
+            Json::Array(_) => questionnaire.has_place(&place.row(name, "1")?),
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => {
+                questionnaire.question_at(&path).is_some()
+            }
+        };
+        if !known {
+            bail!("there is no question or roster `{}`", counted(&path));
+        }
         match value {
             Json::Array(rows) => {
                 for (number, row) in (1..).zip(rows) {
                     let inner = place.row(name, &format!("{number}"))?;
                     instance.add_row(&inner);
                     let row = row.as_object().with_context(|| format!("{name}[{number}] is no object"))?;
-                    fill(instance, &inner, row)?;
+                    fill(instance, questionnaire, &inner, row)?;
                 }
             }
-            Json::String(text) => instance.set(&Path::new(place.clone(), name.as_str())?, text.as_str()),
-            Json::Number(number) => instance.set(&Path::new(place.clone(), name.as_str())?, number.to_string()),
+            Json::String(text) => instance.set(&path, text.as_str()),
+            Json::Number(number) => instance.set(&path, number.to_string()),
             Json::Null => {}
             Json::Bool(_) | Json::Object(_) => bail!("`{name}` is neither text nor a list of rows"),
         }

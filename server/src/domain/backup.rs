@@ -55,6 +55,7 @@ pub fn take(data: &Path, folder: &Path, keep: usize, now_ms: i64, progress: impl
     let folder = folder.canonicalize().map_err(|error| failed(folder, &error))?;
     let file = folder.join(format!("tenun-{now_ms}.sqlite"));
     let unfinished = folder.join(format!("tenun-{now_ms}.unfinished"));
+    remove_unfinished(&folder).map_err(|error| failed(&folder, &error))?;
     private(&unfinished).map_err(|error| failed(&unfinished, &error))?;
     let verified = store::copy(data, &unfinished, progress).map_err(Failure::from).and_then(|()| verify(&unfinished));
     let verified = match verified {
@@ -70,8 +71,10 @@ pub fn take(data: &Path, folder: &Path, keep: usize, now_ms: i64, progress: impl
     let mut conn = store::open_writer(data)?;
     let (removed, vanished) = store::in_transaction(&mut conn, |tx| {
         tx.insert_backup(&name, now_ms, &verified.heads)?;
+        // What lies elsewhere is another schedule's, or on a disk that is not here now: it counts on.
+        let here = tx.backups()?.into_iter().filter(|backup| Path::new(&backup.file).parent() == Some(&folder));
         let (there, vanished): (Vec<BackupRow>, Vec<BackupRow>) =
-            tx.backups()?.into_iter().partition(|backup| Path::new(&backup.file).exists());
+            here.partition(|backup| Path::new(&backup.file).try_exists().unwrap_or(true));
         let surplus = there.len().saturating_sub(keep.max(1));
         let removed: Vec<BackupRow> = there.into_iter().take(surplus).collect();
         for backup in removed.iter().chain(&vanished) {
@@ -85,6 +88,18 @@ pub fn take(data: &Path, folder: &Path, keep: usize, now_ms: i64, progress: impl
     }
     let names = |backups: Vec<BackupRow>| backups.into_iter().map(|backup| backup.file).collect();
     Ok(Taken { file, verified, removed: names(removed), vanished: names(vanished) })
+}
+
+/// Removes what copies that were broken off left behind.
+fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("tenun-"));
+        if is_ours && path.extension().is_some_and(|ending| ending == "unfinished") {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes an empty file that only its owner reads: a copy holds the server's key and all answers.
@@ -201,21 +216,28 @@ pub fn restore(data: &Path, from: &Path, now_ms: i64) -> Result<Restored, Failur
     Ok(Restored { verified, epoch, aside })
 }
 
-/// Moves the database with its journal to a folder of its own.
+/// Moves the database with its journal to a folder of its own; the journal first, so that none is ever left to be played
+/// into another file.
 fn set_aside(data: &Path, now_ms: i64) -> Result<Option<PathBuf>, Failure> {
     let file = store::file(data);
-    if !file.exists() {
+    let parts: Vec<PathBuf> = ["-wal", "-shm", ""]
+        .into_iter()
+        .map(|suffix| {
+            let mut name = file.clone().into_os_string();
+            name.push(suffix);
+            PathBuf::from(name)
+        })
+        .filter(|part| part.exists())
+        .collect();
+    if parts.is_empty() {
         return Ok(None);
     }
     let folder = data.join(format!("before-restore-{now_ms}"));
     let moved = (|| -> io::Result<()> {
-        std::fs::create_dir(&folder)?;
-        for suffix in ["", "-wal", "-shm"] {
-            let mut name = file.clone().into_os_string();
-            name.push(suffix);
-            let from = PathBuf::from(name);
-            if let (true, Some(name)) = (from.exists(), from.file_name()) {
-                std::fs::rename(&from, folder.join(name))?;
+        std::fs::create_dir_all(&folder)?;
+        for part in &parts {
+            if let Some(name) = part.file_name() {
+                std::fs::rename(part, folder.join(name))?;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::store::{QuestionnaireRow, StoreError, Tx};
-use questionnaire::{Compiled, Questionnaire, Tables};
+use questionnaire::{Compiled, Difference, Questionnaire, Tables};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -200,6 +200,7 @@ pub fn load_questionnaire(
             return Err(Failure::problem(Code::Stale, detail));
         }
     }
+    refuse_joined(tx, questionnaire, &reference)?;
     let row = QuestionnaireRow { reference: reference.to_string(), title: questionnaire.title.clone(), json };
     if !tx.insert_questionnaire(&row, workbook, now_ms)? {
         let held = tx.questionnaire(&row.reference)?;
@@ -212,6 +213,25 @@ pub fn load_questionnaire(
     }
     tx.raise_catalogue_version()?;
     Ok(reference)
+}
+
+/// Refuses a version in which one question would take over the answers of two that an earlier one asked: all but one of
+/// them would be replaced by nobody who saw them (law L2).
+fn refuse_joined(tx: Tx<'_>, questionnaire: &Questionnaire, reference: &QuestionnaireRef) -> Result<(), Failure> {
+    for row in tx.questionnaires()? {
+        let name: Option<QuestionnaireRef> = row.reference.parse().ok();
+        if name.is_none_or(|name| name.id != reference.id || name == *reference) {
+            continue;
+        }
+        let earlier: Questionnaire =
+            serde_json::from_str(&row.json).map_err(|_ignored| StoreError::Corrupt("a questionnaire"))?;
+        let differences = questionnaire.differences_from(&earlier);
+        if let Some(joined) = differences.iter().find(|one| matches!(one, Difference::Joined { .. })) {
+            let detail = format!("{joined} (as {} has them): name one of them in tenun::was", row.reference);
+            return Err(Failure::problem(Code::WrongType, detail));
+        }
+    }
+    Ok(())
 }
 
 /// The latest published version of a questionnaire.

@@ -6,8 +6,9 @@ use super::{
     validate,
 };
 use crate::store::{ChangeRow, Derived, RecordKey, StoreError, Tx};
-use questionnaire::{merge_of, merge_under};
+use questionnaire::{Questionnaire, merge_of, merge_under};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use sync_protocol::{
     Change, Hash, Path, Place, QuestionnaireRef, Record, Stamp, Value,
     record::{Answer, Origin, Standing},
@@ -18,11 +19,23 @@ use sync_protocol::{
 /// # Errors
 /// If a stored change can't be read.
 pub fn merge(changes: Vec<ChangeRow>, catalogue: &Catalogue) -> Result<Record, StoreError> {
+    Ok(merge_changes(read(changes)?, catalogue))
+}
+
+/// Merges a record from its stored changes as it will be read under a version that it is not moved to yet.
+///
+/// # Errors
+/// If a stored change can't be read.
+pub fn merge_as(changes: Vec<ChangeRow>, version: &Arc<Questionnaire>) -> Result<Record, StoreError> {
+    Ok(merge_under(read(changes)?, |_| Some(version.clone())))
+}
+
+fn read(changes: Vec<ChangeRow>) -> Result<Vec<(Change, Option<Stamp>)>, StoreError> {
     let read = changes.into_iter().map(|row| {
         let change = Change::from_stored(row.dot, &row.bytes);
         change.map(|change| (change, Some(row.stamp))).map_err(|_ignored| StoreError::Corrupt("an applied change"))
     });
-    Ok(merge_changes(read.collect::<Result<_, _>>()?, catalogue))
+    read.collect()
 }
 
 /// Merges a record from its changes, read under its questionnaire version.

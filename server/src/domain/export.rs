@@ -225,17 +225,13 @@ impl Shown<'_> {
     /// The answers of a place that this version does not ask for: `colour: blue`. Whether such an answer is personal nobody
     /// can say any more: its value stands there only where personal data are asked for.
     fn parked(&self, place: &Place) -> String {
-        let is_here = |path: &&Path| {
-            // Rows of a roster that is gone stand with the interview.
-            path.place() == place || (place.is_record() && !self.questionnaire.has_place(path.place()))
-        };
-        let told = self.questionnaire.parked(self.record).filter(is_here).map(|path| {
+        let parked = self.questionnaire.parked(self.record);
+        // Rows of a roster that is gone stand with the interview.
+        let is_here =
+            |path: &Path| path.place() == place || (place.is_record() && !self.questionnaire.has_place(path.place()));
+        let told = parked.iter().filter(|(path, _)| is_here(path)).map(|(path, value)| {
             let name = if path.place() == place { path.name().to_owned() } else { path.to_string() };
-            let answer = self.record.answer(path).filter(|_| self.options.personal);
-            match answer.and_then(|answer| answer.siblings.first().map(|sibling| sibling.value)) {
-                Some(value) => format!("{name}: {value}"),
-                None => name,
-            }
+            if self.options.personal { format!("{name}: {value}") } else { name }
         });
         told.collect::<Vec<_>>().join("; ")
     }

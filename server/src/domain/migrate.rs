@@ -3,7 +3,7 @@
 //! What the later version makes of the answers is the business of `questionnaire`; here is who says that an interview
 //! goes there, and how many answers that parks.
 
-use super::{Failure, derive::merge, ingest::World, review::author_batch};
+use super::{Failure, derive::merge_as, ingest::World, review::author_batch};
 use crate::store::{RecordFilter, StoreError, Tx};
 use std::collections::BTreeMap;
 use sync_protocol::{Change, Dot, QuestionnaireRef, problem::Code};
@@ -61,8 +61,8 @@ pub fn move_page(
     let mut changes = Vec::new();
     for row in tx.records(&filter, after, PAGE)? {
         moved.last = Some(row.number);
-        let record = merge(tx.changes_of(row.number)?, &world.catalogue)?;
-        for path in later.parked(&record) {
+        let record = merge_as(tx.changes_of(row.number)?, later)?;
+        for (path, _) in later.parked(&record) {
             let repeats: String = path.place().steps().map(|(repeat, _)| format!("{repeat}/")).collect();
             *moved.parked.entry(format!("{repeats}{}", path.name())).or_default() += 1;
         }
