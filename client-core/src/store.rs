@@ -15,6 +15,9 @@ use uuid::Uuid;
 /// The verdict of a change that another life of this device authored again: it is left out of every view.
 pub(crate) const SUPERSEDED: &str = "superseded";
 
+/// The most pages that SQLite puts into one database.
+const MOST_PAGES: i64 = 0xFFFF_FFFE;
+
 /// A stored change.
 #[derive(Debug)]
 pub(crate) struct StoredChange {
@@ -63,6 +66,15 @@ impl Store {
         conn.set_prepared_statement_cache_capacity(64);
         migrations::run(&mut conn)?;
         Ok(Self { conn })
+    }
+
+    /// Bounds the size of the database from now on.
+    pub(crate) fn limit_bytes(&mut self, most: u64) -> Result<(), Error> {
+        let page: u64 = self.conn.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        // Never less than what is there: SQLite sees to that. Nought would mean no bound.
+        let pages = i64::try_from(most.div_ceil(page.max(1)).max(1)).unwrap_or(i64::MAX).min(MOST_PAGES);
+        self.conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+        Ok(())
     }
 
     /// Runs `work` in one durable transaction.
