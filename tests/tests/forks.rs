@@ -178,3 +178,49 @@ async fn a_branch_whose_phone_is_lost_is_released_once_whoever_returns() -> Resu
     assert_eq!(shown().await?, ["by the copy, later", "by the phone"]);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_copy_that_could_send_only_a_part_is_acked_no_further_than_what_both_lives_share() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let url = &survey.server.url;
+    let area = survey.area(0)?;
+    let home = |n: u128| household(uuid::Uuid::from_u128(n), &area, "Maria Lay");
+    let mut phone = survey.raw(0, 1).await?;
+    let mut copy = phone.clone();
+    let (shared, own) = (phone.batch(&[home(1), home(2)]), phone.batch(&[home(3)]));
+    phone.push(url, vec![shared, own]).await?;
+    // The copy has the same first two changes and two of its own, none of which it knows to be on the server.
+    let parts = [copy.batch(&[home(1)]), copy.batch(&[home(2)]), copy.batch(&[home(4)]), copy.batch(&[home(5)])];
+    let mut request = copy.request(parts[..1].to_vec());
+    request.header.unsent = 4;
+    let reply = copy.send(url, request.to_bytes(), None).await?.reply()?;
+    assert_eq!(reply.header.acked_through, 1, "of the others the server can't know whose they are");
+    let mut request = copy.request(parts[1..].to_vec());
+    request.header.unsent = 3;
+    let reply = copy.send(url, request.to_bytes(), None).await?.reply()?;
+    assert_eq!(reply.fork.map(|fork| fork.common), Some(2), "the first batch that differs tells where");
+    assert_eq!(reply.header.acked_through, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_comes_after_a_fork_in_one_request_waits_with_its_branch_in_whatever_order_it_is_carried() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let url = &survey.server.url;
+    let area = survey.area(0)?;
+    let home = |n: u128| household(uuid::Uuid::from_u128(n), &area, "Maria Lay");
+    let mut phone = survey.raw(0, 1).await?;
+    let first = phone.batch(&[home(1)]);
+    phone.push(url, vec![first]).await?;
+    let mut copy = phone.clone();
+    let own = phone.batch(&[home(2)]);
+    phone.push(url, vec![own]).await?;
+    // Its first batch differs from what the server holds, the others start past what it holds.
+    let parts = [copy.batch(&[home(3)]), copy.batch(&[home(4)]), copy.batch(&[home(5)])];
+    let reply = copy.push(url, parts.iter().rev().cloned().collect()).await?;
+    assert_eq!(reply.fork.map(|fork| fork.common), Some(1));
+    assert!(reply.outcomes.iter().all(|outcome| outcome.verdict != Verdict::Parked), "{:?}", reply.outcomes);
+    let waiting = survey.coordinator().await?.all("branches").await?;
+    assert_eq!(waiting[0]["changes"], json!(3));
+    Ok(())
+}
