@@ -8,7 +8,7 @@ use crate::{
 };
 use std::collections::BTreeSet;
 use sync_protocol::{
-    Change, Dot, RecordId, Subject,
+    Change, Dot, RecordId, ReplicaId, Subject,
     chain::{Adoption, digest, link},
     engine::{
         device::{Absorbed, DeviceStore, Position},
@@ -82,6 +82,8 @@ impl<H: Host> DeviceStore for Device<H> {
             }
             absorbed.forked = match &reply.fork {
                 Some(fork) => fork_off(tx, host, fork, &mut touched)?,
+                // Of a reply that was cut off, the fork may be what is missing.
+                None if reply.cut_off => false,
                 None => leave_lost_history(tx, host, reply.header.acked_through)?,
             };
             for touched in touched {
@@ -129,9 +131,20 @@ fn take_header(tx: &Tx<'_>, reply: &Reply) -> Result<(), Error> {
     if reply.fork.is_none() {
         let (replica, _) = identity(tx)?;
         let (last, _) = tx.head(replica)?;
-        tx.set_meta(meta::ACKED, &reply.header.acked_through.min(last).to_string())?;
+        let stamped = stamped_through(reply, replica, number(tx, meta::ACKED)?);
+        tx.set_meta(meta::ACKED, &reply.header.acked_through.min(stamped).min(last).to_string())?;
     }
     Ok(())
+}
+
+/// How far an ack counts: as far as the stamps of what it acks are here. Where a reply was cut off, or a batch was lost
+/// on the way, they are given when the device sends again.
+fn stamped_through(reply: &Reply, replica: ReplicaId, acked: u64) -> u64 {
+    let mut own: Vec<_> = reply.stamps.iter().filter(|stamped| stamped.replica == replica).collect();
+    own.sort_by_key(|stamped| stamped.first);
+    own.into_iter().fold(acked, |through, stamped| {
+        if stamped.first <= through.saturating_add(1) { through.max(stamped.last) } else { through }
+    })
 }
 
 /// Takes the server's stamps; one that the server did not sign is passed over.
@@ -159,8 +172,15 @@ fn fork_off<H: Host>(tx: &Tx<'_>, host: &mut H, fork: &Fork, touched: &mut BTree
     if fork.replica != old {
         return Ok(false);
     }
+    if fork.common < number(tx, meta::ACKED)? {
+        // The server saw only that the histories parted before what was sent: it finds where when all of it comes.
+        tx.set_meta(meta::ACKED, &fork.common.to_string())?;
+        return Ok(false);
+    }
     let lost = tx.own_changes(old, fork.common, usize::MAX)?;
     let (new, new_key) = set_identity(tx, host)?;
+    // What the other branch did stood under this device's own name: pulls passed over it.
+    tx.clear_cursors()?;
     tx.set_meta(meta::ADOPTION, &to_json(&Adoption::sign(new, new_key.public(), old, &old_key))?)?;
     let mut previous = sync_protocol::Hash::default();
     for (seq, hash, bytes) in lost {

@@ -1,0 +1,114 @@
+//! What a device makes of replies that are cut, partial, or tell of another life of itself.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails its test")]
+
+use client_core::{Device, Edit, host::Fixed};
+use sync_protocol::{
+    HouseholdId, Limits, ReplicaId, Stamp, Value,
+    chain::{SecretKey, SignedStamp},
+    engine::device::DeviceStore,
+    wire::{Cursor, Enrolled, Fork, Reply, ReplyHeader, Stamped},
+};
+
+struct Phone {
+    _folder: tempfile::TempDir,
+    device: Device<Fixed>,
+    home: HouseholdId,
+    server: SecretKey,
+}
+
+/// A phone with three saves of one household.
+fn phone() -> Phone {
+    let folder = tempfile::tempdir().unwrap();
+    let mut device = Device::open(&folder.path().join("device.sqlite"), Fixed::new(1)).unwrap();
+    let server = SecretKey::from_seed([3; 32]);
+    let enrolled = Enrolled {
+        token: "token".into(),
+        enumerator: "KP001".into(),
+        server: ReplicaId(uuid::Uuid::from_u128(1)),
+        server_key: server.public(),
+        limits: Limits::default(),
+    };
+    device.enrolled("http://localhost", &enrolled).unwrap();
+    let home = device.register_household("KP001", &[("head", Value::text("first"))]).unwrap();
+    for head in ["second", "third"] {
+        device.save(home.into(), "KP001", &[Edit::set("head", Value::text(head)).unwrap()]).unwrap();
+    }
+    Phone { _folder: folder, device, home, server }
+}
+
+impl Phone {
+    fn replica(&mut self) -> ReplicaId {
+        self.device.position().unwrap().replica
+    }
+
+    fn reply(&mut self, acked_through: u64, stamps: &[(u64, u64)]) -> Reply {
+        let replica = self.replica();
+        let header = ReplyHeader { tenun: 1, epoch: "e".into(), acked_through, safe_through: 0, clock: 5, more: false };
+        let mut reply = Reply::new(header);
+        let stamp = Stamp { received_ms: 9, skew_ms: 0 };
+        reply.stamps = stamps
+            .iter()
+            .map(|(first, last)| {
+                let signature = SignedStamp::sign(stamp, replica, *first, *last, &self.server).signature;
+                Stamped { replica, first: *first, last: *last, stamp, signature }
+            })
+            .collect();
+        reply
+    }
+}
+
+#[test]
+fn an_ack_counts_as_far_as_its_stamps_are_here() {
+    let mut phone = phone();
+    let mut cut = phone.reply(3, &[]);
+    cut.cut_off = true;
+    phone.device.absorb(&cut).unwrap();
+    assert_eq!(phone.device.status().unwrap().unsent, 3, "nothing of the ack but its first line arrived");
+    let gap = phone.reply(3, &[(1, 1), (3, 3)]);
+    phone.device.absorb(&gap).unwrap();
+    assert_eq!(phone.device.status().unwrap().acked_through, 1, "the stamp of the second change is missing");
+    let whole = phone.reply(3, &[(2, 3)]);
+    phone.device.absorb(&whole).unwrap();
+    assert_eq!(phone.device.status().unwrap().unsent, 0);
+    let record = phone.device.record(phone.home.into()).unwrap();
+    assert!(record.changes().all(|(_, origin)| origin.stamp.is_some()));
+}
+
+#[test]
+fn a_reply_that_was_cut_off_makes_no_new_replica() {
+    let mut phone = phone();
+    let replica = phone.replica();
+    let mut cut = phone.reply(7, &[(1, 3)]);
+    cut.cut_off = true;
+    assert!(!phone.device.absorb(&cut).unwrap().forked, "what told of a fork may be what the cut took");
+    assert_eq!(phone.replica(), replica);
+}
+
+#[test]
+fn a_fork_before_what_was_acked_is_looked_for_and_not_guessed() {
+    let mut phone = phone();
+    let (replica, acked) = (phone.replica(), phone.reply(2, &[(1, 2)]));
+    phone.device.absorb(&acked).unwrap();
+    let mut vague = phone.reply(0, &[]);
+    vague.fork = Some(Fork { replica, common: 0 });
+    assert!(!phone.device.absorb(&vague).unwrap().forked);
+    assert_eq!((phone.replica(), phone.device.status().unwrap().unsent), (replica, 3), "all is sent again");
+    let mut precise = phone.reply(0, &[]);
+    precise.fork = Some(Fork { replica, common: 1 });
+    assert!(phone.device.absorb(&precise).unwrap().forked);
+    assert_eq!(phone.device.status().unwrap().unsent, 2, "what both lives share is not authored again");
+}
+
+#[test]
+fn a_fork_pulls_every_bucket_from_its_start() {
+    let mut phone = phone();
+    let (replica, mut pulled) = (phone.replica(), phone.reply(0, &[]));
+    pulled.pulled = vec![(Vec::new(), Cursor { bucket: "5371".into(), seq: 8 })];
+    phone.device.absorb(&pulled).unwrap();
+    let mut fork = phone.reply(0, &[]);
+    fork.fork = Some(Fork { replica, common: 1 });
+    assert!(phone.device.absorb(&fork).unwrap().forked);
+    // What the other life saved stood in the bucket under this device's name, and was passed over.
+    assert!(phone.device.position().unwrap().cursors.is_empty());
+}
