@@ -12,7 +12,8 @@ use std::{collections::BTreeMap, path::Path};
 use sync_protocol::{Dot, Hash, RecordId, ReplicaId, Stamp};
 use uuid::Uuid;
 
-/// The verdict of a change that another life of this device authored again: it is left out of every view.
+/// The verdict of a change that another life of this device authored again: it is left out of every view that has the
+/// other.
 pub(crate) const SUPERSEDED: &str = "superseded";
 
 /// The most pages that SQLite puts into one database.
@@ -24,6 +25,7 @@ pub(crate) struct StoredChange {
     pub(crate) dot: Dot,
     pub(crate) stamp: Option<Stamp>,
     pub(crate) bytes: Vec<u8>,
+    pub(crate) is_superseded: bool,
 }
 
 /// One line of the list of records; derived.
@@ -208,11 +210,11 @@ impl Tx<'_> {
         id.map_or(Ok(None), |id| self.record(RecordId(id)))
     }
 
-    /// Every change of a record that counts, in the order of arrival.
+    /// Every change of a record, in the order of arrival.
     pub(crate) fn changes_of(&self, record: RecordId) -> Result<Vec<StoredChange>, Error> {
         let mut query = self.tx.prepare_cached(
-            "SELECT replica, seq, received_ms, skew_ms, bytes FROM change
-             WHERE record = ?1 AND verdict IS NOT 'superseded' ORDER BY id",
+            "SELECT replica, seq, received_ms, skew_ms, bytes, verdict IS 'superseded' FROM change
+             WHERE record = ?1 ORDER BY id",
         )?;
         let rows = query.query_map([record.0], stored_change)?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -381,6 +383,7 @@ fn stored_change(row: &Row<'_>) -> rusqlite::Result<StoredChange> {
         dot: Dot { replica: ReplicaId(row.get(0)?), seq: row.get(1)? },
         stamp: received.zip(skew).map(|(received_ms, skew_ms)| Stamp { received_ms, skew_ms }),
         bytes: row.get(4)?,
+        is_superseded: row.get(5)?,
     })
 }
 

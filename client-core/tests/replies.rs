@@ -4,10 +4,10 @@
 
 use client_core::{Device, Edit, host::Fixed};
 use sync_protocol::{
-    HouseholdId, Limits, ReplicaId, Stamp, Value,
+    Change, Dot, HouseholdId, Limits, ReplicaId, Stamp, Value,
     chain::{SecretKey, SignedStamp},
     engine::device::DeviceStore,
-    wire::{Cursor, Enrolled, Fork, Reply, ReplyHeader, Stamped},
+    wire::{Cursor, Delivered, Enrolled, Fork, Outcome, Reply, ReplyHeader, Stamped, Verdict},
 };
 
 struct Phone {
@@ -40,6 +40,12 @@ fn phone() -> Phone {
 impl Phone {
     fn replica(&mut self) -> ReplicaId {
         self.device.position().unwrap().replica
+    }
+
+    fn heads(&mut self) -> Vec<String> {
+        let record = self.device.record(self.home.into()).unwrap();
+        let head = record.answer(&"head".parse().unwrap()).unwrap();
+        head.siblings.iter().map(|sibling| sibling.value.to_string()).collect()
     }
 
     fn reply(&mut self, acked_through: u64, stamps: &[(u64, u64)]) -> Reply {
@@ -111,4 +117,39 @@ fn a_fork_pulls_every_bucket_from_its_start() {
     assert!(phone.device.absorb(&fork).unwrap().forked);
     // What the other life saved stood in the bucket under this device's name, and was passed over.
     assert!(phone.device.position().unwrap().cursors.is_empty());
+}
+
+#[test]
+fn what_another_life_authored_again_is_shown_until_the_other_comes() {
+    let mut phone = phone();
+    let (replica, mut fork) = (phone.replica(), phone.reply(0, &[]));
+    fork.fork = Some(Fork { replica, common: 0 });
+    phone.device.absorb(&fork).unwrap();
+    let again = phone.device.own_changes(0, usize::MAX).unwrap();
+    let mut told = phone.reply(3, &[(1, 3)]);
+    let replica = phone.replica();
+    told.outcomes = (1..=3)
+        .map(|seq| Outcome { replica, seq, verdict: Verdict::Superseded, code: None, detail: String::new() })
+        .collect();
+    phone.device.absorb(&told).unwrap();
+    assert_eq!(phone.heads(), ["third"], "the other may be out of this device's areas, and never come");
+    // The other life's re-authoring of the same changes comes.
+    let other = ReplicaId(uuid::Uuid::from_u128(77));
+    let mut pulled = phone.reply(3, &[]);
+    let delivered = (1..).zip(again).map(|(seq, bytes)| {
+        let mut change = Change::from_stored(Dot { replica, seq }, &bytes).unwrap();
+        change.dot.replica = other;
+        for op in &mut change.ops {
+            if let sync_protocol::Op::Set { preds, .. } = op {
+                preds.iter_mut().for_each(|pred| pred.replica = other);
+            }
+        }
+        let stamp = Stamp { received_ms: 4, skew_ms: 0 };
+        Delivered { replica: other, seq, stamp, bytes: change.to_bytes() }
+    });
+    pulled.pulled = vec![(delivered.collect(), Cursor { bucket: "5371".into(), seq: 3 })];
+    phone.device.absorb(&pulled).unwrap();
+    assert_eq!(phone.heads(), ["third"], "and counts instead, not beside it");
+    let record = phone.device.record(phone.home.into()).unwrap();
+    assert_eq!(record.changes().count(), 3);
 }
