@@ -14,7 +14,7 @@
 //! | [`oracle`] | every save and every ack |
 //! | [`naive`] | the merge once more, from the words of the protocol alone |
 //! | [`laws`] | what must hold in the end |
-//! | [`run`] | one run of a plan, and how a failing one shrinks |
+//! | [`run`] | one run of a plan, and how a failing one shrinks; [`soak`] many of them |
 
 mod desk;
 pub mod dice;
@@ -29,5 +29,6 @@ pub mod phone;
 pub mod plan;
 pub mod run;
 mod settle;
+pub mod soak;
 mod work;
 pub mod world;

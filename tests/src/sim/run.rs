@@ -11,6 +11,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
 };
+use sync_protocol::{Hash, chain::digest};
 
 /// What came of a run.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,8 @@ pub struct Outcome {
     pub violations: Vec<Violation>,
     /// What was done, and what went wrong, by kind.
     pub tally: BTreeMap<&'static str, u64>,
+    /// The hash over everything that was saved, byte for byte: a replay gives the same.
+    pub history: Hash,
 }
 
 /// Where databases of simulated worlds stand: a RAM disk where there is one.
@@ -67,6 +70,8 @@ fn play(plan: &Plan, outcome: &mut Outcome) -> Result<()> {
     let played = played();
     outcome.violations = std::mem::take(&mut world.oracle.violations);
     outcome.tally = std::mem::take(&mut world.tally);
+    let hashes: Vec<u8> = world.oracle.saves.keys().flat_map(|hash| hash.0).collect();
+    outcome.history = digest(&hashes);
     *outcome.tally.entry("days").or_default() += u64::from(plan.shape.days);
     *outcome.tally.entry("devices").or_default() += u64::try_from(world.phones.len())?;
     played

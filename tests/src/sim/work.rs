@@ -51,7 +51,11 @@ impl World {
             let who = self.phone(life)?.who.clone();
             self.count("interview moved to a newer version");
             return self.attempt(life, &Shown::new(), dice, |device| {
-                device.move_interview(interview.id, &newest, &who).map(|_| None)
+                match device.move_interview(interview.id, &newest, &who) {
+                    // The line was too bad for the questionnaire that it was begun with.
+                    Err(client_core::Error::UnknownQuestionnaire(_)) => Ok(None),
+                    moved => moved.map(|_| None),
+                }
             });
         }
         let edits = self.interview_edits(life, interview.id, &interview.questionnaire, dice)?;
