@@ -8,16 +8,30 @@ step() { printf '\n== %s\n' "$1"; }
 command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or newer"; exit 1; }
 command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install gcc"; exit 1; }
 
-# The browser test drives a real Chromium.
-if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then
+# Installs packages where that is possible, or says which are missing and for what.
+need() {
+    what="$1"
+    shift
     if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
-        step "installing chromium"
-        apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null
+        step "installing $*"
+        apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" >/dev/null
     else
-        echo "chromium is missing for the browser test: apt-get install chromium chromium-driver"
+        echo "missing for $what: apt-get install $*"
         exit 1
     fi
+}
+
+# The browser test drives a real Chromium.
+if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then
+    need "the browser test" chromium chromium-driver
 fi
+
+# The field's engine, with which ours is compared, runs in Java and comes with pyxform, which stays in the build folder.
+if ! command -v java >/dev/null || ! command -v javac >/dev/null; then
+    need "the comparison with JavaRosa" default-jdk-headless
+fi
+python3 -c 'import ensurepip, venv' 2>/dev/null || need "the comparison with JavaRosa" python3 python3-venv
+sh tests/pyxform.sh
 
 step "format"
 cargo fmt --check

@@ -58,6 +58,8 @@ pub struct Status {
     pub unsent: u64,
     /// The last seq that the server has acked.
     pub acked_through: u64,
+    /// The beginning of `h(acked_through)`: what the coordinators' page shows for the device, if both hold the same.
+    pub receipt: Option<String>,
     /// The last seq that is in a verified backup of the server.
     pub safe_through: u64,
     /// Interviews with answers from this device.
@@ -200,6 +202,7 @@ impl<H: Host> Device<H> {
                 saved: tx.saved()?,
                 unsent: last.saturating_sub(acked_through),
                 acked_through,
+                receipt: tx.hash_at(replica, acked_through)?.filter(|_| acked_through > 0).map(short),
                 safe_through,
                 interviews,
                 interviews_on_server: on_server,
@@ -265,6 +268,11 @@ impl<H: Host> Device<H> {
         }
         Ok(record)
     }
+}
+
+/// The first six bytes of a hash, for people to compare.
+fn short(hash: sync_protocol::Hash) -> String {
+    hash.to_string().chars().take(12).collect()
 }
 
 /// Reads a stored change back.

@@ -13,7 +13,7 @@ mod screens;
 pub use order::Position;
 pub(crate) use paradata::Event;
 use paradata::EventKind;
-pub use screens::{Asked, Choices, Content, Flaw, RowLine, Screen};
+pub use screens::{Asked, Choices, Content, Flaw, Given, RowLine, Screen};
 
 use crate::{
     device::{Device, Edit},
@@ -446,11 +446,9 @@ fn context_of<H: Host>(
     device: &mut Device<H>,
     author: &str,
 ) -> Result<Context, Error> {
-    let started = metadata_of(questionnaire, &[Metadata::Start]).into_iter().find_map(|(path, _)| {
-        let answer = merged.answer(&path)?;
-        Context::at(&answer.siblings.first()?.value.to_string())
-    });
-    let mut context = started.unwrap_or_else(|| moment(device));
+    // An interview that was not begun has no time of its own yet.
+    let begun = merged.answers().next().is_some();
+    let mut context = if begun { Context::of_record(merged, questionnaire) } else { moment(device) };
     context.properties.insert(Metadata::Username.name().to_owned(), author.to_owned());
     context.properties.insert(Metadata::DeviceId.name().to_owned(), device.status()?.replica.to_string());
     context.last_saved = device.last_saved(&questionnaire.id, record)?;

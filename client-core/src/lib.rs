@@ -39,4 +39,4 @@ pub mod transport;
 pub use device::{Device, Edit, Moved, RecordSummary, Status};
 pub use error::Error;
 pub use host::Host;
-pub use interview::{Asked, Choices, Content, Flaw, Interview, Position, RowLine, Screen};
+pub use interview::{Asked, Choices, Content, Flaw, Given, Interview, Position, RowLine, Screen};

@@ -9,7 +9,7 @@ mod session;
 use crate::error::Error;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use std::{collections::BTreeMap, path::Path};
-use sync_protocol::{Dot, Hash, RecordId, ReplicaId, Stamp};
+use sync_protocol::{Dot, Hash, RecordId, ReplicaId, Stamp, chain::Signature, wire::Stamped};
 use uuid::Uuid;
 
 /// The verdict of a change that another life of this device authored again: it is left out of every view that has the
@@ -142,14 +142,38 @@ impl Tx<'_> {
         Ok(rows == 1)
     }
 
-    /// Takes over the server's stamp for changes that have none.
-    pub(crate) fn stamp(&self, replica: ReplicaId, first: u64, last: u64, stamp: Stamp) -> Result<(), Error> {
+    /// Takes over the server's stamp for changes that have none, and keeps it with its signature.
+    pub(crate) fn stamp(&self, stamped: &Stamped) -> Result<(), Error> {
+        let Stamped { replica, first, last, stamp, signature } = stamped;
         let mut put = self.tx.prepare_cached(
             "UPDATE change SET received_ms = ?4, skew_ms = ?5
              WHERE replica = ?1 AND seq BETWEEN ?2 AND ?3 AND received_ms IS NULL",
         )?;
         put.execute(params![replica.0, first, last, stamp.received_ms, stamp.skew_ms])?;
+        let mut keep = self.tx.prepare_cached(
+            "INSERT INTO stamp (replica, first, last, received_ms, skew_ms, signature) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO NOTHING",
+        )?;
+        keep.execute(params![replica.0, first, last, stamp.received_ms, stamp.skew_ms, signature.0.as_slice()])?;
         Ok(())
+    }
+
+    /// The stamps of a span of changes, with their signatures.
+    pub(crate) fn stamps(&self, replica: ReplicaId, first: u64, last: u64) -> Result<Vec<Stamped>, Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT first, last, received_ms, skew_ms, signature FROM stamp
+             WHERE replica = ?1 AND first <= ?3 AND last >= ?2 ORDER BY first",
+        )?;
+        let rows = query.query_map(params![replica.0, first, last], |row| {
+            Ok(Stamped {
+                replica,
+                first: row.get(0)?,
+                last: row.get(1)?,
+                stamp: Stamp { received_ms: row.get(2)?, skew_ms: row.get(3)? },
+                signature: Signature(row.get(4)?),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Notes what the server said of a change that it did not plainly accept.

@@ -314,3 +314,25 @@ fn a_list_of_many_choices_is_searched_by_label() {
     assert!(interview.answer(&mut home.device, &path("village"), "99999").unwrap().is_empty());
     assert!(!interview.answer(&mut home.device, &path("village"), "100000").unwrap().is_empty());
 }
+
+#[test]
+fn what_is_wrong_names_the_answers_that_make_it_so_and_who_gave_them() {
+    let mut home = home();
+    let form = r#"{"id":"m","version":"1","lists":{},"items":[
+     {"question":{"name":"age","key":"age","kind":"integer","row":2}},
+     {"question":{"name":"married","key":"married","kind":"text","row":3,
+       "constraint":{"text":". != 'yes' or ${age} >= 16","row":3,"column":"constraint"}}}]}"#;
+    home.device.store_questionnaire(form).unwrap();
+    let household = home.device.summary(home.record).unwrap().household;
+    let record = home.device.start_interview(household, "1", &"m@1".parse().unwrap(), AUTHOR).unwrap();
+    let mut interview = Interview::open(&mut home.device, record, AUTHOR).unwrap();
+    interview.answer(&mut home.device, &path("age"), "20").unwrap();
+    assert!(interview.answer(&mut home.device, &path("married"), "yes").unwrap().is_empty());
+    home.device.save(record, "KP002", &[Edit::set("age", Value::Integer(7)).unwrap()]).unwrap();
+    interview.refresh(&mut home.device).unwrap();
+    let [flaw] = interview.problems().try_into().unwrap();
+    let reads: Vec<(String, String, String)> =
+        flaw.reads.into_iter().map(|given| (given.label, given.text, given.author)).collect();
+    let given = |label: &str, text: &str, by: &str| (label.to_owned(), text.to_owned(), by.to_owned());
+    assert_eq!(reads, [given("married", "yes", "KP001"), given("age", "7", "KP002")]);
+}

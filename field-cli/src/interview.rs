@@ -106,21 +106,34 @@ fn question(interview: &Interview, asked: &Asked) -> Json {
 
 fn flaw(flaw: &Flaw) -> Json {
     let kind = flaw.kind.map_or_else(|| json!("rows"), |kind| json!(kind));
-    json!({ "position": flaw.position.to_string(), "kind": kind, "label": flaw.label, "message": flaw.message })
+    let reads: Vec<Json> = flaw
+        .reads
+        .iter()
+        .map(|given| {
+            json!({ "path": given.path.to_string(), "label": given.label, "text": given.text, "by": given.author })
+        })
+        .collect();
+    json!({
+        "position": flaw.position.to_string(), "kind": kind, "label": flaw.label, "message": flaw.message, "reads": reads,
+    })
 }
 
-/// What is wrong, in the questionnaire's words where it has some.
+/// What is wrong, in the questionnaire's words where it has some, with the answers that make it so.
 fn said(flaw: &Flaw, words: &Words) -> String {
-    if !flaw.message.is_empty() {
-        return format!("{}: {}", flaw.label, flaw.message);
-    }
     let why = match flaw.kind {
+        _ if !flaw.message.is_empty() => flaw.message.as_str(),
         Some(ViolationKind::Constraint | ViolationKind::Type) => words.constraint,
         Some(ViolationKind::Required) => words.missing,
         Some(ViolationKind::Choice) => words.choice,
         None => words.rows_missing,
     };
-    format!("{}: {why}", flaw.label)
+    let given: Vec<String> = flaw
+        .reads
+        .iter()
+        .map(|given| format!("{} = {}, {} {}", given.label, given.text, words.by, given.author))
+        .collect();
+    let given = if given.len() > 1 { format!(" ({})", given.join("; ")) } else { String::new() };
+    format!("{}: {why}{given}", flaw.label)
 }
 
 /// What a line asks for.

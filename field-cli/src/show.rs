@@ -12,6 +12,9 @@ pub(crate) fn receipt(status: &Status) -> String {
         "{} of {} interviews are safe on the server, {} of them in a backup.\n{} changes saved, {} not sent yet.",
         status.interviews_on_server, status.interviews, status.interviews_backed_up, status.saved, status.unsent
     );
+    if let Some(receipt) = &status.receipt {
+        text.push_str(&format!("\nReceipt {receipt}: your coordinator's page shows the same."));
+    }
     if status.conflicts > 0 {
         text.push_str(&format!("\n{} records have conflicts: see `conflicts`.", status.conflicts));
     }

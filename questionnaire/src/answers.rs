@@ -36,6 +36,12 @@ impl Questionnaire {
         with_repeats(path.place(), |repeats| self.register(repeats, path.name()))
     }
 
+    /// The question that a path names, also where it is a member of a merge group.
+    #[must_use]
+    pub fn question_at(&self, path: &Path) -> Option<&Question> {
+        with_repeats(path.place(), |repeats| self.question(repeats, path.name()))
+    }
+
     /// Whether a place is a row of a repeat of this questionnaire.
     #[must_use]
     pub fn has_place(&self, place: &Place) -> bool {

@@ -14,6 +14,7 @@ mod form;
 mod functions;
 mod graph;
 mod instance;
+mod interview;
 mod lists;
 mod machine;
 mod program;

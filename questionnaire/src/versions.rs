@@ -6,9 +6,10 @@
 //! answer counts if its text is a value of the new type; else it is kept and to be asked again, as is a choice that is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
-use sync_protocol::{Change, Op, Path, Place, Record, Value};
+use sync_protocol::{Change, Op, Path, Place, QuestionnaireRef, Record, Stamp, Value};
 
 use crate::model::{ChoiceSource, Item, Kind, Questionnaire, Register};
 
@@ -65,6 +66,27 @@ impl std::fmt::Display for Difference {
             }
         }
     }
+}
+
+/// Merges a record from its changes, all of them read under the newest version among them.
+///
+/// So the view is a function of the changes, of their stamps and of that version (DESIGN §5, rule 11). Where `find` does
+/// not have the version, changes are read as they stand.
+pub fn merge_under(
+    changes: Vec<(Change, Option<Stamp>)>,
+    find: impl FnOnce(&QuestionnaireRef) -> Option<Arc<Questionnaire>>,
+) -> Record {
+    let newest = changes.iter().map(|(change, _)| &change.questionnaire).max();
+    let form = newest.and_then(find);
+    let mut record = Record::new();
+    for (change, stamp) in changes {
+        let change = match &form {
+            Some(form) => form.adopt(change),
+            None => change,
+        };
+        record.apply(change, stamp);
+    }
+    record
 }
 
 impl Questionnaire {

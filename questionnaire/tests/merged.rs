@@ -7,7 +7,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use questionnaire::{Compiled, Context, Instance, Questionnaire};
+use questionnaire::{Compiled, Context, Evaluator, Instance, Questionnaire};
 use serde_json::from_str;
 use support::{SETTINGS, book};
 use sync_protocol::{Change, Dot, Missing, Op, Path, Place, QuestionnaireRef, Record, Subject, Value};
@@ -84,4 +84,8 @@ fn a_merged_record_is_read_with_its_rows_and_groups() {
     let evaluation = compiled.evaluate(&instance, &Context::default());
     assert_eq!(evaluation.calculated.get(&path("ages")).map(String::as_str), Some("7 41"));
     assert!(evaluation.violations.is_empty());
+    // The short way gives the same.
+    let straight = Evaluator::of_record(&compiled, &record, Context::default());
+    assert_eq!(straight.evaluation(), evaluation);
+    assert_eq!(straight.instance(), Evaluator::new(&compiled, &instance, Context::default()).instance());
 }

@@ -280,3 +280,18 @@ fn own_columns_mark_personal_data_updates_and_renames() {
     assert_eq!(questionnaire.repeat(&["people"]).unwrap().was, ["members"]);
     assert!(questionnaire.question(&["people"], "name").unwrap().personal);
 }
+
+#[test]
+fn no_is_a_condition_only_where_it_hides() {
+    let mut workbook = Workbook::new();
+    let survey = workbook.add_worksheet().set_name("survey").unwrap();
+    survey.write_row(0, 0, ["type", "name", "label", "required", "relevant"]).unwrap();
+    survey.write_row(1, 0, ["text", "never", "Never asked", "no"]).unwrap();
+    survey.write_boolean(1, 4, false).unwrap();
+    let settings = workbook.add_worksheet().set_name("settings").unwrap();
+    settings.write_row_matrix(0, 0, [["form_id", "version"], ["no", "1"]]).unwrap();
+    let questionnaire = Questionnaire::read_xlsx(&workbook.save_to_buffer().unwrap()).unwrap().questionnaire;
+    let never = questionnaire.question(&[], "never").unwrap();
+    assert_eq!(never.required, None);
+    assert_eq!(never.relevant.as_ref().map(|relevant| relevant.text.as_str()), Some("false()"));
+}

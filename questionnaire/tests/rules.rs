@@ -200,6 +200,29 @@ fn a_repeat_that_counts_its_own_rows_asks_for_more_and_hides_none() {
 }
 
 #[test]
+fn a_count_without_an_answer_hides_no_row() {
+    let mut record = start(
+        "type | name | label | calculation | repeat_count
+        integer | size | Size | |
+        begin_repeat | member | Member | | ${size}
+        text | who | Who | |
+        end_repeat | | | |
+        calculate | found | | count(${member}) |",
+        NO_CHOICES,
+    );
+    record.set(&path("size"), "1").unwrap();
+    record.add_row(&place("member/a")).unwrap();
+    record.add_row(&place("member/b")).unwrap();
+    assert_eq!(record.value(&path("found")), "1");
+    for (size, count, found) in [("", 2, "2"), ("-1", 0, "0"), ("2.9", 2, "2"), ("", 2, "2")] {
+        record.set(&path("size"), size).unwrap();
+        assert_eq!(record.row_count(&Place::record(), "member"), Some(count));
+        assert_eq!(record.value(&path("found")), found);
+        assert!(record.evaluation().missing.is_empty());
+    }
+}
+
+#[test]
 fn rows_refer_to_their_own_answers() {
     let mut record = start(
         "type | name | label | calculation | relevant
@@ -331,4 +354,21 @@ fn the_lenient_compiler_goes_on_past_dead_paths() {
     answers.set(&path("a"), "anything");
     let evaluation = compiled.evaluate(&answers, &Context::default());
     assert!(evaluation.relevant[&path("a")] && evaluation.violations.is_empty());
+}
+
+#[test]
+fn a_column_that_a_list_lacks_is_empty() {
+    let questionnaire = read(
+        "type | name | label | choice_filter
+        begin_group | location | L |
+        text | v | V |
+        end_group | | |
+        select_one farm | farm | Farm | location = ${v} or location = -999",
+        "list_name | name | label\nfarm | 1 | One\nfarm | 2 | Two",
+    );
+    let compiled = Compiled::lenient(Arc::new(questionnaire), Tables::new()).unwrap();
+    let mut record = Evaluator::new(&compiled, &Instance::new(), Context::default());
+    assert_eq!(record.choices(&path("farm")).len(), 2);
+    record.set(&path("v"), "x").unwrap();
+    assert_eq!(record.choices(&path("farm")).len(), 0);
 }

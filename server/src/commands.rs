@@ -1,5 +1,6 @@
 //! The operator's commands; each works on the data directory, beside a running server or without one.
 
+mod backup;
 mod questionnaire;
 
 use anyhow::{Context, Result, bail};
@@ -118,6 +119,8 @@ enum Command {
         #[arg(long)]
         personal: bool,
     },
+    #[command(flatten)]
+    Backup(backup::Command),
     /// Derive everything again from the changes, and say whether it is the same, byte for byte.
     Rebuild {
         /// The data directory.
@@ -140,6 +143,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Export { data, questionnaire, to, labels, personal } => {
             export(&data, &questionnaire, &to, labels, personal)
         }
+        Command::Backup(command) => backup::run(command),
         Command::Rebuild { data } => rebuild(&data),
     };
     match result {
@@ -158,7 +162,19 @@ fn open(data: &Path) -> Result<rusqlite::Connection> {
     Ok(conn)
 }
 
+/// Takes a data directory for this process alone, until the file is dropped.
+fn lock(data: &Path) -> Result<std::fs::File> {
+    let file = data.join("serving.lock");
+    let held = std::fs::File::create(&file).with_context(|| format!("{} can't be made", file.display()))?;
+    if held.try_lock().is_err() {
+        bail!("a server runs on {}: end it first", data.display());
+    }
+    Ok(held)
+}
+
 fn serve(data: &Path, listen: SocketAddr) -> Result<()> {
+    std::fs::create_dir_all(data).with_context(|| format!("{} can't be made", data.display()))?;
+    let _held = lock(data)?;
     let listener = TcpListener::bind(listen).with_context(|| {
         format!("{listen} can't be listened on: it is taken, or not this machine's; pick another with --listen")
     })?;
@@ -267,8 +283,7 @@ fn export(data: &Path, reference: &str, to: &Path, labels: Option<String>, perso
             })?;
             sinks.push((table, std::io::BufWriter::new(sink)));
         }
-        let compiled = catalogue.compiled(reference);
-        export::write(tx, questionnaire, compiled.as_ref(), &options, sinks, |n| eprint!("\r{n} interviews"))
+        export::write(tx, &catalogue, questionnaire, &options, sinks, |n| eprint!("\r{n} interviews"))
     })?;
     eprintln!();
     println!("{written} interviews in {}", to.display());

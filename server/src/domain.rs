@@ -7,22 +7,28 @@
 //! | [`prepare`] | a request read, verified and checked, before the writer's turn |
 //! | [`ingest`] | the writer's turn: the log, the derived rows, the buckets |
 //! | [`mod@derive`] | what a record's line says, and its rebuild |
+//! | [`validate`] | what a record's questionnaire says of it, after the ack |
 //! | [`pull`] | the reply: scope and buckets |
 //! | [`people`] | enrolment, logins |
+//! | [`migrate`] | interviews moved to a later version of their questionnaire |
 //! | [`review`] | coordinators' decisions, which are changes of the server's replica |
 //! | [`detail`] | one record with siblings, provenance and history |
 //! | [`export`] | CSV |
+//! | [`backup`] | copies: taken, proved, brought back as a new epoch |
 
+pub mod backup;
 pub mod catalogue;
 pub mod derive;
 pub mod detail;
 pub mod export;
 pub mod identity;
 pub mod ingest;
+pub mod migrate;
 pub mod people;
 pub mod prepare;
 pub mod pull;
 pub mod review;
+pub mod validate;
 
 use crate::store::StoreError;
 use sync_protocol::problem::{Code, Problem};

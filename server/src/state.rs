@@ -1,15 +1,19 @@
 //! What every request handler shares: the writer, the readers, the catalogue, who the server is.
 
 use crate::{
-    domain::{Failure, catalogue::Catalogue, identity::Identity, ingest::World},
+    domain::{
+        Failure,
+        catalogue::Latest,
+        identity::Identity,
+        ingest::{self, Applied, World},
+        prepare::Prepared,
+    },
     readers::Readers,
     store::{self, StoreError, Tx},
+    validator::{Bell, Validator},
     writer::{WriteError, Writer},
 };
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{path::Path, sync::Arc};
 use sync_protocol::{Limits, problem::Code};
 use tokio::sync::Semaphore;
 
@@ -22,7 +26,9 @@ const AT_ONCE: usize = 52;
 pub struct Server {
     writer: Writer,
     readers: Readers,
-    catalogue: Arc<Mutex<Arc<Catalogue>>>,
+    catalogue: Latest,
+    /// The validating thread ends with the last clone.
+    validator: Arc<Validator>,
     /// Who the server is.
     pub identity: Arc<Identity>,
     /// The sizes that bound requests.
@@ -40,7 +46,7 @@ pub fn now_ms() -> i64 {
 }
 
 impl Server {
-    /// Opens a data directory, makes it if it is not there, and starts the writer.
+    /// Opens a data directory, makes it if it is not there, and starts the threads that write and validate.
     ///
     /// # Errors
     /// If the directory or its database can't be opened.
@@ -49,11 +55,15 @@ impl Server {
         std::fs::create_dir_all(data).map_err(io)?;
         let mut conn = store::open_writer(data)?;
         let identity = store::in_transaction(&mut conn, Identity::load_or_make)?;
-        let (writer, _ends_with_the_last_way_to_it) = Writer::start(conn).map_err(io)?;
+        let (bell, readers, catalogue) = (Bell::default(), Readers::new(data.to_owned()), Latest::default());
+        let rung = bell.clone();
+        let (writer, _ends_with_the_last_way_to_it) = Writer::start(conn, move || rung.ring()).map_err(io)?;
+        let validator = Validator::start(bell, readers.clone(), writer.clone(), catalogue.clone()).map_err(io)?;
         Ok(Self {
             writer,
-            readers: Readers::new(data.to_owned()),
-            catalogue: Arc::default(),
+            readers,
+            catalogue,
+            validator: Arc::new(validator),
             identity: Arc::new(identity),
             limits,
             gate: Arc::new(Semaphore::new(AT_ONCE)),
@@ -65,12 +75,7 @@ impl Server {
     /// # Errors
     /// If the store fails.
     pub fn world(&self, tx: Tx<'_>) -> Result<World, StoreError> {
-        let known = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let catalogue = Catalogue::refresh(&known, tx)?;
-        if !Arc::ptr_eq(&known, &catalogue) {
-            *self.catalogue.lock().unwrap_or_else(PoisonError::into_inner) = catalogue.clone();
-        }
-        Ok(World { catalogue, identity: self.identity.clone(), limits: self.limits.clone() })
+        Ok(World { catalogue: self.catalogue.at(tx)?, identity: self.identity.clone(), limits: self.limits.clone() })
     }
 
     /// Looks at a snapshot, off the async threads.
@@ -86,6 +91,19 @@ impl Server {
         looked.unwrap_or_else(|_ended| Err(Failure::problem(Code::Internal, "the request ended inside the server")))
     }
 
+    /// Takes a device's request in; returns once it is durable. What it merged is validated after that.
+    ///
+    /// # Errors
+    /// If the store fails, or [`Code::Busy`].
+    pub async fn ingest(&self, prepared: Prepared, world: World) -> Result<Applied, Failure> {
+        let validator = self.validator.clone();
+        let applied = self.writer.write_then(
+            move |tx| ingest::apply(tx, prepared, &world, now_ms()),
+            move |applied| validator.hand_over(std::mem::take(&mut applied.merged)),
+        );
+        applied.await.map_err(failure)
+    }
+
     /// Writes; returns once it is durable.
     ///
     /// # Errors
@@ -94,10 +112,14 @@ impl Server {
         &self,
         work: impl FnOnce(Tx<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.writer.write(work).await.map_err(|error| match error {
-            WriteError::Task(failure) => failure,
-            WriteError::Store(error) => error.into(),
-            WriteError::Busy | WriteError::Ended => Failure::problem(Code::Busy, "try again in a minute"),
-        })
+        self.writer.write(work).await.map_err(failure)
+    }
+}
+
+fn failure(error: WriteError<Failure>) -> Failure {
+    match error {
+        WriteError::Task(failure) => failure,
+        WriteError::Store(error) => error.into(),
+        WriteError::Busy | WriteError::Ended => Failure::problem(Code::Busy, "try again in a minute"),
     }
 }

@@ -2,23 +2,28 @@
 //!
 //! [`Tx`] is one transaction, for reading or writing; its methods are grouped by what they are about:
 //! `log` (changes, replicas, stamps), `records` (what is derived, buckets), `people` (enumerators, devices,
-//! accounts), `catalogue` (areas, questionnaires), `lists` (what pages and exports read).
+//! accounts), `backups` (copies, epochs), `catalogue` (areas, questionnaires), `lists` (what pages and exports read),
+//! `validation` (its queue).
 
+mod backups;
 mod catalogue;
 mod lists;
 mod log;
 mod migrations;
 mod people;
 mod records;
+mod validation;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use std::path::Path;
 
+pub use backups::{BackupRow, copy, file, open_copy};
 pub use catalogue::{AreaRow, QuestionnaireRow};
 pub use lists::{BranchRow, ChangeSource, DeviceRow, ProgressBy, ProgressRow, QuarantineRow, RecordFilter, RecordRow};
 pub use log::{BranchChange, ChangeInsert, ChangeRow, ChangeState, NewChange, ReplicaRow, StampRow};
 pub use people::{Account, Assigned, Device};
 pub use records::{Derived, RecordKey};
+pub use validation::Waiting;
 
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +43,9 @@ pub enum StoreError {
     /// The SQLite that is linked could lose commits.
     #[error("SQLite {0} is too old to be safe: build with the bundled one")]
     OldSqlite(String),
+    /// A restore was broken off.
+    #[error("a restore into this data directory did not finish: run the restore again")]
+    UnfinishedRestore,
     /// Something stored is not what was written.
     #[error("the database holds something unreadable: {0}")]
     Corrupt(&'static str),
@@ -53,12 +61,26 @@ fn code(error: &rusqlite::Error) -> String {
 /// The name of the database in the data directory.
 pub const FILE: &str = "tenun.sqlite";
 
+/// The name that a copy has while it is brought back: as long as it is there, nothing else may begin.
+pub const RESTORING: &str = "restoring.sqlite";
+
 /// Opens the database for writing; makes it if it is not there, and brings its schema up to date.
 ///
 /// # Errors
 /// If the file can't be opened or a newer program wrote it.
 pub fn open_writer(data: &Path) -> Result<Connection, StoreError> {
-    let mut conn = Connection::open(data.join(FILE))?;
+    if data.join(RESTORING).exists() {
+        return Err(StoreError::UnfinishedRestore);
+    }
+    open_file(&data.join(FILE))
+}
+
+/// Opens a database by its file, as [`open_writer`] does.
+///
+/// # Errors
+/// If the file can't be opened or a newer program wrote it.
+pub fn open_file(file: &Path) -> Result<Connection, StoreError> {
+    let mut conn = Connection::open(file)?;
     conn.busy_timeout(std::time::Duration::from_secs(30))?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
@@ -67,6 +89,15 @@ pub fn open_writer(data: &Path) -> Result<Connection, StoreError> {
     conn.set_prepared_statement_cache_capacity(128);
     migrations::run(&mut conn)?;
     Ok(conn)
+}
+
+/// Folds the journal into the file and closes it, so that it can be moved.
+///
+/// # Errors
+/// If it can't be written.
+pub fn close_into_one_file(conn: Connection) -> Result<(), StoreError> {
+    conn.pragma_update(None, "journal_mode", "DELETE")?;
+    conn.close().map_err(|(_, error)| error.into())
 }
 
 /// Opens the database for reading alone.

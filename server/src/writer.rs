@@ -42,13 +42,23 @@ trait Task: Send {
     fn answer(self: Box<Self>, committed: bool);
 }
 
-struct Write<T, E, F> {
+/// What a task comes to, once it is durable.
+type Answer<T, E> = oneshot::Receiver<Result<T, WriteError<E>>>;
+
+struct Write<T, E, F, A> {
     work: Option<F>,
+    then: A,
     result: Option<Result<T, E>>,
     answer: oneshot::Sender<Result<T, WriteError<E>>>,
 }
 
-impl<T: Send, E: Send, F: FnOnce(Tx<'_>) -> Result<T, E> + Send> Task for Write<T, E, F> {
+impl<T, E, F, A> Task for Write<T, E, F, A>
+where
+    T: Send,
+    E: Send,
+    F: FnOnce(Tx<'_>) -> Result<T, E> + Send,
+    A: FnOnce(&mut T) + Send,
+{
     fn run(&mut self, tx: Tx<'_>) -> bool {
         self.result = self.work.take().map(|work| work(tx));
         matches!(self.result, Some(Ok(_)))
@@ -56,7 +66,10 @@ impl<T: Send, E: Send, F: FnOnce(Tx<'_>) -> Result<T, E> + Send> Task for Write<
 
     fn answer(self: Box<Self>, committed: bool) {
         let answer = match self.result {
-            Some(Ok(done)) if committed => Ok(done),
+            Some(Ok(mut done)) if committed => {
+                (self.then)(&mut done);
+                Ok(done)
+            }
             Some(Err(error)) => Err(WriteError::Task(error)),
             Some(Ok(_)) | None => Err(WriteError::Ended),
         };
@@ -78,13 +91,18 @@ impl std::fmt::Debug for Writer {
 }
 
 impl Writer {
-    /// Starts the thread; it ends when the last way to it is gone.
+    /// Starts the thread; it ends when the last way to it is gone. `committed` is called after each commit, once
+    /// everyone who shared it was answered.
     ///
     /// # Errors
     /// If the operating system gives no thread.
-    pub fn start(conn: Connection) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+    pub fn start(
+        conn: Connection,
+        committed: impl Fn() + Send + 'static,
+    ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (queue, waiting) = sync_channel(QUEUE);
-        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || run(conn, &waiting))?;
+        let thread =
+            std::thread::Builder::new().name("writer".into()).spawn(move || run(conn, &waiting, &committed))?;
         Ok((Self { queue }, thread))
     }
 
@@ -98,20 +116,57 @@ impl Writer {
         E: Send + 'static,
         F: FnOnce(Tx<'_>) -> Result<T, E> + Send + 'static,
     {
+        self.write_then(work, |_done| ()).await
+    }
+
+    /// Writes as [`Writer::write`] does; `then` sees what was done, on the writer's thread, once it is durable and before
+    /// anyone is answered. It must be quick.
+    ///
+    /// # Errors
+    /// If the task, the store or the queue fails: nothing is stored then.
+    pub async fn write_then<T, E, F, A>(&self, work: F, then: A) -> Result<T, WriteError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: FnOnce(Tx<'_>) -> Result<T, E> + Send + 'static,
+        A: FnOnce(&mut T) + Send + 'static,
+    {
+        self.queue(work, then)?.await.unwrap_or(Err(WriteError::Ended))
+    }
+
+    /// Writes as [`Writer::write`] does, from a thread that may block; never call it from an async one.
+    ///
+    /// # Errors
+    /// If the task, the store or the queue fails: nothing is stored then.
+    pub fn write_blocking<T, E, F>(&self, work: F) -> Result<T, WriteError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: FnOnce(Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.queue(work, |_done| ())?.blocking_recv().unwrap_or(Err(WriteError::Ended))
+    }
+
+    fn queue<T, E, F, A>(&self, work: F, then: A) -> Result<Answer<T, E>, WriteError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: FnOnce(Tx<'_>) -> Result<T, E> + Send + 'static,
+        A: FnOnce(&mut T) + Send + 'static,
+    {
         let (answer, done) = oneshot::channel();
-        let task = Box::new(Write { work: Some(work), result: None, answer });
-        match self.queue.try_send(task) {
-            Ok(()) => done.await.unwrap_or(Err(WriteError::Ended)),
+        match self.queue.try_send(Box::new(Write { work: Some(work), then, result: None, answer })) {
+            Ok(()) => Ok(done),
             Err(TrySendError::Full(_)) => Err(WriteError::Busy),
             Err(TrySendError::Disconnected(_)) => Err(WriteError::Ended),
         }
     }
 }
 
-fn run(mut conn: Connection, waiting: &Receiver<Box<dyn Task>>) {
+fn run(mut conn: Connection, waiting: &Receiver<Box<dyn Task>>, committed: &impl Fn()) {
     while let Ok(first) = waiting.recv() {
         let mut group = vec![first];
-        let committed = match run_group(&mut conn, waiting, &mut group) {
+        let is_committed = match run_group(&mut conn, waiting, &mut group) {
             Ok(()) => true,
             Err(error) => {
                 log_failure(&error);
@@ -119,7 +174,10 @@ fn run(mut conn: Connection, waiting: &Receiver<Box<dyn Task>>) {
             }
         };
         for task in group {
-            task.answer(committed);
+            task.answer(is_committed);
+        }
+        if is_committed {
+            committed();
         }
     }
 }
@@ -161,7 +219,7 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_fails_takes_none_of_its_group_with_it() {
         let folder = tempfile::tempdir().unwrap();
-        let (writer, thread) = Writer::start(open_writer(folder.path()).unwrap()).unwrap();
+        let (writer, thread) = Writer::start(open_writer(folder.path()).unwrap(), || ()).unwrap();
         // The first task holds the writer until the others wait behind it, so that they are one group.
         let (release, held) = std::sync::mpsc::channel::<()>();
         let first = writer.write(move |tx: Tx<'_>| {

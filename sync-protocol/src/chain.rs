@@ -153,7 +153,7 @@ impl Batch {
     pub fn sign(replica: ReplicaId, first: u64, before: Hash, changes: Vec<Carried>, key: &SecretKey) -> Self {
         let after = hashes(replica, first, before, &changes).last().copied().unwrap_or(before);
         let last = last_of(first, changes.len());
-        let signature = key.sign(&batch_message(replica, first, last, before, after));
+        let signature = key.sign(&Span { replica, first, last, before, after }.message());
         Self { replica, first, before, changes, after, signature }
     }
 
@@ -161,6 +161,13 @@ impl Batch {
     #[must_use]
     pub fn last(&self) -> u64 {
         last_of(self.first, self.changes.len())
+    }
+
+    /// What the signature covers.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        let Self { replica, first, before, after, .. } = *self;
+        Span { replica, first, last: self.last(), before, after }
     }
 
     /// Checks hashes and signature; gives `h(n)` of each change.
@@ -175,8 +182,7 @@ impl Batch {
                 format!("changes {} to {} do not lead to the hash that the batch names", self.first, self.last()),
             ));
         }
-        let message = batch_message(self.replica, self.first, self.last(), self.before, self.after);
-        if !key.verify(&message, &self.signature) {
+        if !self.span().is_signed(&self.signature, key) {
             let detail = format!("changes {} to {} of {}", self.first, self.last(), self.replica);
             return Err(Problem::new(Code::BadSignature, detail));
         }
@@ -201,14 +207,37 @@ fn hashes(replica: ReplicaId, first: u64, before: Hash, changes: &[Carried]) -> 
         .collect()
 }
 
-fn batch_message(replica: ReplicaId, first: u64, last: u64, before: Hash, after: Hash) -> Vec<u8> {
-    let mut message = b"tenun batch 1\0".to_vec();
-    message.extend(replica.0.as_bytes());
-    message.extend(first.to_be_bytes());
-    message.extend(last.to_be_bytes());
-    message.extend(before.0);
-    message.extend(after.0);
-    message
+/// A stretch of a replica's chain, without its changes: what the signature of a batch covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The author's replica.
+    pub replica: ReplicaId,
+    /// The seq of the first change.
+    pub first: u64,
+    /// The seq of the last one.
+    pub last: u64,
+    /// `h(first - 1)`.
+    pub before: Hash,
+    /// `h(last)`.
+    pub after: Hash,
+}
+
+impl Span {
+    fn message(&self) -> Vec<u8> {
+        let mut message = b"tenun batch 1\0".to_vec();
+        message.extend(self.replica.0.as_bytes());
+        message.extend(self.first.to_be_bytes());
+        message.extend(self.last.to_be_bytes());
+        message.extend(self.before.0);
+        message.extend(self.after.0);
+        message
+    }
+
+    /// Tells whether its author signed it.
+    #[must_use]
+    pub fn is_signed(&self, signature: &Signature, key: &PublicKey) -> bool {
+        key.verify(&self.message(), signature)
+    }
 }
 
 /// What the server says of a batch that it received: when, and how far the device's clock was off.

@@ -16,7 +16,7 @@ use crate::{
 use compact_str::CompactString;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
-pub use view::{Answer, Merge, Row, Sibling, Standing};
+pub use view::{Answer, Live, Merge, Row, Sibling, Standing};
 
 /// When the server received a change, and how far its author's clock was ahead then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

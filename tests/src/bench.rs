@@ -4,10 +4,14 @@
 //! |---|---|
 //! | [`workload`] | nothing: it makes the households, as changes and as rows |
 //! | [`ingest`] | the server: store alone, over HTTP, memory, growth |
+//! | [`validate`] | the rules: a household, an answer, the queue beside ingest |
+//! | [`workbook`] | loading a workbook, beside pyxform |
 //! | [`device`] | the device: save, open, upload, a night with nothing new |
 
 pub mod device;
 pub mod ingest;
+pub mod validate;
+pub mod workbook;
 pub mod workload;
 
 use std::time::{Duration, Instant};

@@ -71,6 +71,18 @@ impl Office {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
+    /// Proves a backup; what was printed.
+    ///
+    /// # Errors
+    /// If it is not sound.
+    pub fn verify(&self, backup: &Path) -> Result<String> {
+        let output = Command::new(program("tenun-server")?).arg("verify-backup").arg(backup).output()?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Loads the areas, the questionnaire, the enumerators and their assignments of a world.
     ///
     /// # Errors
@@ -149,6 +161,14 @@ impl Running {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The port that it listens on.
+    ///
+    /// # Errors
+    /// If its address has none.
+    pub fn port(&self) -> Result<u16> {
+        Ok(self.url.rsplit(':').next().context("no port")?.parse()?)
     }
 
     /// Ends it at once, as a power cut would (SIGKILL).
@@ -243,6 +263,20 @@ impl Coordinator {
         let answer = request.body(body.to_string()).send().await?;
         let status = answer.status().as_u16();
         Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or(Json::Null)))
+    }
+
+    /// Asks until every interview that was acked is validated; the server's own answers are the clock.
+    ///
+    /// # Errors
+    /// If the server refuses, or never comes to the end of its queue.
+    pub async fn validated(&self) -> Result<()> {
+        for _ in 0..20_000 {
+            let total = self.get("progress?by=total").await?;
+            if total.pointer("/items/0/unvalidated").and_then(Json::as_u64).context("no figure")? == 0 {
+                return Ok(());
+            }
+        }
+        bail!("the server does not come to the end of its queue")
     }
 
     /// Every item of a paged list.

@@ -121,6 +121,8 @@ async fn a_coordinator_logs_in_sees_a_conflict_and_keeps_one_value() -> Result<(
     survey.sync(&mut b).await?;
     a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(41))?])?;
     b.device.save(record, &b.code, &[Edit::set("floor_m2", Value::Integer(42))?])?;
+    let visit = [Edit::AddRow("visit/v1".parse()?), Edit::set("visit/v1/v_date", Value::text("1998-05-04"))?];
+    b.device.save(record, &b.code, &visit)?;
     survey.sync(&mut a).await?;
     survey.sync(&mut b).await?;
 
@@ -136,6 +138,9 @@ async fn a_coordinator_logs_in_sees_a_conflict_and_keeps_one_value() -> Result<(
     browser.go(&format!("{url}/records/{record}")).await?;
     let text = browser.text().await?;
     assert!(text.contains("41") && text.contains("42"), "both values stand side by side: {text}");
+    let broken = browser.script("return document.querySelector('#broken .reads').innerText").await?;
+    let broken = broken.as_str().context("no broken rule")?;
+    assert!(broken.contains("1998") && broken.contains(&b.code), "the rule's answer and who gave it: {broken}");
     // No part of the page is wider than a phone's screen.
     browser.call("/window/rect", &json!({ "width": 400, "height": 800 })).await?;
     let overflow = browser.script("return document.documentElement.scrollWidth - window.innerWidth").await?;

@@ -202,3 +202,23 @@ async fn an_edit_out_of_scope_is_accepted_and_flagged() -> Result<()> {
     assert_eq!(flagged[0]["flags"], json!(["out-of-scope"]));
     Ok(())
 }
+
+#[tokio::test]
+async fn device_and_desk_show_the_same_receipt_when_everything_arrived() -> Result<()> {
+    let survey = Survey::start(12, 1)?;
+    let mut a = survey.device(0, "a").await?;
+    assert_eq!(a.device.status()?.receipt, None);
+    a.device.register_household(&a.code, &[("area", Value::text(survey.area(0)?))])?;
+    survey.sync(&mut a).await?;
+    let coordinator = survey.coordinator().await?;
+    let receipt = || async { anyhow::Ok(coordinator.get("devices").await?["items"][0]["receipt"].clone()) };
+    let first = a.device.status()?.receipt;
+    assert!(first.is_some());
+    assert_eq!(receipt().await?, json!(first));
+    a.device.register_household(&a.code, &[("area", Value::text(survey.area(0)?))])?;
+    assert_eq!(a.device.status()?.receipt, first, "what was not sent is in no receipt");
+    survey.sync(&mut a).await?;
+    assert_ne!(a.device.status()?.receipt, first);
+    assert_eq!(receipt().await?, json!(a.device.status()?.receipt));
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use super::{Device, from_json, reread, scope, summary};
 use crate::{error::Error, host::Host, store::Tx};
-use questionnaire::{Compiled, Difference, Instance, Questionnaire, Tables};
+use questionnaire::{Compiled, Difference, Instance, Questionnaire, Tables, merge_under};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -56,17 +56,11 @@ impl Forms {
         let again: BTreeSet<Hash> = changes.iter().filter_map(|(change, _)| change.instead_of).collect();
         superseded.retain(|(change, _)| change.instead_of.is_none_or(|replaced| !again.contains(&replaced)));
         changes.append(&mut superseded);
-        let newest = changes.iter().map(|(change, _)| &change.questionnaire).max().map(ToString::to_string);
-        let form = newest.map_or(Ok(None), |newest| self.readable(tx, &newest))?;
-        let mut record = Record::new();
-        for (change, stamp) in changes {
-            let change = match &form {
-                Some(form) => form.adopt(change),
-                None => change,
-            };
-            record.apply(change, stamp);
+        let mut form = None;
+        if let Some(newest) = changes.iter().map(|(change, _)| &change.questionnaire).max() {
+            form = self.readable(tx, &newest.to_string())?;
         }
-        Ok(record)
+        Ok(merge_under(changes, |_| form))
     }
 }
 

@@ -14,7 +14,7 @@ use sync_protocol::{
         device::{Absorbed, DeviceStore, Position},
         reauthor::{after, reauthor},
     },
-    wire::{Fork, Reply, Verdict},
+    wire::{Fork, Reply, Stamped, Verdict},
 };
 
 impl<H: Host> DeviceStore for Device<H> {
@@ -45,6 +45,13 @@ impl<H: Host> DeviceStore for Device<H> {
         self.store.read(|tx| {
             let (replica, _) = identity(tx)?;
             Ok(tx.own_changes(replica, after, budget)?.into_iter().map(|(_, _, bytes)| bytes).collect())
+        })
+    }
+
+    fn stamps(&mut self, first: u64, last: u64) -> Result<Vec<Stamped>, Error> {
+        self.store.read(|tx| {
+            let (replica, _) = identity(tx)?;
+            tx.stamps(replica, first, last)
         })
     }
 
@@ -159,7 +166,7 @@ fn take_stamps(tx: &Tx<'_>, reply: &Reply) -> Result<(), Error> {
     for stamped in &reply.stamps {
         let signed = stamped.signed();
         if keys.iter().any(|key| signed.is_valid(stamped.replica, stamped.first, stamped.last, key)) {
-            tx.stamp(stamped.replica, stamped.first, stamped.last, stamped.stamp)?;
+            tx.stamp(stamped)?;
         }
     }
     Ok(())
@@ -201,7 +208,8 @@ fn fork_off<H: Host>(tx: &Tx<'_>, host: &mut H, fork: &Fork, touched: &mut BTree
 fn leave_lost_history<H: Host>(tx: &Tx<'_>, host: &mut H, acked_through: u64) -> Result<bool, Error> {
     let (old, old_key) = identity(tx)?;
     let (last, _) = tx.head(old)?;
-    if acked_through <= last {
+    // What is unsent yet must be sent under the old name before it is left.
+    if acked_through <= last || number(tx, meta::ACKED)? < last {
         if acked_through > 0 || tx.meta(meta::ADOPTION)?.is_none() {
             tx.delete_meta(meta::ADOPTION)?;
         }

@@ -89,6 +89,21 @@ pub struct Flaw {
     pub label: String,
     /// What the questionnaire says of it; empty where it says nothing.
     pub message: String,
+    /// The answers that the rule reads, its own first: two honest ones can make one impossible whole.
+    pub reads: Vec<Given>,
+}
+
+/// One answer with who gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// Where it stands.
+    pub path: Path,
+    /// The question as people read it.
+    pub label: String,
+    /// The answer as XLSForm text.
+    pub text: String,
+    /// Who gave it.
+    pub author: String,
 }
 
 /// Some choices of a question.
@@ -195,12 +210,24 @@ fn label(interview: &Interview, question: &Question, path: &Path) -> String {
     if label.is_empty() { question.name.clone() } else { label }
 }
 
-fn siblings(interview: &Interview, question: &Question, path: &Path) -> Vec<(String, String)> {
+/// The merged answer that holds what a question was answered: that of its merge group, if it has one.
+fn held<'a>(interview: &'a Interview, question: &Question, path: &Path) -> Option<record::Answer<'a>> {
     let register = match &question.merge {
-        Merge::Group(group) => Path::new(path.place().clone(), group.as_str()).ok(),
-        Merge::Alone | Merge::Union => Some(path.clone()),
+        Merge::Group(group) => Path::new(path.place().clone(), group.as_str()).ok()?,
+        Merge::Alone | Merge::Union => path.clone(),
     };
-    let answer = register.and_then(|register| interview.merged.answer(&register));
+    interview.merged.answer(&register)
+}
+
+fn given(interview: &Interview, path: &Path) -> Option<Given> {
+    let question = interview.question(path).ok()?;
+    let author = held(interview, question, path)?.siblings.first()?.origin.author.to_string();
+    let (label, text) = (label(interview, question, path), interview.rules.value(path));
+    Some(Given { path: path.clone(), label, text, author })
+}
+
+fn siblings(interview: &Interview, question: &Question, path: &Path) -> Vec<(String, String)> {
+    let answer = held(interview, question, path);
     let merge = match question.merge {
         Merge::Union => record::Merge::Union,
         Merge::Alone | Merge::Group(_) => record::Merge::Register,
@@ -227,6 +254,7 @@ pub(super) fn flaws(interview: &Interview, path: &Path) -> Vec<Flaw> {
             kind: Some(kind),
             label: label(interview, question, path),
             message: interview.rules.text(path, message, &interview.language),
+            reads: interview.rules.reads(path, kind).iter().filter_map(|read| given(interview, read)).collect(),
         }
     };
     interview.rules.faults(path).into_iter().map(flaw).collect()
@@ -243,7 +271,13 @@ pub(super) fn problems(interview: &Interview) -> Vec<Flaw> {
             && interview.rules.row_count(outer, repeat).is_some()
             && let Content::Rows { label, .. } = rows(interview, outer, repeat)
         {
-            problems.push(Flaw { position: step.position.clone(), kind: None, label, message: String::new() });
+            problems.push(Flaw {
+                position: step.position.clone(),
+                kind: None,
+                label,
+                message: String::new(),
+                reads: Vec::new(),
+            });
         }
     }
     problems

@@ -59,6 +59,16 @@ const STEPS: &[&str] = &[
         after TEXT
      ) STRICT;
      CREATE INDEX event_record ON event (record);",
+    // 2026-11: stamps as the server signed them, to be given back to one that was restored.
+    "CREATE TABLE stamp (
+        replica BLOB NOT NULL CHECK (length(replica) = 16),
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        received_ms INTEGER NOT NULL,
+        skew_ms INTEGER NOT NULL,
+        signature BLOB NOT NULL CHECK (length(signature) = 64),
+        PRIMARY KEY (replica, first)
+     ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

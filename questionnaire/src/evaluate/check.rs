@@ -33,11 +33,10 @@ impl Program {
         }
         if asked.question.calculation.is_none() {
             let zone = context.zone();
-            let text = value.to_text(zone);
-            faults.kind = !typed::fits(&asked.question.kind, &cell.text, zone)
-                || !in_range(&asked.question, value.to_number(zone));
-            faults.choice =
-                asked.question.kind.select().is_some() && !machine.are_offered(&asked.question, rules, &text, &frame);
+            faults.kind = !typed::fits(&asked.question.kind, cell.text(), zone)
+                || (asked.question.kind == Kind::Range && !in_range(&asked.question, value.to_number(zone)));
+            faults.choice = asked.question.kind.select().is_some()
+                && !machine.are_offered(&asked.question, rules, &value.to_text(zone), &frame);
         }
         faults.constraint =
             !faults.kind && rules.constraint.as_ref().is_some_and(|constraint| !machine.truth(constraint, &frame));
@@ -47,9 +46,6 @@ impl Program {
 
 /// Tells whether a number lies between the bounds of a range question.
 fn in_range(question: &Question, number: f64) -> bool {
-    if question.kind != Kind::Range {
-        return true;
-    }
     let bound = |name: &str, default: f64| {
         let given = question.parameters.get(name).map(|text| number::from_text(text));
         given.filter(|given| !given.is_nan()).unwrap_or(default)
@@ -101,15 +97,15 @@ impl<'a> Machine<'a> {
                         .is_none_or(|filter| self.keeps(filter, &frame.with(Candidate::Row(row), 1, 1)))
             });
         }
-        let Some((list, names)) = &rules.list else {
+        if let Some(names) = &rules.names {
+            return names.binary_search_by(|name| name.as_str().cmp(value)).is_ok();
+        }
+        // A file that was not given can't be checked against.
+        let (Some((list, names)), Some(filter)) = (&rules.list, &rules.filter) else {
             return true;
         };
         let Some(known) = self.lists.list(self.questionnaire, list) else {
-            // A file that was not given can't be checked against.
             return true;
-        };
-        let Some(filter) = &rules.filter else {
-            return self.lists.search(known.choices(), *names, value).next().is_some();
         };
         self.lists
             .search(known.choices(), *names, value)

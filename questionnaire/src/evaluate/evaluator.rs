@@ -2,7 +2,9 @@
 //!
 //! Owns the order of re-evaluation. The result is that of an evaluation from scratch, whatever the edits were.
 
+mod merged;
 mod queries;
+mod reads;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -270,21 +272,38 @@ fn store(
     missing: Option<Missing>,
     context: &Context,
 ) -> bool {
-    let computed = program.graph.step(Work::Value(question)).is_some();
+    let held = state.cell(&program.form, row, question);
+    if held.text() == text && held.missing == missing {
+        return false;
+    }
+    let given = (!text.is_empty()).then(|| Arc::from(text));
+    put(program, state, row, question, given, missing, context)
+}
+
+/// Stores an answer, whatever was there; false where there is no such question.
+fn put(
+    program: &Program,
+    state: &mut State,
+    row: RowId,
+    question: QuestionId,
+    given: Option<Arc<str>>,
+    missing: Option<Missing>,
+    context: &Context,
+) -> bool {
     let Some(asked) = program.form.asked(question) else {
         return false;
     };
     let Some(cell) = state.cell_mut(&program.form, row, question) else {
         return false;
     };
-    if *cell.text == *text && cell.missing == missing {
-        return false;
+    let rules = program.rules(question);
+    let is_computed = rules.calculation.is_some() && rules.triggers.is_empty();
+    if !is_computed {
+        let value = given.as_ref().map(|text| typed::value_of(&asked.question.kind, text, context.zone()));
+        cell.value = value.unwrap_or_default();
     }
-    cell.text = Arc::from(text);
+    cell.given = given;
     cell.missing = missing;
-    if !computed {
-        cell.value = typed::value_of(&asked.question.kind, text, context.zone());
-    }
     true
 }
 

@@ -270,6 +270,11 @@ impl Form {
         self.scope(scope).keys.get(key).copied()
     }
 
+    /// Returns the keys of a scope's questions, in byte order.
+    pub(crate) fn keys(&self, scope: ScopeId) -> impl Iterator<Item = (&str, QuestionId)> {
+        self.scope(scope).keys.iter().map(|(key, question)| (key.as_str(), *question))
+    }
+
     /// Returns all names, for suggestions.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.keys().map(String::as_str)

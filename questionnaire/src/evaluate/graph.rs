@@ -39,6 +39,8 @@ pub(crate) struct Graph {
     /// All steps in an order in which each comes after what it reads.
     pub(crate) order: Vec<(Work, ScopeId)>,
     steps: BTreeMap<Work, StepId>,
+    /// What each step reads.
+    needs: Vec<Vec<Need>>,
     cells: Vec<Vec<Reader>>,
     rows: Vec<Vec<Reader>>,
     nodes: Vec<Vec<Reader>>,
@@ -76,6 +78,7 @@ impl Graph {
             graph.steps.insert(*work, step);
             let scope = scope_of(form, *work);
             graph.order.push((*work, scope));
+            graph.needs.push(works.get(work).into_iter().flatten().copied().collect());
             if let Some(steps) = graph.by_scope.get_mut(scope) {
                 steps.push(step);
             }
@@ -109,6 +112,11 @@ impl Graph {
             Source::Count(scope) => self.counts.get(scope),
         };
         readers.map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Returns what a work reads.
+    pub(crate) fn needs(&self, work: Work) -> &[Need] {
+        self.step(work).and_then(|step| self.needs.get(step)).map(Vec::as_slice).unwrap_or_default()
     }
 
     pub(crate) fn step(&self, work: Work) -> Option<StepId> {

@@ -95,6 +95,14 @@ impl Lists {
         }
     }
 
+    /// Returns what a column of an index holds, in byte order; none where a file was not given.
+    pub(crate) fn names(&self, questionnaire: &Questionnaire, list: &ListName, index: usize) -> Option<Vec<String>> {
+        let choices = self.list(questionnaire, list)?.choices();
+        let index = self.indexes.get(index)?;
+        let text = |at: &usize| choices.get(*at).map(|choice| cell(choice, &index.column).to_owned());
+        Some(index.order.iter().filter_map(text).collect())
+    }
+
     /// Yields the entries whose column of the index holds a text, in the order of the list.
     pub(crate) fn search<'a, 'w>(
         &'a self,

@@ -108,10 +108,7 @@ impl<'a> Machine<'a> {
             Code::And(parts) => Value::Boolean(parts.iter().all(|part| self.truth(part, frame))),
             Code::Or(parts) => Value::Boolean(parts.iter().any(|part| self.truth(part, frame))),
             Code::Negate(inner) => Value::Number(-self.value(inner, frame).to_number(self.zone())),
-            Code::Cell { from, question, scope } => {
-                let row = self.state.climb(frame.start(*from), *scope);
-                self.state.value(self.form, row, *question).clone()
-            }
+            Code::Cell { from, question, scope } => self.cell(*from, *question, *scope, frame).clone(),
             Code::Nodes(_) | Code::Items(_) | Code::Union(_) => {
                 self.nodes(code, frame).first().map(|found| self.found(found)).unwrap_or_default()
             }
@@ -132,8 +129,24 @@ impl<'a> Machine<'a> {
             }
             Code::Once(value, question) => {
                 let cell = self.state.cell(self.form, frame.row, *question);
-                if cell.text.is_empty() { self.value(value, frame) } else { Value::Text(cell.text.clone()) }
+                cell.given.clone().map_or_else(|| self.value(value, frame), Value::Text)
             }
+        }
+    }
+
+    fn cell(&self, from: From, question: QuestionId, scope: ScopeId, frame: &Frame<'a>) -> &'a Value {
+        self.state.value(self.form, self.state.climb(frame.start(from), scope), question)
+    }
+
+    /// Compares an answer with a text, the commonest of all conditions, without a copy of either.
+    fn is_text(&self, first: &Code, second: &Code, frame: &Frame<'a>) -> Option<bool> {
+        let (Code::Cell { from, question, scope }, Code::Text(text)) = (first, second) else {
+            return None;
+        };
+        match self.cell(*from, *question, *scope, frame) {
+            Value::Text(held) => Some(**held == **text),
+            Value::Empty => Some(text.is_empty()),
+            Value::Number(_) | Value::Boolean(_) | Value::Moment(_) => None,
         }
     }
 
@@ -164,6 +177,11 @@ impl<'a> Machine<'a> {
             && op.level() < 4
         {
             return self.compare_nodes(*op, first, second, frame);
+        }
+        if let [(op @ (Op::Equal | Op::Differs), second)] = rest
+            && let Some(is_text) = self.is_text(first, second, frame)
+        {
+            return Value::Boolean(is_text == (*op == Op::Equal));
         }
         let zone = self.zone();
         let mut left = self.value(first, frame);

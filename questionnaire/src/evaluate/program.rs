@@ -26,9 +26,20 @@ pub(crate) struct Rules {
     pub(crate) rows: Option<ScopeId>,
     /// The list that is offered, and the index over its names.
     pub(crate) list: Option<(ListName, usize)>,
+    /// The values that are offered, in byte order, where no filter takes any away.
+    pub(crate) names: Option<Vec<String>>,
     /// The index that narrows the filter down, with the value to look for.
     pub(crate) key: Option<super::code::ListKey>,
     pub(crate) default: Option<Code>,
+    pub(crate) reads: Reads,
+}
+
+/// What the rules that an answer can break read, each besides the answer itself.
+#[derive(Debug, Default)]
+pub(crate) struct Reads {
+    pub(crate) constraint: BTreeSet<Need>,
+    pub(crate) required: BTreeSet<Need>,
+    pub(crate) choice: BTreeSet<Need>,
 }
 
 #[derive(Debug)]
@@ -109,7 +120,7 @@ impl Program {
                 }
             }
         }
-        let rules = (0..form.questions.len()).map(|question| builder.rules(question)).collect();
+        let mut rules: Vec<Rules> = (0..form.questions.len()).map(|question| builder.rules(question)).collect();
         let name = questionnaire
             .instance_name
             .as_ref()
@@ -127,6 +138,11 @@ impl Program {
             return Err(problems);
         }
         lists.build(&questionnaire);
+        for rules in &mut rules {
+            if let (Some((list, index)), None) = (&rules.list, &rules.filter) {
+                rules.names = lists.names(&questionnaire, list, *index);
+            }
+        }
         Ok(Self {
             questionnaire,
             form,
@@ -225,22 +241,24 @@ impl Builder<'_> {
             rules.calculation = Some(resolved.code);
         }
         let mut checked = BTreeSet::from([own]);
-        for (expression, slot) in
-            [(question.constraint.as_ref(), &mut rules.constraint), (question.required.as_ref(), &mut rules.required)]
-        {
-            if let Some(resolved) = self.expression(expression, spot) {
-                checked.extend(resolved.needs);
-                *slot = Some(resolved.code);
-            }
+        if let Some(resolved) = self.expression(question.constraint.as_ref(), spot) {
+            rules.reads.constraint = resolved.needs;
+            rules.constraint = Some(resolved.code);
         }
-        self.choices(id, &mut rules, &mut checked);
+        if let Some(resolved) = self.expression(question.required.as_ref(), spot) {
+            rules.reads.required = resolved.needs;
+            rules.required = Some(resolved.code);
+        }
+        self.choices(id, &mut rules);
+        let Reads { constraint, required, choice } = &rules.reads;
+        checked.extend(constraint.iter().chain(required).chain(choice));
         self.need(Work::Check(id), checked);
         rules.default = self.default(question.default.as_ref(), spot);
         rules
     }
 
     /// Resolves where the choices come from and which are offered.
-    fn choices(&mut self, id: QuestionId, rules: &mut Rules, checked: &mut BTreeSet<Need>) {
+    fn choices(&mut self, id: QuestionId, rules: &mut Rules) {
         let form = self.form;
         let Some(asked) = form.asked(id) else { return };
         let question = &asked.question;
@@ -260,12 +278,12 @@ impl Builder<'_> {
             rules.rows = Some(scope);
             let common = form.common(asked.scope, form.scope(scope).parent);
             for inner in form.chain(common, scope) {
-                checked.insert(Need { source: Source::Rows(inner), common });
+                rules.reads.choice.insert(Need { source: Source::Rows(inner), common });
             }
             let resolved =
                 filter.and_then(|filter| self.resolve(|resolver| resolver.resolve_row_filter(filter, spot, scope)));
             if let Some(resolved) = resolved {
-                checked.extend(resolved.needs);
+                rules.reads.choice.extend(resolved.needs);
                 rules.filter = Some(resolved.code);
             }
             return;
@@ -278,7 +296,7 @@ impl Builder<'_> {
         let resolved = filter.and_then(|filter| self.resolve(|resolver| resolver.resolve_filter(filter, spot)));
         if let Some(resolved) = resolved {
             rules.key = self.resolve_key(&list, &resolved.code);
-            checked.extend(resolved.needs);
+            rules.reads.choice.extend(resolved.needs);
             rules.filter = Some(resolved.code);
         }
         rules.list = Some((list, names));

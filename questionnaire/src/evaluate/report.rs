@@ -41,6 +41,17 @@ pub enum ViolationKind {
     Type,
 }
 
+impl std::fmt::Display for ViolationKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Constraint => "constraint",
+            Self::Required => "required",
+            Self::Choice => "choice",
+            Self::Type => "type",
+        })
+    }
+}
+
 /// Says what is wrong with one answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -75,6 +86,9 @@ pub(crate) fn report(evaluator: &Evaluator) -> Evaluation {
 
 /// Reads only what is wrong off an evaluated record.
 pub(crate) fn violations(evaluator: &Evaluator) -> Vec<Violation> {
+    if !evaluator.state.has_faults() {
+        return Vec::new();
+    }
     let mut evaluation = Evaluation::default();
     let mut reporter = Reporter { evaluator, wrong_only: true, evaluation: &mut evaluation };
     reporter.visit(ROOT, ROOT, &Place::record());
@@ -152,7 +166,7 @@ impl Reporter<'_> {
         let rules = program.rules(id);
         if relevant && rules.calculation.is_some() && rules.triggers.is_empty() {
             let text = cell.value.to_text(self.evaluator.context.zone()).into_owned();
-            if rules.saved && cell.text.is_empty() && !text.is_empty() {
+            if rules.saved && cell.given.is_none() && !text.is_empty() {
                 self.evaluation.to_save.insert(path.clone(), text.clone());
             }
             self.evaluation.calculated.insert(path.clone(), text);

@@ -96,6 +96,8 @@ impl Program {
     }
 
     /// Works out how many rows a repeat is to have: none where it is not relevant.
+    ///
+    /// A count that has no number says nothing: rows that are there stay (as in JavaRosa), none are missing.
     fn run_count(&self, scope: usize, row: RowId, state: &mut State, context: &Context) -> bool {
         let node = self.form.scope(scope).node;
         let relevant = state.inner(row, self.form.scope(scope).slot).relevant;
@@ -103,7 +105,8 @@ impl Program {
             Some(Some(code)) if relevant => {
                 let machine = self.machine(state, context);
                 let value = machine.value(code, &Frame::new(row, node));
-                Some(number::index(value.to_number(machine.zone())).unwrap_or(0))
+                let count = value.to_number(machine.zone());
+                (!count.is_nan()).then(|| number::index(count).unwrap_or(0))
             }
             Some(Some(_)) => Some(0),
             Some(None) | None => None,
@@ -168,8 +171,8 @@ impl Program {
         let kind = &asked.question.kind;
         if saved && rules.saved {
             let cell = state.cell(&self.form, row, question);
-            if !cell.text.is_empty() {
-                return typed::value_of(kind, &cell.text, context.zone());
+            if let Some(text) = &cell.given {
+                return typed::value_of(kind, text, context.zone());
             }
         }
         let Some(code) = &rules.calculation else {

@@ -14,13 +14,20 @@ pub(crate) type RowId = usize;
 /// One answer, and what the rules say of it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cell {
-    /// The answer as text; empty where there is none.
-    pub(crate) text: Arc<str>,
+    /// The answer as text, which is never empty.
+    pub(crate) given: Option<Arc<str>>,
     /// Why there is no answer, if someone said so.
     pub(crate) missing: Option<Missing>,
     /// The answer as its type has it, or the calculated value.
     pub(crate) value: Value,
     pub(crate) faults: Faults,
+}
+
+impl Cell {
+    /// Returns the answer as text; empty where there is none.
+    pub(crate) fn text(&self) -> &str {
+        self.given.as_deref().unwrap_or("")
+    }
 }
 
 /// What is wrong with one answer.
@@ -36,7 +43,7 @@ pub(crate) struct Faults {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
     pub(crate) ids: Vec<RowId>,
-    /// How many rows `repeat_count` asks for, if the repeat has one.
+    /// How many rows `repeat_count` asks for, if the repeat has one and it is a number.
     pub(crate) wanted: Option<usize>,
     /// Tells whether all rows are shown, though the count asks for fewer: it is computed from the rows themselves.
     pub(crate) open: bool,
@@ -113,6 +120,12 @@ impl State {
 
     pub(crate) fn row(&self, row: RowId) -> &Row {
         self.rows.get(row).unwrap_or(&self.no_row)
+    }
+
+    /// Tells whether anything is wrong with any answer.
+    pub(crate) fn has_faults(&self) -> bool {
+        let mut cells = self.rows.iter().filter(|row| row.alive).flat_map(|row| &row.cells);
+        cells.any(|cell| cell.faults != Faults::default())
     }
 
     pub(crate) fn row_mut(&mut self, row: RowId) -> Option<&mut Row> {

@@ -1,26 +1,29 @@
 //! Answers as text and as values: what a type makes of a text, and whether the text is one of that type.
 
+use std::sync::Arc;
+
 use crate::model::{Kind, Metadata};
 use crate::moment::{self, Moment, Zone};
 use crate::number;
 
 use super::value::Value;
 
-/// Makes a value of an answer's text; a text that does not fit the type stays text.
-pub(crate) fn value_of(kind: &Kind, text: &str, zone: Zone) -> Value {
+/// Makes a value of an answer's text; a text that does not fit the type stays text, and is shared.
+pub(crate) fn value_of(kind: &Kind, text: &Arc<str>, zone: Zone) -> Value {
     if text.is_empty() {
         return Value::Empty;
     }
+    let as_text = || Value::Text(text.clone());
     match kind {
         Kind::Integer | Kind::Decimal | Kind::Range => {
             let number = number::from_text(text);
-            if number.is_nan() { Value::text(text) } else { Value::Number(number) }
+            if number.is_nan() { as_text() } else { Value::Number(number) }
         }
         Kind::Date | Kind::Metadata(Metadata::Today) => {
-            moment::parse_date(text).map_or_else(|| Value::text(text), |day| Value::Moment(Moment::of_day(day, zone)))
+            moment::parse_date(text).map_or_else(as_text, |day| Value::Moment(Moment::of_day(day, zone)))
         }
         Kind::DateTime | Kind::Metadata(Metadata::Start | Metadata::End) => {
-            Moment::parse(text, zone).map_or_else(|| Value::text(text), Value::Moment)
+            Moment::parse(text, zone).map_or_else(as_text, Value::Moment)
         }
         Kind::Text
         | Kind::Time
@@ -41,7 +44,7 @@ pub(crate) fn value_of(kind: &Kind, text: &str, zone: Zone) -> Value {
         | Kind::Hidden
         | Kind::Metadata(_)
         | Kind::XmlExternal
-        | Kind::CsvExternal => Value::text(text),
+        | Kind::CsvExternal => as_text(),
     }
 }
 

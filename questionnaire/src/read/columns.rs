@@ -306,10 +306,13 @@ impl<'t> Row<'t> {
     }
 
     /// Reads a column of conditions, where `yes` and `no` are written for true and false.
+    ///
+    /// `no` is what an empty cell means, too, but for relevance: there it hides for good.
     pub(super) fn condition(self, name: &str) -> Option<Expression> {
         let mut expression = self.expression(name)?;
         match flag(&expression.text) {
             Some(true) => "true()".clone_into(&mut expression.text),
+            Some(false) if name == "relevant" => "false()".clone_into(&mut expression.text),
             Some(false) => return None,
             None => {}
         }

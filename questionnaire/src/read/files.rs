@@ -25,7 +25,7 @@ impl Questionnaire {
     /// # use questionnaire::Questionnaire;
     /// # let json = r#"{"id":"f","version":"1","lists":{},"items":[]}"#;
     /// let mut form: Questionnaire = serde_json::from_str(json)?;
-    /// form.add_file("schools.csv", b"name,label,village\ns1,SD Liliba,liliba\n")?;
+    /// form.add_file("schools.csv", b"name,label,village\ns1,SD Liliba,liliba\n").map_err(|problem| problem.message)?;
     /// assert_eq!(form.files["schools"].get("s1").unwrap().attributes["village"], "liliba");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

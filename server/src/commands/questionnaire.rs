@@ -5,13 +5,23 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use questionnaire::{Compiled, Context as Moment, Evaluation, Instance, Problem, Questionnaire, Tables};
 use serde_json::{Map, Value as Json, json};
-use server::{domain::catalogue::load_questionnaire, state::now_ms, store};
+use server::{
+    domain::{
+        Failure,
+        catalogue::{Catalogue, latest_version, load_questionnaire},
+        identity::Identity,
+        ingest::World,
+        migrate::{Moved, move_page},
+    },
+    state::now_ms,
+    store,
+};
 use std::{
     collections::BTreeMap,
     path::{Path as File, PathBuf},
     sync::Arc,
 };
-use sync_protocol::{Path, Place};
+use sync_protocol::{Limits, Path, Place, QuestionnaireRef};
 
 /// What can be done with a workbook.
 #[derive(Subcommand)]
@@ -23,6 +33,19 @@ pub(super) enum Command {
         data: PathBuf,
         #[command(flatten)]
         workbook: Workbook,
+    },
+    /// Move all interviews of one version to a later one; no answer is lost.
+    Move {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+        /// The version as id@version.
+        from: String,
+        /// The later version as id@version.
+        to: String,
+        /// Only say what would become of the answers.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// List what is wrong with a workbook; ends with 0 when it can be loaded.
     Check {
@@ -68,6 +91,7 @@ pub(super) struct Workbook {
 pub(super) fn run(command: Command) -> Result<()> {
     match command {
         Command::Load { data, workbook } => load(&data, &workbook),
+        Command::Move { data, from, to, dry_run } => move_interviews(&data, &from, &to, dry_run),
         Command::Check { workbook, json } => check(&workbook, json),
         Command::Try { workbook, answers, now, language, json } => {
             try_out(&workbook, &answers, now.as_deref(), &language, json)
@@ -154,8 +178,52 @@ fn load(data: &File, workbook: &Workbook) -> Result<()> {
         bail!("{} is not loaded: mend what is listed above", file.display());
     };
     let mut conn = open(data)?;
-    let reference = store::in_transaction(&mut conn, |tx| load_questionnaire(tx, &questionnaire, &bytes, now_ms()))?;
+    let (reference, earlier) = store::in_transaction(&mut conn, |tx| {
+        let earlier = latest_version(tx, &questionnaire.id)?;
+        let catalogue = Catalogue::refresh(&Arc::default(), tx)?;
+        let earlier = earlier.and_then(|earlier| Some((catalogue.questionnaire(&earlier)?.clone(), earlier)));
+        Ok::<_, Failure>((load_questionnaire(tx, &questionnaire, &bytes, now_ms())?, earlier))
+    })?;
     println!("{reference}: {} questions", questionnaire.questions().count());
+    if let Some((earlier, name)) = earlier.filter(|(_, name)| *name != reference) {
+        println!("compared with {name}, whose interviews stay with it until they are moved:");
+        for difference in questionnaire.differences_from(&earlier) {
+            println!("  {difference}");
+        }
+    }
+    Ok(())
+}
+
+fn move_interviews(data: &File, from: &str, to: &str, dry_run: bool) -> Result<()> {
+    let (from, to): (QuestionnaireRef, QuestionnaireRef) = (from.parse()?, to.parse()?);
+    let mut conn = open(data)?;
+    let world = store::in_transaction(&mut conn, |tx| {
+        let identity = Arc::new(Identity::load_or_make(tx)?);
+        let catalogue = Catalogue::refresh(&Arc::default(), tx)?;
+        Ok::<_, Failure>(World { catalogue, identity, limits: Limits::default() })
+    })?;
+    let (old, new) = (world.catalogue.questionnaire(&from), world.catalogue.questionnaire(&to));
+    let (Some(old), Some(new)) = (old, new) else { bail!("load {from} and {to} first") };
+    for difference in new.differences_from(old) {
+        println!("{difference}");
+    }
+    let mut total = Moved::default();
+    loop {
+        // A page in a transaction of its own, so that a running server is not held up.
+        let page = store::in_transaction(&mut conn, |tx| {
+            move_page(tx, &from, &to, total.last.unwrap_or(0), dry_run, &world, now_ms())
+        })?;
+        if page.last.is_none() {
+            break;
+        }
+        total.add(page);
+        eprint!("\r{} interviews", total.moved);
+    }
+    eprintln!();
+    for (question, answers) in &total.parked {
+        println!("parked: {question}, {answers} answers");
+    }
+    println!("{} interviews {} {to}", total.moved, if dry_run { "would move to" } else { "moved to" });
     Ok(())
 }
 

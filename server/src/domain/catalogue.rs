@@ -3,7 +3,10 @@
 use super::Failure;
 use crate::store::{QuestionnaireRow, StoreError, Tx};
 use questionnaire::{Compiled, Questionnaire, Tables};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 use sync_protocol::{
     Change, Limits, Op, Place, QuestionnaireRef, Subject, Value,
     problem::{Code, Problem},
@@ -19,8 +22,27 @@ pub const HEAD: &str = "head";
 pub struct Catalogue {
     version: u64,
     questionnaires: BTreeMap<QuestionnaireRef, Arc<Questionnaire>>,
-    compiled: BTreeMap<String, Compiled>,
+    compiled: BTreeMap<QuestionnaireRef, Compiled>,
     areas: BTreeMap<String, i64>,
+}
+
+/// The snapshot that was read last; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Latest(Arc<Mutex<Arc<Catalogue>>>);
+
+impl Latest {
+    /// Areas and questionnaires as a transaction sees them.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn at(&self, tx: Tx<'_>) -> Result<Arc<Catalogue>, StoreError> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let catalogue = Catalogue::refresh(&known, tx)?;
+        if !Arc::ptr_eq(&known, &catalogue) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = catalogue.clone();
+        }
+        Ok(catalogue)
+    }
 }
 
 impl Catalogue {
@@ -43,11 +65,13 @@ impl Catalogue {
                     serde_json::from_str(&row.json).map_err(|_ignored| StoreError::Corrupt("a questionnaire"))?,
                 ),
             };
-            let name = reference.to_string();
-            let known = known.compiled.get(&name).cloned();
-            // A questionnaire whose rules can't be resolved is not loaded any more; one from before goes without.
-            let resolved = known.or_else(|| Compiled::with_tables(read.clone(), Tables::new()).ok());
-            compiled.extend(resolved.map(|resolved| (name, resolved)));
+            // A questionnaire whose rules can't be resolved is not loaded any more; one from before goes without those
+            // that lead nowhere, or without any.
+            let resolved = match known.compiled.get(&reference) {
+                Some(known) => Some(known.clone()),
+                None => Compiled::lenient(read.clone(), Tables::new()).ok(),
+            };
+            compiled.extend(resolved.map(|resolved| (reference.clone(), resolved)));
             questionnaires.insert(reference, read);
         }
         let areas = tx.areas()?.into_iter().map(|area| (area.code, area.id)).collect();
@@ -60,10 +84,10 @@ impl Catalogue {
         self.questionnaires.get(reference)
     }
 
-    /// The rules of a questionnaire version, resolved; by `id@version`.
+    /// The rules of a questionnaire version, resolved.
     #[must_use]
-    pub fn compiled(&self, reference: &str) -> Option<Compiled> {
-        self.compiled.get(reference).cloned()
+    pub fn compiled(&self, reference: &QuestionnaireRef) -> Option<&Compiled> {
+        self.compiled.get(reference)
     }
 
     /// Every questionnaire version, by name.
@@ -157,7 +181,8 @@ fn too_many_rows(change: &Change, limits: &Limits) -> Result<(), Problem> {
 /// Gives its name and the reader's warnings; a version that is stored already is left as it is.
 ///
 /// # Errors
-/// [`Code::Stale`] if the version exists with other content: versions are immutable.
+/// [`Code::Stale`] if the version exists with other content, or a later one is published: versions are immutable, and
+/// records go from one to a later one.
 pub fn load_questionnaire(
     tx: Tx<'_>,
     questionnaire: &Questionnaire,
@@ -168,6 +193,13 @@ pub fn load_questionnaire(
         QuestionnaireRef { id: questionnaire.id.as_str().into(), version: questionnaire.version.as_str().into() };
     let json = serde_json::to_string(questionnaire)
         .map_err(|_ignored| Failure::problem(Code::Internal, "the questionnaire can't be written"))?;
+    if let Some(latest) = latest_version(tx, &reference.id)?.filter(|latest| *latest > reference) {
+        let known = tx.questionnaire(&reference.to_string())?.is_some();
+        if !known {
+            let detail = format!("{latest} is published already: give the workbook a version that comes after it");
+            return Err(Failure::problem(Code::Stale, detail));
+        }
+    }
     let row = QuestionnaireRow { reference: reference.to_string(), title: questionnaire.title.clone(), json };
     if !tx.insert_questionnaire(&row, workbook, now_ms)? {
         let held = tx.questionnaire(&row.reference)?;
@@ -180,4 +212,14 @@ pub fn load_questionnaire(
     }
     tx.raise_catalogue_version()?;
     Ok(reference)
+}
+
+/// The latest published version of a questionnaire.
+///
+/// # Errors
+/// If the store fails.
+pub fn latest_version(tx: Tx<'_>, id: &str) -> Result<Option<QuestionnaireRef>, StoreError> {
+    let names = tx.questionnaire_names()?;
+    let versions = names.iter().filter_map(|name| name.parse::<QuestionnaireRef>().ok());
+    Ok(versions.filter(|version| version.id == id).max())
 }

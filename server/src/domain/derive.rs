@@ -3,27 +3,32 @@
 use super::{
     Failure,
     catalogue::{AREA, Catalogue, HEAD},
+    validate,
 };
 use crate::store::{ChangeRow, Derived, RecordKey, StoreError, Tx};
-use questionnaire::merge_of;
+use questionnaire::{merge_of, merge_under};
 use sha2::{Digest, Sha256};
 use sync_protocol::{
-    Change, Hash, Path, Place, QuestionnaireRef, Record, Value,
+    Change, Hash, Path, Place, QuestionnaireRef, Record, Stamp, Value,
     record::{Answer, Origin, Standing},
 };
 
-/// Merges a record from its stored changes.
+/// Merges a record from its stored changes, read under its questionnaire version.
 ///
 /// # Errors
 /// If a stored change can't be read.
-pub fn merge(changes: Vec<ChangeRow>) -> Result<Record, StoreError> {
-    let mut record = Record::new();
-    for row in changes {
+pub fn merge(changes: Vec<ChangeRow>, catalogue: &Catalogue) -> Result<Record, StoreError> {
+    let read = changes.into_iter().map(|row| {
         let change = Change::from_stored(row.dot, &row.bytes);
-        let change = change.map_err(|_ignored| StoreError::Corrupt("an applied change"))?;
-        record.apply(change, Some(row.stamp));
-    }
-    Ok(record)
+        change.map(|change| (change, Some(row.stamp))).map_err(|_ignored| StoreError::Corrupt("an applied change"))
+    });
+    Ok(merge_changes(read.collect::<Result<_, _>>()?, catalogue))
+}
+
+/// Merges a record from its changes, read under its questionnaire version.
+#[must_use]
+pub fn merge_changes(changes: Vec<(Change, Option<Stamp>)>, catalogue: &Catalogue) -> Record {
+    merge_under(changes, |newest| catalogue.questionnaire(newest).cloned())
 }
 
 /// The questionnaire version that the record was last filled with: the greatest of its changes'.
@@ -48,12 +53,15 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
         }
         derived.placement.extend(area);
     }
-    let finished = own(record, Path::FINISHED);
-    derived.finished = finished.is_some_and(|f| f.siblings.first().is_some_and(|s| *s.value == Value::text("yes")));
-    for (path, answer) in record.shown_answers() {
-        derived.answers += 1;
-        let is_alone = answer.siblings.len() == 1;
-        if !is_alone && answer.is_conflict(merge_of(questionnaire.map(AsRef::as_ref), path)) {
+    derived.finished = record.is_finished();
+    for (path, live) in record.shown_live() {
+        let count = live.count();
+        derived.answers += u32::from(count > 0);
+        // Most values stand alone: who gave them is not asked for.
+        if count > 1
+            && let Some(answer) = live.answer()
+            && answer.is_conflict(merge_of(questionnaire.map(AsRef::as_ref), path))
+        {
             derived.conflicts.push(path.to_string());
         }
     }
@@ -79,7 +87,7 @@ fn own<'a>(record: &'a Record, name: &str) -> Option<Answer<'a>> {
 /// # Errors
 /// If the store fails.
 pub fn refresh(tx: Tx<'_>, key: RecordKey, catalogue: &Catalogue) -> Result<Derived, StoreError> {
-    let derived = derive(&merge(tx.changes_of(key.id)?)?, catalogue);
+    let derived = derive(&merge(tx.changes_of(key.id)?, catalogue)?, catalogue);
     tx.set_derived(key, &derived)?;
     Ok(derived)
 }
@@ -100,6 +108,8 @@ pub struct Rebuilt {
 /// # Errors
 /// If the store fails or a stored change can't be read.
 pub fn rebuild(tx: Tx<'_>, catalogue: &Catalogue, mut progress: impl FnMut(u64)) -> Result<Rebuilt, Failure> {
+    // What waits to be validated would differ by that alone.
+    validate::drain(tx, catalogue)?;
     let before = digest(tx)?;
     tx.clear_derived()?;
     let (mut after, mut records) = (0, 0);
@@ -113,6 +123,7 @@ pub fn rebuild(tx: Tx<'_>, catalogue: &Catalogue, mut progress: impl FnMut(u64))
         }
         progress(records);
     }
+    validate::drain(tx, catalogue)?;
     Ok(Rebuilt { records, before, after: digest(tx)? })
 }
 

@@ -4,9 +4,12 @@ use super::{
     Failure,
     catalogue::Catalogue,
     derive::{form_of, merge},
+    validate,
 };
 use crate::store::{RecordRow, StoreError, Tx};
-use questionnaire::{Item, Question, Questionnaire, Register, merge_of};
+use questionnaire::{
+    Compiled, Evaluator, Item, Question, Questionnaire, Register, Text, Violation, ViolationKind, merge_of,
+};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,6 +27,8 @@ pub struct Detail {
     pub standing: &'static str,
     /// Answers in the order of the questionnaire; those that it does not know stand last.
     pub answers: Vec<AnswerDetail>,
+    /// The rules that the record breaks, in the order of the questionnaire.
+    pub broken: Vec<BrokenDetail>,
     /// Remarks.
     pub notes: Vec<NoteDetail>,
     /// Why the record was voided.
@@ -44,6 +49,8 @@ pub struct AnswerDetail {
     pub conflict: bool,
     /// The row that the answer stands in was kept against a concurrent removal.
     pub kept_row: bool,
+    /// The record's questionnaire version does not ask for it any more.
+    pub parked: bool,
     /// The answer is personal data.
     pub personal: bool,
     /// The live values, the shown one first.
@@ -74,6 +81,33 @@ pub struct SiblingDetail {
     pub replaced_by: Vec<String>,
 }
 
+/// One rule of the questionnaire that the record breaks.
+#[derive(Debug, Serialize)]
+pub struct BrokenDetail {
+    /// Where the answer stands, or should.
+    pub path: String,
+    /// What is wrong with it.
+    pub kind: ViolationKind,
+    /// The question by language, with answers filled in; `""` where the questionnaire names no language.
+    pub label: Text,
+    /// What the questionnaire says of it, by language; empty where it says nothing.
+    pub message: Text,
+    /// The answers that the rule reads, its own first: each may be the wrong one.
+    pub reads: Vec<ReadDetail>,
+}
+
+/// An answer that a broken rule reads, with who gave it.
+#[derive(Debug, Serialize)]
+pub struct ReadDetail {
+    /// Where it stands.
+    pub path: String,
+    /// The question by language.
+    pub label: Text,
+    /// The shown value.
+    #[serde(flatten)]
+    pub given: SiblingDetail,
+}
+
 /// One remark.
 #[derive(Debug, Serialize)]
 pub struct NoteDetail {
@@ -90,9 +124,13 @@ pub struct NoteDetail {
 /// # Errors
 /// [`Code::NotFound`].
 pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail, Failure> {
-    let (row, record) = read(tx, id)?;
+    let (mut row, record) = read(tx, id, catalogue)?;
     let questionnaire = form_of(&record).and_then(|form| catalogue.questionnaire(form)).cloned();
     let mut sources = Sources { tx, known: BTreeMap::new() };
+    let rules = form_of(&record).and_then(|form| catalogue.compiled(form));
+    let broken = rules.map(|rules| broken(&record, rules, &mut sources)).transpose()?.unwrap_or_default();
+    // What is shown of one record is never behind it, whether or not the queue has come to it.
+    (row.violations, row.validated) = (u32::try_from(broken.len()).unwrap_or(u32::MAX), true);
     let kept: Vec<&Place> = record.all_rows().filter(|row| row.kept).map(|row| row.place).collect();
     let mut answers = Vec::new();
     for path in in_order(&record, questionnaire.as_deref()) {
@@ -107,6 +145,7 @@ pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail,
             value: answer.value(merge).into_owned(),
             conflict: answer.is_conflict(merge),
             kept_row: kept.contains(&path.place()),
+            parked: questionnaire.is_some() && register.is_none() && !path.is_reserved(),
             personal: register.is_some_and(is_personal),
             siblings,
             path: path.to_string(),
@@ -128,18 +167,64 @@ pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail,
             Standing::KeptDespiteVoid => "kept-despite-void",
         },
         answers,
+        broken,
         notes: record.notes().map(|(dot, text)| note(dot, text)).collect(),
         voids: record.voids().map(|(dot, text)| note(dot, text)).collect(),
         questionnaire,
     })
 }
 
+/// What is broken, each with the answers that the rule reads.
+fn broken(record: &Record, rules: &Compiled, sources: &mut Sources<'_>) -> Result<Vec<BrokenDetail>, StoreError> {
+    let evaluator = validate::evaluator(record, rules);
+    let mut broken = Vec::new();
+    for Violation { path, kind, message } in evaluator.broken(record) {
+        let mut reads = Vec::new();
+        for read in evaluator.reads(&path, kind) {
+            if let Some((label, sibling, value)) = given(record, &evaluator, rules.questionnaire(), &read) {
+                let given = SiblingDetail { value, ..sources.sibling(sibling)? };
+                reads.push(ReadDetail { path: read.to_string(), label, given });
+            }
+        }
+        let label = rules.questionnaire().question_at(&path).map(|question| label(&evaluator, question, &path));
+        broken.push(BrokenDetail { path: path.to_string(), kind, label: label.unwrap_or_default(), message, reads });
+    }
+    Ok(broken)
+}
+
+/// What an answer is called, its shown sibling, and the value: of a merge group that of the member alone.
+fn given<'a>(
+    record: &'a Record,
+    evaluator: &Evaluator,
+    questionnaire: &Questionnaire,
+    path: &Path,
+) -> Option<(Text, Sibling<'a>, Value)> {
+    let question = questionnaire.question_at(path)?;
+    let register = Path::new(path.place().clone(), register_name(question)).ok()?;
+    let answer = record.answer(&register)?;
+    let shown = answer.value(questionnaire.merge_of(&register));
+    let value = match (&question.merge, shown.as_ref()) {
+        (questionnaire::Merge::Group(_), Value::Fields(fields)) => fields.get(&question.key)?.clone(),
+        (_, value) => value.clone(),
+    };
+    Some((label(evaluator, question, path), *answer.siblings.first()?, value))
+}
+
+/// What a question is called, by language, with the answers that it quotes.
+fn label(evaluator: &Evaluator, question: &Question, path: &Path) -> Text {
+    let mut label = Text::default();
+    for (language, _) in question.label.iter() {
+        label.set(language, evaluator.text(path, &question.label, language));
+    }
+    label
+}
+
 /// Every value that one answer ever had, the oldest first.
 ///
 /// # Errors
 /// [`Code::NotFound`].
-pub fn history(tx: Tx<'_>, id: RecordId, path: &Path) -> Result<Vec<SiblingDetail>, Failure> {
-    let (_, record) = read(tx, id)?;
+pub fn history(tx: Tx<'_>, id: RecordId, path: &Path, catalogue: &Catalogue) -> Result<Vec<SiblingDetail>, Failure> {
+    let (_, record) = read(tx, id, catalogue)?;
     let mut sources = Sources { tx, known: BTreeMap::new() };
     let mut history = Vec::new();
     for (sibling, by) in record.history(path) {
@@ -153,11 +238,11 @@ pub fn history(tx: Tx<'_>, id: RecordId, path: &Path) -> Result<Vec<SiblingDetai
     Ok(history)
 }
 
-fn read(tx: Tx<'_>, id: RecordId) -> Result<(RecordRow, Record), Failure> {
+fn read(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<(RecordRow, Record), Failure> {
     let not_found = || Failure::problem(Code::NotFound, "no such record");
     let row = tx.record_row(id)?.ok_or_else(not_found)?;
     let key = tx.record_key(id)?.ok_or_else(not_found)?;
-    Ok((row, merge(tx.changes_of(key.id)?)?))
+    Ok((row, merge(tx.changes_of(key.id)?, catalogue)?))
 }
 
 fn is_personal(register: Register<'_>) -> bool {

@@ -2,13 +2,12 @@
 //!
 //! Columns stand in the order of the questionnaire. Calculated values are computed from the merged view; an
 //! answer that is not relevant stays in the record and is left out here, its name in `_irrelevant`. Conflicts
-//! stand in `_conflicts`, the shown value in its column. Personal data only where it is asked for.
+//! stand in `_conflicts`, the shown value in its column; broken rules in `_violations`; answers that the version does not
+//! ask for any more in `_parked`. Personal data only where it is asked for.
 
-use super::{Failure, catalogue::Catalogue, derive::merge, detail::register_name};
+use super::{Failure, catalogue::Catalogue, derive::merge, detail::register_name, validate};
 use crate::store::{RecordFilter, RecordRow, Tx};
-use questionnaire::{
-    ChoiceSource, Compiled, Context, Evaluation, Instance, Item, Kind, Metadata, Question, Questionnaire,
-};
+use questionnaire::{ChoiceSource, Evaluation, Evaluator, Item, Kind, Question, Questionnaire, Violation};
 use std::{io::Write, sync::Arc};
 use sync_protocol::{
     Path, Place, QuestionnaireRef, Record, Value,
@@ -18,8 +17,6 @@ use sync_protocol::{
 
 /// Records read at once.
 const PAGE: u32 = 200;
-/// Kupang's time, for interviews that saved none of their own.
-const OFFSET_MINUTES: i32 = 8 * 60;
 
 /// What an export holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,14 +57,13 @@ pub fn tables(questionnaire: &Questionnaire) -> Vec<Table> {
     tables
 }
 
-/// Finds a questionnaire that is to be exported.
+/// Finds the questionnaire that is to be exported.
 ///
 /// # Errors
 /// [`Code::UnknownQuestionnaire`].
 pub fn questionnaire<'a>(catalogue: &'a Catalogue, reference: &str) -> Result<&'a Arc<Questionnaire>, Failure> {
-    let unknown = || Failure::problem(Code::UnknownQuestionnaire, format!("`{reference}` is not on this server"));
-    let name: QuestionnaireRef = reference.parse().map_err(|_ignored| unknown())?;
-    catalogue.questionnaire(&name).ok_or_else(unknown)
+    let known = reference.parse().ok().and_then(|name: QuestionnaireRef| catalogue.questionnaire(&name));
+    known.ok_or_else(|| Failure::problem(Code::UnknownQuestionnaire, format!("`{reference}` is not on this server")))
 }
 
 /// Writes tables of a questionnaire, each to its own sink, in one pass over the interviews.
@@ -76,36 +72,39 @@ pub fn questionnaire<'a>(catalogue: &'a Catalogue, reference: &str) -> Result<&'
 /// If the store or a sink fails.
 pub fn write<W: Write>(
     tx: Tx<'_>,
-    questionnaire: &Arc<Questionnaire>,
-    compiled: Option<&Compiled>,
+    catalogue: &Catalogue,
+    questionnaire: &Questionnaire,
     options: &Options,
     sinks: Vec<(Table, W)>,
     mut progress: impl FnMut(u64),
 ) -> Result<u64, Failure> {
+    let name =
+        QuestionnaireRef { id: questionnaire.id.as_str().into(), version: questionnaire.version.as_str().into() };
+    let compiled = catalogue.compiled(&name);
     let mut writers = Vec::new();
     for (table, sink) in sinks {
         let columns = columns(questionnaire, &table, options);
         let mut csv = csv::Writer::from_writer(sink);
         let mut header: Vec<String> = fixed(&table).into_iter().map(str::to_owned).collect();
         header.extend(columns.iter().map(Column::header));
-        header.extend(["_conflicts".into(), "_irrelevant".into()]);
+        header.extend(["_conflicts".into(), "_violations".into(), "_irrelevant".into(), "_parked".into()]);
         csv.write_record(&header).map_err(|error| sink_failed(&error))?;
         writers.push((table, columns, csv));
     }
-    let filter = RecordFilter {
-        interviews: Some(true),
-        questionnaire: Some(format!("{}@{}", questionnaire.id, questionnaire.version)),
-        ..RecordFilter::default()
-    };
+    let filter =
+        RecordFilter { interviews: Some(true), questionnaire: Some(name.to_string()), ..RecordFilter::default() };
     let (mut after, mut written) = (0, 0);
     loop {
         let page = tx.records(&filter, after, PAGE)?;
         let Some(last) = page.last() else { break };
         after = last.number;
         for row in page {
-            let record = merge(tx.changes_of(row.number)?)?;
-            let evaluation = compiled.map(|compiled| evaluate(compiled, questionnaire, &record)).unwrap_or_default();
-            let shown = Shown { questionnaire, options, row: &row, record: &record, evaluation: &evaluation };
+            let record = merge(tx.changes_of(row.number)?, catalogue)?;
+            let evaluator = compiled.map(|compiled| validate::evaluator(&record, compiled));
+            let evaluation = evaluator.as_ref().map(Evaluator::evaluation).unwrap_or_default();
+            let violations = evaluator.map(|evaluator| evaluator.broken(&record)).unwrap_or_default();
+            let shown =
+                Shown { questionnaire, options, row: &row, record: &record, evaluation: &evaluation, violations };
             for (table, columns, csv) in &mut writers {
                 for place in shown.places(&table.repeats) {
                     csv.write_record(shown.line(table, columns, &place)).map_err(|error| sink_failed(&error))?;
@@ -124,28 +123,6 @@ pub fn write<W: Write>(
 
 fn sink_failed(error: &csv::Error) -> Failure {
     Failure::problem(Code::Internal, format!("the export can't be written: {error}"))
-}
-
-/// What the rules make of a record, at the interview's own time.
-fn evaluate(compiled: &Compiled, questionnaire: &Questionnaire, record: &Record) -> Evaluation {
-    let begun = record.changes().map(|(_, origin)| origin.effective_ms()).min().unwrap_or(0);
-    let context = started(questionnaire, record).unwrap_or_else(|| Context {
-        now_ms: begun,
-        offset_minutes: OFFSET_MINUTES,
-        ..Context::default()
-    });
-    compiled.evaluate(&Instance::from_record(record, questionnaire), &context)
-}
-
-/// The time that the interview saved when it was begun.
-fn started(questionnaire: &Questionnaire, record: &Record) -> Option<Context> {
-    let is_start = |question: &&Question| question.kind == Kind::Metadata(Metadata::Start);
-    let question = questionnaire.questions().map(|(_, question)| question).find(is_start)?;
-    let answer = record.answer(&Path::new(Place::record(), question.key.as_str()).ok()?)?;
-    match answer.siblings.first()?.value {
-        Value::Text(text) => Context::at(text),
-        Value::Integer(_) | Value::Choices(_) | Value::Fields(_) | Value::Missing(_) => None,
-    }
 }
 
 /// The columns that every line of a table begins with.
@@ -199,6 +176,7 @@ struct Shown<'a> {
     row: &'a RecordRow,
     record: &'a Record,
     evaluation: &'a Evaluation,
+    violations: Vec<Violation>,
 }
 
 impl Shown<'_> {
@@ -240,8 +218,32 @@ impl Shown<'_> {
         }
         conflicts.dedup();
         irrelevant.dedup();
-        line.extend([conflicts.join("; "), irrelevant.join(" ")]);
+        line.extend([conflicts.join("; "), self.broken(place), irrelevant.join(" "), self.parked(place)]);
         line
+    }
+
+    /// The answers of a place that this version does not ask for: `colour: blue`. Whether such an answer is personal nobody
+    /// can say any more: its value stands there only where personal data are asked for.
+    fn parked(&self, place: &Place) -> String {
+        let is_here = |path: &&Path| {
+            // Rows of a roster that is gone stand with the interview.
+            path.place() == place || (place.is_record() && !self.questionnaire.has_place(path.place()))
+        };
+        let told = self.questionnaire.parked(self.record).filter(is_here).map(|path| {
+            let name = if path.place() == place { path.name().to_owned() } else { path.to_string() };
+            let answer = self.record.answer(path).filter(|_| self.options.personal);
+            match answer.and_then(|answer| answer.siblings.first().map(|sibling| sibling.value)) {
+                Some(value) => format!("{name}: {value}"),
+                None => name,
+            }
+        });
+        told.collect::<Vec<_>>().join("; ")
+    }
+
+    /// What is broken in a place: `m_age: constraint; m_sex: choice`.
+    fn broken(&self, place: &Place) -> String {
+        let here = self.violations.iter().filter(|violation| violation.path.place() == place);
+        here.map(|violation| format!("{}: {}", violation.path.name(), violation.kind)).collect::<Vec<_>>().join("; ")
     }
 
     fn cell<'q>(

@@ -26,18 +26,46 @@ impl Identity {
     /// If the store fails or there is no randomness.
     pub fn load_or_make(tx: Tx<'_>) -> Result<Self, Failure> {
         if tx.meta(REPLICA)?.is_none() {
-            let replica = ReplicaId(uuid::Builder::from_random_bytes(random()?).into_uuid());
-            let key = SecretKey::from_seed(random()?);
-            tx.set_meta(REPLICA, &replica.to_string())?;
-            tx.set_meta(SECRET, &Hash(key.seed()).to_string())?;
-            tx.set_meta(EPOCH, &hex::encode(random::<4>()?))?;
-            tx.insert_replica(replica, None, key.public(), None)?;
+            make(tx, None)?;
         }
         let corrupt = |_| StoreError::Corrupt("the server's identity");
         let replica = tx.meta(REPLICA)?.unwrap_or_default().parse().map_err(corrupt)?;
         let secret: Hash = tx.meta(SECRET)?.unwrap_or_default().parse().map_err(corrupt)?;
         Ok(Self { replica, key: SecretKey::from_seed(secret.0), epoch: tx.meta(EPOCH)?.unwrap_or_default() })
     }
+}
+
+impl Identity {
+    /// The epoch of a store; none before the first start.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn epoch(tx: Tx<'_>) -> Result<Option<Epoch>, StoreError> {
+        tx.meta(EPOCH)
+    }
+
+    /// Begins a new epoch in a copy that is brought back: the server goes on as a new replica, so that no dot is issued
+    /// twice, and notes how far each bucket goes, so that older cursors can be cut down to it.
+    ///
+    /// # Errors
+    /// If the store fails or there is no randomness.
+    pub fn begin_epoch(tx: Tx<'_>, now_ms: i64) -> Result<Epoch, Failure> {
+        let old = Self::load_or_make(tx)?;
+        tx.end_epoch(&old.epoch, now_ms)?;
+        make(tx, tx.replica(old.replica)?.map(|row| row.id))
+    }
+}
+
+/// Makes the server a new replica in a new epoch.
+fn make(tx: Tx<'_>, after: Option<i64>) -> Result<Epoch, Failure> {
+    let replica = ReplicaId(uuid::Builder::from_random_bytes(random()?).into_uuid());
+    let key = SecretKey::from_seed(random()?);
+    let epoch = hex::encode(random::<4>()?);
+    tx.set_meta(REPLICA, &replica.to_string())?;
+    tx.set_meta(SECRET, &Hash(key.seed()).to_string())?;
+    tx.set_meta(EPOCH, &epoch)?;
+    tx.insert_replica(replica, None, key.public(), after)?;
+    Ok(epoch)
 }
 
 /// Random bytes of the operating system.

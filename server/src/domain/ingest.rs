@@ -6,15 +6,18 @@ use super::{
     derive,
     identity::Identity,
     prepare::{Checked, Prepared, check},
+    validate::Merged,
 };
-use crate::store::{ChangeInsert, ChangeState, Derived, NewChange, RecordKey, ReplicaRow, StampRow, StoreError, Tx};
+use crate::store::{
+    ChangeInsert, ChangeState, Derived, NewChange, RecordKey, ReplicaRow, StampRow, StoreError, Tx, Waiting,
+};
 use compact_str::CompactString;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 use sync_protocol::{
-    Change, Hash, HouseholdId, Limits, Record, RecordId, ReplicaId, Stamp, Subject,
+    Change, Hash, HouseholdId, Limits, RecordId, ReplicaId, Stamp, Subject,
     chain::{Carried, SignedStamp},
     engine::intake::{Intake, Log, Verified, receive},
     problem::{Code, Problem},
@@ -32,6 +35,8 @@ pub struct Applied {
     pub stamps: Vec<Stamped>,
     /// The device's history forked.
     pub fork: Option<Fork>,
+    /// The interviews that the request touched.
+    pub merged: Vec<Merged>,
 }
 
 /// What ingest needs beside the request.
@@ -50,7 +55,7 @@ pub struct World {
 /// # Errors
 /// If the store fails; nothing is stored then.
 pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Result<Applied, Failure> {
-    let Prepared { device, header, adoptions, mut batches, refused, .. } = prepared;
+    let Prepared { device, header, adoptions, stamps, mut batches, refused, .. } = prepared;
     // Whatever carried them: what comes after a fork is told from what comes after a gap.
     batches.sort_by_key(|batch| (batch.verified.batch.replica, batch.verified.batch.first));
     for adoption in adoptions {
@@ -61,7 +66,7 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     }
     let skew_ms = header.clock.saturating_sub(now_ms);
     let stamp = Stamp { received_ms: now_ms, skew_ms };
-    let mut turn = Turn::new(tx, world, stamp, device.revoked);
+    let mut turn = Turn { given: stamps, ..Turn::new(tx, world, stamp, device.revoked) };
     let mut applied = Applied { outcomes: refused, ..Applied::default() };
     let held_before = turn.row(header.replica)?.head;
     let mut shared = Shared::new(&header);
@@ -76,6 +81,7 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     let scope = tx.assignments(&device.enumerator)?.into_iter().map(|assigned| assigned.area).collect();
     turn.finish(Some(&scope))?;
     applied.outcomes.append(&mut turn.outcomes);
+    applied.merged = std::mem::take(&mut turn.merged);
     let head = turn.row(header.replica)?.head;
     applied.acked_through = shared.through(head);
     // What the device told counts what came with it.
@@ -108,16 +114,17 @@ impl Shared {
                 self.forked = true;
                 common
             }
-            Intake::Parked { .. } => return,
+            // A server that was restored: the device sends again from there.
+            Intake::Parked { missing } => missing.saturating_sub(1),
         };
         self.through = Some(self.through.map_or(through, |known| known.max(through)));
     }
 
     /// The seq to ack, where the server's chain ends at `head`.
     fn through(&self, head: u64) -> u64 {
-        let last = self.first.map(|first| first.saturating_sub(1).saturating_add(self.unsent));
-        let sent_everything = self.unsent == 0 || last.is_some_and(|last| self.through >= Some(last));
-        if sent_everything && !self.forked { head } else { self.through.unwrap_or(0).min(head) }
+        let Some((first, through)) = self.first.zip(self.through) else { return head };
+        let sent_everything = through >= first.saturating_sub(1).saturating_add(self.unsent);
+        if sent_everything && !self.forked { head } else { through.min(head) }
     }
 }
 
@@ -145,7 +152,7 @@ pub fn apply_released(tx: Tx<'_>, id: i64, change: Change, stamp: Stamp, world: 
     let mut turn = Turn::new(tx, world, stamp, false);
     let key = turn.record(&change)?;
     tx.set_change_state(id, ChangeState::Applied, Some(key.id))?;
-    turn.fresh(key, id, change);
+    turn.fresh(key, id, stamp, change);
     turn.finish(None)
 }
 
@@ -154,6 +161,8 @@ struct Turn<'a> {
     tx: Tx<'a>,
     world: &'a World,
     stamp: Stamp,
+    /// Stamps of an earlier epoch, given back by the device.
+    given: Vec<Stamped>,
     to_escrow: bool,
     replicas: BTreeMap<ReplicaId, ReplicaRow>,
     /// The changes of the batch at hand.
@@ -161,7 +170,7 @@ struct Turn<'a> {
     /// What the batch at hand added to the chain.
     added: Option<(u64, u64)>,
     /// New changes by record.
-    fresh: BTreeMap<RecordKey, Vec<(i64, Change)>>,
+    fresh: BTreeMap<RecordKey, Vec<(i64, Stamp, Change)>>,
     /// Records that were looked up or numbered in this turn.
     records: BTreeMap<RecordId, RecordKey>,
     /// The record of the change before, by its subject and questionnaire.
@@ -172,6 +181,8 @@ struct Turn<'a> {
     /// Appends changes, once the first is to be appended.
     statement: Option<ChangeInsert<'a>>,
     outcomes: Vec<Outcome>,
+    /// The interviews that were touched.
+    merged: Vec<Merged>,
 }
 
 impl<'a> Turn<'a> {
@@ -180,6 +191,7 @@ impl<'a> Turn<'a> {
             tx,
             world,
             stamp,
+            given: Vec::new(),
             to_escrow,
             replicas: BTreeMap::new(),
             checked: Vec::new(),
@@ -191,6 +203,7 @@ impl<'a> Turn<'a> {
             next_record: None,
             statement: None,
             outcomes: Vec::new(),
+            merged: Vec::new(),
         }
     }
 
@@ -205,8 +218,35 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn fresh(&mut self, key: RecordKey, id: i64, change: Change) {
-        self.fresh.entry(key).or_default().push((id, change));
+    fn fresh(&mut self, key: RecordKey, id: i64, stamp: Stamp, change: Change) {
+        self.fresh.entry(key).or_default().push((id, stamp, change));
+    }
+
+    /// The stamp of a change: the one that it got in an earlier epoch, or else this turn's.
+    fn stamp_of(&self, replica: ReplicaId, seq: u64) -> Stamp {
+        let given = self.given.iter().find(|s| s.replica == replica && (s.first..=s.last).contains(&seq));
+        given.map_or(self.stamp, |given| given.stamp)
+    }
+
+    /// Keeps the stamps of what a batch added: those that came with it, and one for each stretch that has none.
+    fn stamp(&self, replica: ReplicaId, id: i64, from: u64, to: u64) -> Result<(), StoreError> {
+        let mut next = from;
+        while next <= to {
+            let ahead = self.given.iter().filter(|s| s.replica == replica && s.last >= next && s.first <= to);
+            let given = ahead.min_by_key(|s| s.first);
+            let free = given.map_or(to, |given| given.first.saturating_sub(1));
+            if next <= free {
+                let signed = SignedStamp::sign(self.stamp, replica, next, free, &self.world.identity.key);
+                let row = StampRow { first: next, last: free, stamp: self.stamp, signature: signed.signature };
+                self.tx.insert_stamp(id, &row)?;
+            }
+            if let Some(Stamped { first, last, stamp, signature, .. }) = given {
+                let row = StampRow { first: *first, last: *last, stamp: *stamp, signature: *signature };
+                self.tx.insert_stamp(id, &row)?;
+            }
+            next = given.map_or(to, |given| given.last).saturating_add(1);
+        }
+        Ok(())
     }
 
     /// The key of the record that a change is about; a record that is not there yet gets its number.
@@ -321,9 +361,7 @@ impl<'a> Turn<'a> {
         }
         if let Some((from, to)) = self.added {
             self.tx.set_head(id, head, head_hash)?;
-            let signed = SignedStamp::sign(self.stamp, replica, from, to, &self.world.identity.key);
-            let row = StampRow { first: from, last: to, stamp: self.stamp, signature: signed.signature };
-            self.tx.insert_stamp(id, &row)?;
+            self.stamp(replica, id, from, to)?;
         }
         for StampRow { first, last, stamp, signature } in self.tx.stamps(id, first, last)? {
             applied.stamps.push(Stamped { replica, first, last, stamp, signature });
@@ -340,16 +378,13 @@ impl<'a> Turn<'a> {
         let mut placements: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
         let mut ids: Vec<(RecordKey, Vec<i64>)> = Vec::new();
         for (key, changes) in fresh {
-            ids.push((key, changes.iter().map(|(id, _)| *id).collect()));
+            ids.push((key, changes.iter().map(|(id, ..)| *id).collect()));
             let is_new = self.new.contains(&key);
             let record = if is_new {
-                let mut record = Record::new();
-                for (_, change) in changes {
-                    record.apply(change, Some(self.stamp));
-                }
-                record
+                let changes = changes.into_iter().map(|(_, stamp, change)| (change, Some(stamp))).collect();
+                derive::merge_changes(changes, &self.world.catalogue)
             } else {
-                derive::merge(self.tx.changes_of(key.id)?)?
+                derive::merge(self.tx.changes_of(key.id)?, &self.world.catalogue)?
             };
             let derived = derive::derive(&record, &self.world.catalogue);
             if key.is_household() {
@@ -365,6 +400,10 @@ impl<'a> Turn<'a> {
                     self.tx.insert_record(key, subject.record(&form.id), subject, &derived)?;
                 }
                 (_, _, _) => self.tx.set_derived(key, &derived)?,
+            }
+            if !key.is_household() {
+                let waiting = Waiting { record: key.id, changes: derived.changes };
+                self.merged.push(Merged { waiting, answers: derived.answers, record });
             }
         }
         for (household, areas) in &entered {
@@ -425,7 +464,7 @@ impl Log for Turn<'_> {
         (row.head, row.head_hash) = (seq, *hash);
         let id = row.id;
         self.added = Some((self.added.map_or(seq, |(first, _)| first), seq));
-        let (tx, stamp) = (self.tx, self.stamp);
+        let (tx, stamp) = (self.tx, self.stamp_of(replica, seq));
         let new = NewChange { replica: id, seq, stamp, hash: *hash, bytes };
         if self.to_escrow {
             self.insert(new, None, ChangeState::Escrow)?;
@@ -453,7 +492,7 @@ impl Log for Turn<'_> {
         if let Some(replaced) = change.instead_of {
             tx.set_reauthored(replaced, number)?;
         }
-        self.fresh(key, number, change);
+        self.fresh(key, number, stamp, change);
         Ok(())
     }
 

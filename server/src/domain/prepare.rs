@@ -10,7 +10,7 @@ use sync_protocol::{
     chain::{Adoption, Batch, Carried, PublicKey},
     engine::intake::Verified,
     problem::{Code, Problem},
-    wire::{Outcome, Request, RequestHeader, Verdict},
+    wire::{Outcome, Request, RequestHeader, Stamped, Verdict},
 };
 
 /// A request that may be applied.
@@ -22,6 +22,8 @@ pub struct Prepared {
     pub header: RequestHeader,
     /// New identities, each vouched for by a replica of this device.
     pub adoptions: Vec<Adoption>,
+    /// Stamps that the server gave in an earlier epoch: its signature is right.
+    pub stamps: Vec<Stamped>,
     /// Batches whose signature is right, with their changes read and checked.
     pub batches: Vec<Checked>,
     /// Batches that nothing may be believed of.
@@ -102,7 +104,14 @@ pub fn prepare(
             Err(outcome) => refused.push(outcome),
         }
     }
-    Ok(Prepared { device, header: request.header, adoptions, batches, refused, cut_off: request.cut_off })
+    let mut stamps = request.stamps;
+    if !stamps.is_empty() {
+        let own = tx.own_replicas()?;
+        let is_ours = |s: &Stamped| own.iter().any(|(_, key)| s.signed().is_valid(s.replica, s.first, s.last, key));
+        stamps.retain(is_ours);
+    }
+    let (header, cut_off) = (request.header, request.cut_off);
+    Ok(Prepared { device, header, adoptions, stamps, batches, refused, cut_off })
 }
 
 fn verify(keys: &mut Keys<'_>, batch: Batch) -> Result<Result<Verified, Outcome>, StoreError> {

@@ -29,7 +29,7 @@ pub fn reply(
         tenun: *VERSIONS.end(),
         epoch: identity.epoch.clone(),
         acked_through: applied.acked_through,
-        safe_through: 0,
+        safe_through: tx.safe_through(request.replica)?,
         clock: now_ms,
         more: false,
     });
@@ -41,14 +41,24 @@ pub fn reply(
     if device.revoked || reply.fork.is_some() {
         return Ok(reply);
     }
-    let (scope, areas) = scope(tx, device, identity, limits)?;
+    let (scope, areas) = scope(tx, device, limits)?;
     if scope.version != request.scope {
         reply.scope = Some(scope);
     }
     let mut left = BUDGET;
     for (code, area) in areas {
-        let known = if request.epoch == identity.epoch { request.cursors.get(&code).copied() } else { None };
-        let mut cursor = known.unwrap_or(0);
+        let given = request.cursors.get(&code).copied();
+        // A device that comes from an older epoch is told every cursor, cut down to what the restore left.
+        let (known, cut) = match given {
+            Some(cursor) if request.epoch == identity.epoch => (Some(cursor), None),
+            Some(cursor) => (None, tx.cut_cursor(&request.epoch, area, cursor)?),
+            None => (None, None),
+        };
+        let mut cursor = known.or(cut).unwrap_or(0);
+        if let Some(seq) = cut {
+            reply.pulled.push((Vec::new(), Cursor { bucket: code.clone(), seq }));
+        }
+        let known = known.or(cut);
         loop {
             if left == 0 {
                 reply.header.more = reply.header.more || tx.bucket_head(area)? > cursor;
@@ -76,12 +86,7 @@ pub fn reply(
 }
 
 /// What the device works with, and the numbers of its areas by code.
-fn scope(
-    tx: Tx<'_>,
-    device: &Device,
-    identity: &Identity,
-    limits: &Limits,
-) -> Result<(Scope, BTreeMap<String, i64>), StoreError> {
+fn scope(tx: Tx<'_>, device: &Device, limits: &Limits) -> Result<(Scope, BTreeMap<String, i64>), StoreError> {
     let mut areas = BTreeMap::new();
     let (mut named, mut assignments): (Vec<Area>, Vec<Assignment>) = (Vec::new(), Vec::new());
     for Assigned { area, code, name, round } in tx.assignments(&device.enumerator)? {
@@ -99,7 +104,7 @@ fn scope(
         assignments,
         questionnaires,
         limits: limits.clone(),
-        server: BTreeMap::from([(identity.replica, identity.key.public())]),
+        server: tx.own_replicas()?.into_iter().collect(),
     };
     let content = serde_json::to_vec(&scope).unwrap_or_default();
     scope.version = hex::encode(Sha256::digest(content).get(..6).unwrap_or_default());

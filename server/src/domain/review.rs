@@ -47,7 +47,7 @@ pub fn resolve(
     let shown = resolution.shown.iter().map(|dot| dot.parse()).collect::<Result<Vec<Dot>, _>>();
     let mut shown = shown.map_err(|_ignored| bad("shown"))?;
     let key = tx.record_key(id)?.ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
-    let record = merge(tx.changes_of(key.id)?)?;
+    let record = merge(tx.changes_of(key.id)?, &world.catalogue)?;
     let answer = record.answer(&path).ok_or_else(|| Failure::problem(Code::NotFound, "no such answer"))?;
     let mut live = answer.all();
     live.sort_unstable();
@@ -71,7 +71,7 @@ pub fn remark(tx: Tx<'_>, id: RecordId, text: &str, author: &str, world: &World,
         return Err(Failure::problem(Code::WrongType, format!("a remark has 1 to {} bytes", world.limits.text)));
     }
     let key = tx.record_key(id)?.ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
-    let record = merge(tx.changes_of(key.id)?)?;
+    let record = merge(tx.changes_of(key.id)?, &world.catalogue)?;
     let (Some(subject), Some(questionnaire)) = (record.subject().cloned(), form_of(&record).cloned()) else {
         return Err(Failure::problem(Code::NotFound, "no such record"));
     };
@@ -99,7 +99,12 @@ fn author_change(
 }
 
 /// Signs changes as the server's next ones and applies them.
-fn author_batch(tx: Tx<'_>, changes: Vec<Change>, world: &World, now_ms: i64) -> Result<Vec<Outcome>, Failure> {
+pub(super) fn author_batch(
+    tx: Tx<'_>,
+    changes: Vec<Change>,
+    world: &World,
+    now_ms: i64,
+) -> Result<Vec<Outcome>, Failure> {
     let (replica, key) = (world.identity.replica, &world.identity.key);
     let row = tx.replica(replica)?.ok_or(StoreError::Corrupt("the server's own replica"))?;
     let carried = changes.iter().map(|change| Carried::Bytes(change.to_bytes())).collect();

@@ -49,6 +49,7 @@ pub(super) struct RecordQuery {
     pub(super) enumerator: Option<String>,
     pub(super) round: Option<String>,
     pub(super) conflicts: Option<bool>,
+    pub(super) violations: Option<bool>,
     pub(super) finished: Option<bool>,
     pub(super) flag: Option<String>,
     pub(super) q: Option<String>,
@@ -84,6 +85,7 @@ impl RecordQuery {
             enumerator: some(self.enumerator),
             round: some(self.round),
             conflicts: self.conflicts.unwrap_or(false),
+            violations: self.violations.unwrap_or(false),
             finished: self.finished,
             flag: some(self.flag),
             search: some(self.q),
@@ -163,7 +165,8 @@ async fn history(
     let path: Path =
         path.parse().map_err(|_ignored| Rejection::new(Code::BadQuery, "`path` is not an answer's path"))?;
     let id = record_id(&id)?;
-    let values = server.read(move |tx| detail::history(tx, id, &path)).await?;
+    let shared = server.clone();
+    let values = server.read(move |tx| detail::history(tx, id, &path, &shared.world(tx)?.catalogue)).await?;
     Ok(HttpResponse::Ok().json(json!({ "values": values })))
 }
 

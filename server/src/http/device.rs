@@ -2,7 +2,7 @@
 
 use super::{auth, body, failure::Rejection};
 use crate::{
-    domain::{Failure, ingest, people, prepare, pull},
+    domain::{Failure, people, prepare, pull},
     state::{Server, now_ms},
 };
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -64,7 +64,7 @@ async fn receive(
         })
         .await?;
     let (device, header, cut_off) = (prepared.device.clone(), prepared.header.clone(), prepared.cut_off);
-    let applied = server.write(move |tx| ingest::apply(tx, prepared, &world, now_ms())).await?;
+    let applied = server.ingest(prepared, world).await?;
     if cut_off {
         return Err(Problem::new(Code::CutOff, "whole batches before the cut were kept: send the rest").into());
     }

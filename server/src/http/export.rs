@@ -38,13 +38,13 @@ async fn table(
     let shared = server.clone();
     let (wanted, file) = (name.clone(), format!("{id}-{version}-{name}.csv"));
     // What is asked for is checked before the answer begins.
-    let (questionnaire, compiled, table) = server
+    let (catalogue, questionnaire, table) = server
         .read(move |tx| {
             let catalogue = shared.world(tx)?.catalogue;
             let questionnaire = export::questionnaire(&catalogue, &reference)?.clone();
             let table = export::tables(&questionnaire).into_iter().find(|table| table.name == wanted);
             let table = table.ok_or_else(|| Failure::problem(Code::NotFound, format!("no table `{wanted}`")))?;
-            Ok((questionnaire, catalogue.compiled(&reference), table))
+            Ok((catalogue, questionnaire, table))
         })
         .await?;
     let (sender, receiver) = mpsc::channel(4);
@@ -53,7 +53,7 @@ async fn table(
         let failed = sender.clone();
         let sink = Pipe { sender, pending: Vec::new() };
         let written = reader
-            .read(move |tx| export::write(tx, &questionnaire, compiled.as_ref(), &options, vec![(table, sink)], |_| ()))
+            .read(move |tx| export::write(tx, &catalogue, &questionnaire, &options, vec![(table, sink)], |_| ()))
             .await;
         if written.is_err() {
             // The connection breaks, so that half an export is not taken for a whole one.

@@ -18,6 +18,8 @@ pub struct RecordFilter {
     pub round: Option<String>,
     /// Only those with conflicts.
     pub conflicts: bool,
+    /// Only those that break rules of their questionnaire.
+    pub violations: bool,
     /// Only those finished, or only those not.
     pub finished: Option<bool>,
     /// Only those with a change that was unusual when it arrived, of this kind.
@@ -60,6 +62,10 @@ pub struct RecordRow {
     pub answers: u32,
     /// Answers in conflict.
     pub conflicts: u32,
+    /// Rules of the questionnaire that are broken.
+    pub violations: u32,
+    /// The rules were run since the last change; until then `violations` is the number from before it.
+    pub validated: bool,
     /// Rows, or the record itself, kept against a concurrent removal.
     pub attention: u32,
     /// The record is void.
@@ -99,6 +105,10 @@ pub struct ProgressRow {
     pub finished: u64,
     /// Answers in conflict.
     pub conflicts: u64,
+    /// Rules that are broken.
+    pub violations: u64,
+    /// Interviews whose rules were not run since their last change: their violations are not counted yet.
+    pub unvalidated: u64,
     /// Receipt of the last change.
     pub changed_ms: Option<i64>,
 }
@@ -128,6 +138,10 @@ pub struct DeviceRow {
     pub changes: u64,
     /// Times its history forked: cloned or restored.
     pub forks: u64,
+    /// Rules that are broken in records that it changed.
+    pub violations: u64,
+    /// The beginning of the hash of all that it sent: its own status shows the same.
+    pub receipt: Option<String>,
 }
 
 /// One change in quarantine.
@@ -175,13 +189,14 @@ pub struct ChangeSource {
 
 const RECORD: &str = "SELECT record.id, record.uuid, household.uuid, record.round, record.purpose, record.form,
     household.title, area.code, area.name, record.enumerator, record.finished, record.answers, record.conflicts,
-    record.attention, record.void, record.changes, record.changed_ms,
+    record.attention, record.void, record.changes, record.changed_ms, record.violations,
+    record.validated OR record.round IS NULL,
     (SELECT group_concat(DISTINCT kind) FROM change JOIN flag ON flag.change = change.id WHERE change.record = record.id)
     FROM record JOIN record AS household ON household.id = record.household
     LEFT JOIN area ON area.id = household.area";
 
 fn record_row(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
-    let flags: Option<String> = row.get(17)?;
+    let flags: Option<String> = row.get(19)?;
     Ok(RecordRow {
         number: row.get(0)?,
         id: RecordId(row.get(1)?),
@@ -200,6 +215,8 @@ fn record_row(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
         void: row.get(14)?,
         changes: row.get(15)?,
         changed_ms: row.get(16)?,
+        violations: row.get(17)?,
+        validated: row.get(18)?,
         flags: flags.map(|flags| flags.split(',').map(str::to_owned).collect()).unwrap_or_default(),
     })
 }
@@ -224,7 +241,8 @@ impl Tx<'_> {
              AND (?9 IS NULL OR household.title LIKE '%' || ?9 || '%' ESCAPE '\\')
              AND (?10 IS NULL OR household.uuid = ?10)
              AND (?11 IS NULL OR record.form = ?11)
-             AND record.changes > 0 ORDER BY record.id LIMIT ?12"
+             AND (?12 = 0 OR record.violations > 0)
+             AND record.changes > 0 ORDER BY record.id LIMIT ?13"
         ))?;
         let search =
             filter.search.as_deref().map(|text| text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
@@ -241,6 +259,7 @@ impl Tx<'_> {
                 search,
                 filter.household,
                 filter.questionnaire,
+                filter.violations,
                 limit
             ],
             record_row,
@@ -265,7 +284,8 @@ impl Tx<'_> {
         // An enumerator without a record has one line of nulls here.
         let counts =
             "sum(record.id IS NOT NULL AND record.round IS NULL), sum(record.round IS NOT NULL), sum(record.finished),
-            sum(record.conflicts), max(record.changed_ms)";
+            sum(record.conflicts), sum(record.violations), sum(record.validated = 0 AND record.round IS NOT NULL),
+            max(record.changed_ms)";
         let sql = match by {
             ProgressBy::Area => format!(
                 "SELECT area.code, area.name, {counts} FROM area
@@ -290,7 +310,9 @@ impl Tx<'_> {
                 interviews: count(row, 3)?,
                 finished: count(row, 4)?,
                 conflicts: count(row, 5)?,
-                changed_ms: row.get(6)?,
+                violations: count(row, 6)?,
+                unvalidated: count(row, 7)?,
+                changed_ms: row.get(8)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -302,11 +324,20 @@ impl Tx<'_> {
     /// If the store fails.
     pub fn devices(&self) -> Result<Vec<DeviceRow>, StoreError> {
         let mut query = self.conn.prepare_cached(
-            "SELECT device.id, device.name, enumerator, enumerator.name, seen_ms, skew_ms, unsent, app,
+            "WITH broken AS (
+                 SELECT DISTINCT replica.device, record.id, record.violations FROM record
+                 JOIN change ON change.record = record.id JOIN replica ON replica.id = change.replica
+                 WHERE record.violations > 0)
+             SELECT device.id, device.name, enumerator, enumerator.name, seen_ms, skew_ms, unsent, app,
              revoked_ms IS NOT NULL,
              (SELECT coalesce(sum(head), 0) FROM replica WHERE replica.device = device.id),
-             (SELECT count(*) FROM replica WHERE replica.device = device.id AND adopted_from IS NOT NULL)
-             FROM device JOIN enumerator ON enumerator.code = device.enumerator ORDER BY enumerator, device.id",
+             (SELECT count(*) FROM replica WHERE replica.device = device.id AND adopted_from IS NOT NULL),
+             coalesce(by_device.violations, 0),
+             (SELECT lower(hex(substr(head_hash, 1, 6))) FROM replica WHERE replica.device = device.id AND head > 0
+              ORDER BY replica.id DESC LIMIT 1)
+             FROM device JOIN enumerator ON enumerator.code = device.enumerator
+             LEFT JOIN (SELECT device, sum(violations) AS violations FROM broken GROUP BY device) AS by_device
+             ON by_device.device = device.id ORDER BY enumerator, device.id",
         )?;
         let rows = query.query_map([], |row| {
             Ok(DeviceRow {
@@ -321,6 +352,8 @@ impl Tx<'_> {
                 revoked: row.get(8)?,
                 changes: row.get(9)?,
                 forks: row.get(10)?,
+                violations: row.get(11)?,
+                receipt: row.get(12)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -262,13 +262,14 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    /// Keeps a stamp that was issued.
+    /// Keeps a stamp that was issued; one that comes back in parts is kept once.
     ///
     /// # Errors
-    /// If the store fails, or changes are stamped twice.
+    /// If the store fails.
     pub fn insert_stamp(&self, replica: i64, row: &StampRow) -> Result<(), StoreError> {
         let mut put = self.conn.prepare_cached(
-            "INSERT INTO stamp (replica, first, last, received_ms, skew_ms, signature) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO stamp (replica, first, last, received_ms, skew_ms, signature) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO NOTHING",
         )?;
         let StampRow { first, last, stamp, signature } = row;
         put.execute(params![replica, first, last, stamp.received_ms, stamp.skew_ms, signature.0.as_slice()])?;

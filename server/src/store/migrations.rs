@@ -7,7 +7,22 @@ use rusqlite::{Connection, TransactionBehavior};
 const LEAST_SQLITE: i32 = 3_051_003;
 
 /// Step `n` (from 0) brings the schema from version `n` to `n + 1`.
-const STEPS: &[&str] = &[include_str!("schema/0001_first.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema/0001_first.sql"),
+    include_str!("schema/0002_validation.sql"),
+    include_str!("schema/0003_backups.sql"),
+];
+
+/// Checks that this program can read a database that it may not change.
+pub(super) fn check(conn: &Connection) -> Result<(), StoreError> {
+    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    let found: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match found {
+        0 => Err(StoreError::Corrupt("it is no database of this program")),
+        found if found > known => Err(StoreError::NewerSchema { found, known }),
+        _ => Ok(()),
+    }
+}
 
 /// Brings a database to this program's schema, each step in a transaction of its own.
 pub(super) fn run(conn: &mut Connection) -> Result<(), StoreError> {

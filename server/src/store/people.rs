@@ -4,6 +4,7 @@
 
 use super::{StoreError, Tx, catalogue::AREA_NAME};
 use rusqlite::{OptionalExtension, Row, params};
+use std::collections::BTreeMap;
 use sync_protocol::Hash;
 
 /// A device that holds a valid token.
@@ -46,6 +47,16 @@ fn device(row: &Row<'_>) -> rusqlite::Result<Device> {
 }
 
 impl Tx<'_> {
+    /// The names of all enumerators, by code.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn enumerator_names(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        let mut query = self.conn.prepare_cached("SELECT code, name FROM enumerator")?;
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Adds an enumerator or gives them another name.
     ///
     /// # Errors

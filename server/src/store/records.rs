@@ -61,7 +61,7 @@ impl Tx<'_> {
         Ok(query.query_row([], |row| row.get(0))?)
     }
 
-    /// Adds a record with what is derived of it.
+    /// Adds a record with what is derived of it; it waits to be validated from then on.
     ///
     /// # Errors
     /// If the store fails, or the record is there already.
@@ -124,14 +124,14 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Stores what is derived of a record that is there.
+    /// Stores what is derived of a record that is there; it waits to be validated from then on.
     ///
     /// # Errors
     /// If the store fails.
     pub fn set_derived(&self, key: RecordKey, derived: &Derived) -> Result<(), StoreError> {
         let mut put = self.conn.prepare_cached(
             "UPDATE record SET form = ?2, title = ?3, area = ?4, enumerator = ?5, finished = ?6, answers = ?7,
-             conflicts = ?8, attention = ?9, void = ?10, changes = ?11, changed_ms = ?12 WHERE id = ?1",
+             conflicts = ?8, attention = ?9, void = ?10, changes = ?11, changed_ms = ?12, validated = 0 WHERE id = ?1",
         )?;
         put.execute(params![
             key.id,
@@ -173,7 +173,7 @@ impl Tx<'_> {
     pub fn derived_text(&self, record: i64) -> Result<String, StoreError> {
         let mut query = self.conn.prepare_cached(
             "SELECT json_array(hex(uuid), form, title, area, enumerator, finished, answers, conflicts, attention, void,
-             changes, changed_ms, (SELECT json_group_array(path) FROM conflict WHERE record = record.id),
+             changes, changed_ms, violations, validated, (SELECT json_group_array(path) FROM conflict WHERE record = record.id),
              (SELECT json_group_array(area) FROM placement WHERE record = record.id))
              FROM record WHERE id = ?1",
         )?;
@@ -188,7 +188,7 @@ impl Tx<'_> {
         self.conn.execute_batch(
             "DELETE FROM conflict; DELETE FROM placement;
              UPDATE record SET form = '', title = '', area = NULL, enumerator = '', finished = 0, answers = 0,
-             conflicts = 0, attention = 0, void = 0, changes = 0, changed_ms = 0;",
+             conflicts = 0, attention = 0, void = 0, changes = 0, changed_ms = 0, violations = 0, validated = 0;",
         )?;
         Ok(())
     }

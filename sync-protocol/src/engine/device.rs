@@ -8,7 +8,7 @@ use crate::{
     chain::{Adoption, Batch, Carried, SecretKey},
     ids::{Hash, ReplicaId},
     problem::Problem,
-    wire::{Reply, Request, RequestHeader, VERSIONS},
+    wire::{Reply, Request, RequestHeader, Stamped, VERSIONS},
 };
 use std::collections::BTreeMap;
 
@@ -51,6 +51,12 @@ pub trait DeviceStore {
     /// # Errors
     /// If the store fails.
     fn own_changes(&mut self, after: u64, budget: usize) -> Result<Vec<Vec<u8>>, Self::Error>;
+
+    /// The stamps that own changes of a span got from the server before; none in an ordinary night.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn stamps(&mut self, first: u64, last: u64) -> Result<Vec<Stamped>, Self::Error>;
 
     /// Stores everything that a reply says, in one transaction; an answered fork gives the device a new
     /// replica and key there and re-authors what was not shared (see [`super::reauthor`]).
@@ -224,7 +230,10 @@ impl Turn {
             (after, before) = (batch.last(), batch.after);
             batches.push(batch);
         }
+        // A server that was restored gets back the stamps that it gave: a stamp is given once (DESIGN §4).
+        let stamps = if after > at.acked_through { store.stamps(at.acked_through + 1, after)? } else { Vec::new() };
         let request = Request {
+            stamps,
             header: RequestHeader {
                 tenun: *VERSIONS.end(),
                 replica: at.replica,

@@ -105,6 +105,37 @@ impl<'a> Answer<'a> {
     }
 }
 
+/// The live values of an answer, not looked at yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Live<'a> {
+    register: &'a Register,
+    record: &'a Record,
+}
+
+impl<'a> Live<'a> {
+    /// The value that is shown, as [`Answer::value`] gives it, without a look at who gave it; none where no value lives.
+    #[must_use]
+    pub fn value(&self, merge: Merge) -> Option<Cow<'a, Value>> {
+        match self.register.sets.as_slice() {
+            [(dot, value)] if !self.register.is_replaced(*dot) => Some(Cow::Borrowed(value)),
+            [] | [_] => None,
+            [..] => self.answer().map(|answer| answer.value(merge)),
+        }
+    }
+
+    /// How many values live.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.register.sets.iter().filter(|(dot, _)| !self.register.is_replaced(*dot)).count()
+    }
+
+    /// The answer with who gave each value; none where no value lives.
+    #[must_use]
+    pub fn answer(&self) -> Option<Answer<'a>> {
+        Answer::of(self.register, self.record)
+    }
+}
+
 /// One roster row of the merged view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row<'a> {
@@ -139,13 +170,22 @@ impl Record {
         self.registers.iter().filter_map(|(path, register)| Some((path, Answer::of(register, self)?)))
     }
 
+    /// Every answer that anyone ever gave, by place and then by name, those in removed rows too; the protocol's own are
+    /// left out.
+    pub fn live(&self) -> impl Iterator<Item = (&Path, Live<'_>)> {
+        let registers = self.registers.iter().filter(|(path, _)| !path.is_reserved());
+        registers.map(|(path, register)| (path, Live { register, record: self }))
+    }
+
     /// Every answer with a live value in a place that is shown; the protocol's own answers are left out.
     pub fn shown_answers(&self) -> impl Iterator<Item = (&Path, Answer<'_>)> {
+        self.shown_live().filter_map(|(path, live)| Some((path, live.answer()?)))
+    }
+
+    /// Every answer in a place that is shown, as [`Record::live`] has them.
+    pub fn shown_live(&self) -> impl Iterator<Item = (&Path, Live<'_>)> {
         let shown = self.shown_rows();
-        self.registers
-            .iter()
-            .filter(move |(path, _)| !path.is_reserved() && (path.place().is_record() || shown.contains(path.place())))
-            .filter_map(|(path, register)| Some((path, Answer::of(register, self)?)))
+        self.live().filter(move |(path, _)| path.place().is_record() || shown.contains(path.place()))
     }
 
     /// The rows that are shown: neither they nor any row around them were removed.
@@ -227,6 +267,13 @@ impl Record {
         }
         let covered = |dot: &Dot| self.voids.contains_key(dot) || self.void_covers.contains(dot);
         if self.origins.keys().all(covered) { Standing::Void } else { Standing::KeptDespiteVoid }
+    }
+
+    /// Whether the interview is finished, by the mark that is shown ([`Path::FINISHED`]).
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        let mark = Path::new(Place::record(), Path::FINISHED).ok().and_then(|path| self.answer(&path));
+        mark.is_some_and(|mark| mark.siblings.first().is_some_and(|shown| *shown.value == Value::text("yes")))
     }
 
     /// Why the record was voided, by change.

@@ -1,6 +1,6 @@
 //! What a device sends: who it is, how far it has pulled, and its batches.
 
-use super::{Lines, VERSIONS, frame_name, read_frame, read_line, write_line};
+use super::{Lines, Stamped, VERSIONS, frame_name, read_frame, read_line, write_line};
 use crate::{
     chain::{Adoption, Batch, Carried, Signature},
     ids::{Hash, ReplicaId},
@@ -43,6 +43,8 @@ pub struct Request {
     pub header: RequestHeader,
     /// New identities of forked devices, to be known before their batches.
     pub adoptions: Vec<Adoption>,
+    /// Stamps that the server gave to these changes in an earlier epoch: it was restored, and takes them back.
+    pub stamps: Vec<Stamped>,
     /// The changes.
     pub batches: Vec<Batch>,
     /// The body ended before its end: batches before the cut are whole.
@@ -70,6 +72,11 @@ struct AdoptFrame {
 }
 
 #[derive(Serialize)]
+struct StampFrame {
+    stamp: Stamped,
+}
+
+#[derive(Serialize)]
 struct EndFrame {
     end: (),
 }
@@ -88,7 +95,7 @@ impl Request {
             epoch: String::new(),
             cursors: BTreeMap::new(),
         };
-        Self { header, adoptions: Vec::new(), batches, cut_off: false }
+        Self { header, adoptions: Vec::new(), stamps: Vec::new(), batches, cut_off: false }
     }
 
     /// Writes the request, not compressed.
@@ -98,6 +105,9 @@ impl Request {
         write_line(&mut out, &self.header);
         for adopt in &self.adoptions {
             write_line(&mut out, &AdoptFrame { adopt: adopt.clone() });
+        }
+        for stamp in &self.stamps {
+            write_line(&mut out, &StampFrame { stamp: stamp.clone() });
         }
         for batch in &self.batches {
             let header = BatchHeader {
@@ -140,7 +150,8 @@ impl Request {
                 format!("`tenun` is {}; this server speaks {} to {}", header.tenun, VERSIONS.start(), VERSIONS.end()),
             ));
         }
-        let mut request = Self { header, adoptions: Vec::new(), batches: Vec::new(), cut_off: true };
+        let mut request =
+            Self { header, adoptions: Vec::new(), stamps: Vec::new(), batches: Vec::new(), cut_off: true };
         while let Some(line) = lines.next() {
             match frame_name(line) {
                 Some("batch") => match read_batch(line, &mut lines)? {
@@ -148,6 +159,7 @@ impl Request {
                     None => return Ok(request),
                 },
                 Some("adopt") => request.adoptions.push(read_frame(line, "`adopt`")?),
+                Some("stamp") => request.stamps.push(read_frame(line, "`stamp`")?),
                 Some("end") => {
                     read_line::<Anything>(line, "`end`")?;
                     request.cut_off = !lines.is_at_end();

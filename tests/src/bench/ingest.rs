@@ -9,21 +9,21 @@ use anyhow::{Context, Result};
 use fixtures::{Household, World};
 use rusqlite::{Connection, params};
 use server::{
-    domain::{catalogue::Catalogue, identity::Identity, ingest, people, prepare},
-    store::{self, Tx},
+    domain::{catalogue::Catalogue, identity::Identity, ingest, people, prepare, validate::Merged},
+    store::{self, Device, Tx},
 };
 use std::{path::Path, sync::Arc, time::Duration};
 use sync_protocol::{Limits, Record};
 
 /// One device's upload, packed as it would travel.
-struct Upload {
+pub(super) struct Upload {
     author: Author,
     changes: Vec<u8>,
     rows: Vec<u8>,
 }
 
 /// Makes the uploads of a world's enumerators, in parts that fit a request.
-fn uploads(world: &World, per_device: usize) -> Result<Vec<Upload>> {
+pub(super) fn uploads(world: &World, per_device: usize) -> Result<Vec<Upload>> {
     let mut uploads = Vec::new();
     let mut pending: Vec<Household> = Vec::new();
     let mut close = |pending: &mut Vec<Household>| -> Result<()> {
@@ -94,20 +94,27 @@ fn raw_rows(folder: &Path, uploads: &[Upload]) -> Result<Duration> {
 
 /// How many threads take the uploads in.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Threads {
+pub(super) enum Threads {
     /// One does everything, as the limit's does.
     One,
     /// One unpacks, verifies and checks ahead of the one that writes, as in the server.
     Two,
 }
 
-/// Our store alone: unpack, verify, check, merge, find conflicts, fill buckets; one commit a device.
-fn our_store(folder: &Path, world: &World, uploads: &[Upload], threads: Threads) -> Result<Duration> {
+/// Our store, with a device for each upload, before any of them came.
+pub(super) struct Ready {
+    pub(super) conn: Connection,
+    reader: Connection,
+    pub(super) world: ingest::World,
+    devices: Vec<Device>,
+}
+
+/// Sets our store up.
+pub(super) fn ready(folder: &Path, world: &World, uploads: &[Upload]) -> Result<Ready> {
     let data = folder.join("store");
     Office::new(&data).prepare(world, "benchmark")?;
     let mut conn = store::open_writer(&data)?;
     let identity = store::in_transaction(&mut conn, Identity::load_or_make)?;
-    let limits = Limits::default();
     let mut devices = Vec::new();
     for upload in uploads {
         let device = store::in_transaction(&mut conn, |tx| {
@@ -119,34 +126,49 @@ fn our_store(folder: &Path, world: &World, uploads: &[Upload], threads: Threads)
         devices.push(device);
     }
     let catalogue = store::in_transaction(&mut conn, |tx| Catalogue::refresh(&Arc::default(), tx))?;
-    let world = ingest::World { catalogue, identity: Arc::new(identity), limits: limits.clone() };
-    let mut reader = store::open_reader(&data)?;
-    let now_ms = 1_767_300_000_000;
-    let mut prepared = devices.into_iter().zip(uploads).map(|(device, upload)| -> Result<_> {
-        let body = zstd::stream::decode_all(upload.changes.as_slice())?;
-        let tx = reader.transaction()?;
-        Ok(prepare::prepare(Tx::new(&tx), device, &body, &world.catalogue, &limits)?)
-    });
-    let mut write = |prepared: Result<prepare::Prepared>| -> Result<()> {
-        let prepared = prepared?;
-        store::in_transaction(&mut conn, |tx| ingest::apply(tx, prepared, &world, now_ms))?;
-        Ok(())
-    };
-    let (result, time) = timed(|| match threads {
-        Threads::One => prepared.try_for_each(&mut write),
-        Threads::Two => std::thread::scope(|scope| {
-            let (send, receive) = std::sync::mpsc::sync_channel(2);
-            // The writer has gone only where it failed, and says so itself.
-            scope.spawn(move || prepared.all(|prepared| send.send(prepared).is_ok()));
-            receive.iter().try_for_each(&mut write)
-        }),
-    });
-    result?;
-    let ((), checkpoint) = {
-        let (result, time) = timed(|| conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"));
-        (result?, time)
-    };
-    Ok(time + checkpoint)
+    let world = ingest::World { catalogue, identity: Arc::new(identity), limits: Limits::default() };
+    Ok(Ready { conn, reader: store::open_reader(&data)?, world, devices })
+}
+
+impl Ready {
+    /// Takes everything in: unpack, verify, check, merge, find conflicts, fill buckets; one commit a device. What was
+    /// merged is handed to `then` after each.
+    pub(super) fn take_in(
+        &mut self,
+        uploads: &[Upload],
+        threads: Threads,
+        mut then: impl FnMut(&mut Connection, &ingest::World, Vec<Merged>) -> Result<()>,
+    ) -> Result<Duration> {
+        let Self { conn, reader, world, devices } = self;
+        let mut prepared = devices.drain(..).zip(uploads).map(|(device, upload)| -> Result<_> {
+            let body = zstd::stream::decode_all(upload.changes.as_slice())?;
+            let tx = reader.transaction()?;
+            Ok(prepare::prepare(Tx::new(&tx), device, &body, &world.catalogue, &world.limits)?)
+        });
+        let mut write = |prepared: Result<prepare::Prepared>| -> Result<()> {
+            let prepared = prepared?;
+            let applied = store::in_transaction(conn, |tx| ingest::apply(tx, prepared, world, 1_767_300_000_000))?;
+            then(conn, world, applied.merged)
+        };
+        let (result, time) = timed(|| match threads {
+            Threads::One => prepared.try_for_each(&mut write),
+            Threads::Two => std::thread::scope(|scope| {
+                let (send, receive) = std::sync::mpsc::sync_channel(2);
+                // The writer has gone only where it failed, and says so itself.
+                scope.spawn(move || prepared.all(|prepared| send.send(prepared).is_ok()));
+                receive.iter().try_for_each(&mut write)
+            }),
+        });
+        result?;
+        let (result, checkpoint) = timed(|| conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"));
+        result?;
+        Ok(time + checkpoint)
+    }
+}
+
+/// Our store alone.
+fn our_store(folder: &Path, world: &World, uploads: &[Upload], threads: Threads) -> Result<Duration> {
+    ready(folder, world, uploads)?.take_in(uploads, threads, |_, _, _| Ok(()))
 }
 
 /// Store alone against bare rows, interleaved, on the folder's disk.

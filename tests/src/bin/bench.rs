@@ -1,10 +1,10 @@
 //! `make bench`: every figure that an issue names, measured in one run. `JSON=1` adds one JSON line.
 //!
-//! Arguments pick parts: `merge`, `store`, `device`, `http`. `BENCH_DIR` says on which disk (a RAM disk where only the program is meant), `BENCH_HOUSEHOLDS` how many
-//! households 200 devices send over HTTP.
+//! Arguments pick parts: `merge`, `store`, `validate`, `workbook`, `device`, `http`. `BENCH_DIR` says on which disk (a RAM disk
+//! where only the program is meant), `BENCH_HOUSEHOLDS` how many households 200 devices send over HTTP.
 
 use anyhow::Result;
-use end_to_end::bench::{self, device, ingest};
+use end_to_end::bench::{self, device, ingest, validate, workbook};
 
 fn main() -> Result<()> {
     let is_set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0");
@@ -23,6 +23,14 @@ fn main() -> Result<()> {
     if is_wanted("store") {
         eprintln!("the store alone, against bare rows");
         ingest::store_alone(&folder, &mut figures)?;
+    }
+    if is_wanted("validate") {
+        eprintln!("the rules, and their queue beside ingest");
+        validate::measure(&folder, &mut figures)?;
+    }
+    if is_wanted("workbook") {
+        eprintln!("loading workbooks, beside pyxform");
+        workbook::measure(&mut figures)?;
     }
     if is_wanted("device") {
         eprintln!("one device");

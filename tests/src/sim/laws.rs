@@ -183,10 +183,11 @@ impl World {
     /// Law L3 on the server: its merge is the naive one.
     fn views_agree(&mut self, records: &BTreeMap<RecordId, BTreeMap<Dot, Stamped>>) -> Result<()> {
         for (id, changes) in records {
-            let tx = self.office.connection()?.transaction()?;
-            let tx = server::store::Tx::new(&tx);
-            let key = tx.record_key(*id)?.context("a record with changes")?;
-            let record = derive::merge(tx.changes_of(key.id)?)?;
+            let merged = self.office.write(|tx, world| {
+                let Some(key) = tx.record_key(*id)? else { return Ok(None) };
+                Ok(Some(derive::merge(tx.changes_of(key.id)?, &world.catalogue)?))
+            });
+            let record = merged.map_err(super::office::problem)?.context("a record with changes")?;
             if record.canonical_view() != naive::view(changes) {
                 self.oracle.broken("L3", difference(&format!("the server's {id}"), &record, changes));
             }

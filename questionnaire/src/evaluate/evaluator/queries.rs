@@ -36,8 +36,8 @@ impl Evaluator {
         for (&question, cell) in shape.questions.iter().zip(&at.cells) {
             let answer = match cell.missing {
                 Some(missing) => Answer::Missing(missing),
-                None if cell.text.is_empty() => continue,
-                None => Answer::Text(cell.text.to_string()),
+                None if cell.given.is_none() => continue,
+                None => Answer::Text(cell.text().to_owned()),
             };
             if let Some(asked) = self.program.form.asked(question) {
                 branch.answers.insert(asked.question.key.clone(), answer);
@@ -120,7 +120,7 @@ impl Evaluator {
         if rules.calculation.is_some() && rules.triggers.is_empty() {
             cell.value.to_text(self.context.zone()).into_owned()
         } else {
-            cell.text.to_string()
+            cell.text().to_owned()
         }
     }
 
@@ -173,11 +173,15 @@ impl Evaluator {
     }
 
     /// Returns how many rows the `repeat_count` of a repeat asks for; none where it has none.
+    ///
+    /// A count that has no number asks for the rows that are there.
     pub fn row_count(&self, outer: &Place, repeat: &str) -> Option<usize> {
         let form = &self.program.form;
         let row = self.row_at(outer)?;
         let scope = form.inner_scope(self.state.row(row).scope, repeat)?;
-        self.state.inner(row, form.scope(scope).slot).wanted
+        let rows = self.state.inner(row, form.scope(scope).slot);
+        let is_counted = matches!(self.program.counts.get(scope), Some(Some(_)));
+        if is_counted { Some(rows.wanted.unwrap_or(rows.ids.len())) } else { None }
     }
 
     /// Tells whether some calculated values are to be saved as answers (`once`, `random`, `uuid`).
@@ -284,7 +288,7 @@ impl Evaluator {
         Some(place)
     }
 
-    fn node_of(&self, question: QuestionId) -> NodeId {
+    pub(super) fn node_of(&self, question: QuestionId) -> NodeId {
         let form = &self.program.form;
         let node = form.asked(question).map_or(ROOT, |asked| asked.node);
         debug_assert!(matches!(form.node(node).kind, NodeKind::Question(_) | NodeKind::Form));

@@ -43,7 +43,9 @@ pub(super) async fn show(
         .map_err(|_ignored| desk.broken(Rejection::new(Code::BadQuery, "`path` is not an answer's path")))?;
     let id = api::record_id(&id).map_err(|rejection| desk.broken(rejection))?;
     let (shared, asked) = (desk.server.clone(), path.clone());
-    let read = desk.read(move |tx| Ok::<_, Failure>((load(tx, id, &shared)?, detail::history(tx, id, &asked)?)));
+    let read = desk.read(move |tx| {
+        Ok::<_, Failure>((load(tx, id, &shared)?, detail::history(tx, id, &asked, &shared.world(tx)?.catalogue)?))
+    });
     let (loaded, values) = read.await?;
     let values = newest_first(values);
     let main = body(&loaded, &loaded.sheet(desk.language), &path, &values);

@@ -41,8 +41,7 @@ pub(super) async fn show(server: web::Data<Server>, request: HttpRequest) -> Res
     let (asked, next) = (filter.clone(), given.into_iter().filter(|part| !part.starts_with("after=")));
     let next: String = next.filter(|part| !part.is_empty()).map(|part| format!("{part}&")).collect();
     let read = desk.read(move |tx| {
-        let people = tx.devices()?.into_iter().map(|device| (device.enumerator, device.enumerator_name));
-        Ok(Listed { rows: tx.records(&asked, after, limit)?, people: people.collect(), areas: tx.areas()? })
+        Ok(Listed { rows: tx.records(&asked, after, limit)?, people: tx.enumerator_names()?, areas: tx.areas()? })
     });
     let listed = read.await?;
     let (language, words) = (desk.language, desk.words());
@@ -132,6 +131,7 @@ fn form(filter: &RecordFilter, listed: &Listed, language: Language) -> Markup {
             }
             div class="checks" {
                 label { input type="checkbox" name="conflicts" value="true" checked[filter.conflicts]; " " (words.only_conflicts) }
+                label { input type="checkbox" name="violations" value="true" checked[filter.violations]; " " (words.only_broken) }
                 label {
                     @let chosen = filter.flag.as_deref();
                     input type="checkbox" name="flag" value=(chosen.unwrap_or("out-of-scope")) checked[chosen.is_some()];

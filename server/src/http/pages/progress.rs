@@ -5,7 +5,7 @@ use super::{
     moments,
     shell::Tab,
     values::count,
-    words::{Language, fill},
+    words::{Language, counted, fill},
 };
 use crate::{
     state::{Server, now_ms},
@@ -72,6 +72,9 @@ fn totals(total: &ProgressRow, quarantine: usize, language: Language) -> Markup 
                 (bar(total, language))
             }))
             (tile("/records?conflicts=true", &count(total.conflicts, language), words.conflicts, urgent(total.conflicts), html! {}))
+            (tile("/records?violations=true", &count(total.violations, language), words.broken_rules, urgent(total.violations), html! {
+                @if total.unvalidated > 0 { small { (counted(total.unvalidated, words.n_unchecked)) } }
+            }))
             (tile("/quarantine", &format!("{}{more}", count(waiting, language)), words.in_quarantine, urgent(waiting), html! {}))
         }
     }
@@ -106,7 +109,7 @@ fn by_area(figures: &Figures, language: Language) -> Markup {
             @for (parent, rows) in &groups {
                 tbody {
                     @if let Some(parent) = parent {
-                        tr class="group" { th scope="rowgroup" colspan="6" {
+                        tr class="group" { th scope="rowgroup" colspan="7" {
                             a href={ "/records?area=" (encode(parent)) } {
                                 (figures.known.get(parent).map_or(parent.as_str(), |area| &area.name))
                             }
@@ -140,7 +143,7 @@ fn columns(first: &str, language: Language) -> Markup {
     html! {
         thead { tr {
             th scope="col" { (first) }
-            @for label in [words.households, words.interviews, words.finished, words.conflicts] {
+            @for label in [words.households, words.interviews, words.finished, words.conflicts, words.broken_rules] {
                 th scope="col" class="number" { (label) }
             }
             th scope="col" { (words.last_change) }
@@ -166,6 +169,7 @@ fn line(row: &ProgressRow, by: &str, language: Language) -> Markup {
             (number(row.interviews, words.interviews, "kind=interview"))
             (number(row.finished, words.finished, "kind=interview&finished=true"))
             (number(row.conflicts, words.conflicts, "conflicts=true"))
+            (number(row.violations, words.broken_rules, "violations=true"))
             td data-label=(words.last_change) {
                 @match row.changed_ms {
                     Some(at) => { (moments::ago(at, now_ms(), language)) }
@@ -186,7 +190,9 @@ fn devices(devices: &[DeviceRow], language: Language) -> Markup {
                 th scope="col" { (words.last_seen) }
                 th scope="col" { (words.clock) }
                 th scope="col" class="number" title=(words.unsent_when) { (words.unsent) }
+                th scope="col" title=(words.receipt_what) { (words.receipt) }
                 th scope="col" class="number" { (words.changes) }
+                th scope="col" class="number" { (words.broken_rules) }
                 th scope="col" { (words.app) }
             } }
             tbody { @for device in devices { (device_line(device, language)) } }
@@ -222,7 +228,9 @@ fn device_line(device: &DeviceRow, language: Language) -> Markup {
                 }
             }
             td class="number" data-label=(words.unsent) { (count(device.unsent, language)) }
+            td data-label=(words.receipt) { @if let Some(receipt) = &device.receipt { span class="code" { (receipt) } } }
             td class="number" data-label=(words.changes) { (count(device.changes, language)) }
+            td class="number" data-label=(words.broken_rules) { (count(device.violations, language)) }
             td data-label=(words.app) { small { (device.app) } }
         }
     }

@@ -78,10 +78,7 @@ pub(super) async fn release_branch(
 }
 
 async fn view(desk: &Desk, after: i64, status: StatusCode, notice: Markup) -> Result<HttpResponse, Broken> {
-    let read = desk.read(move |tx| {
-        let people = tx.devices()?.into_iter().map(|device| (device.enumerator, device.enumerator_name));
-        Ok((tx.quarantine(after, PAGE)?, tx.branches()?, people.collect::<BTreeMap<_, _>>()))
-    });
+    let read = desk.read(move |tx| Ok((tx.quarantine(after, PAGE)?, tx.branches()?, tx.enumerator_names()?)));
     let (rows, held, people) = read.await?;
     let words = desk.words();
     let is_full = u32::try_from(rows.len()).is_ok_and(|count| count == PAGE);

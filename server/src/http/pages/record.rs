@@ -1,6 +1,8 @@
-//! One record: its head, its conflicts side by side, its answers, its remarks; decisions are posted here.
+//! One record: its head, its conflicts side by side, the rules that it breaks, its answers, its remarks; decisions are
+//! posted here.
 
 mod answers;
+mod broken;
 mod conflicts;
 
 pub(super) use conflicts::provenance;
@@ -66,11 +68,10 @@ pub(super) fn load(tx: Tx<'_>, id: RecordId, server: &Server) -> Result<Loaded, 
     }
     // A household has no questionnaire of its own: the newest one that feeds it names its fields.
     let newest = || catalogue.questionnaires().last().map(|(_, newest)| newest.clone());
-    let people = tx.devices()?.into_iter().map(|device| (device.enumerator, device.enumerator_name));
     Ok(Loaded {
         related: tx.records(&filter, 0, RELATED)?,
         areas,
-        people: people.collect(),
+        people: tx.enumerator_names()?,
         questionnaire: detail.questionnaire.clone().or_else(newest),
         detail,
     })
@@ -168,6 +169,7 @@ fn body(loaded: &Loaded, notice: &Notice, language: Language) -> Markup {
         }
         (head(loaded, language))
         (conflicts::cards(&sheet, loaded))
+        (broken::list(&sheet, loaded))
         section {
             h2 { (words.all_answers) }
             (answers::list(&sheet, row))
@@ -212,6 +214,9 @@ fn head(loaded: &Loaded, language: Language) -> Markup {
                         a href={ "/records/" (other.id) } { (kind(other, language)) }
                         @if other.conflicts > 0 {
                             " " span class="tag bad" { (counted(u64::from(other.conflicts), words.n_conflicts)) }
+                        }
+                        @if other.violations > 0 {
+                            " " span class="tag warn" { (counted(u64::from(other.violations), words.n_broken)) }
                         }
                     }
                 } } }

@@ -292,6 +292,10 @@ pub(super) fn marks(row: &crate::store::RecordRow, language: Language) -> Markup
         @if row.conflicts > 0 {
             span class="tag bad" { (counted(u64::from(row.conflicts), words.n_conflicts)) }
         }
+        @if row.violations > 0 {
+            span class="tag warn" { (counted(u64::from(row.violations), words.n_broken)) }
+        }
+        @if !row.validated { span class="tag" { (words.unchecked) } }
         @if row.attention > 0 { span class="tag warn" { (fill(words.attention, row.attention)) } }
         @for flag in &row.flags { span class="tag warn" { (flag_name(flag, language)) } }
         @if row.void { span class="tag bad" { (words.void) } }

@@ -143,6 +143,8 @@ words! {
     clock_behind: "{} di belakang", "{} behind";
     unsent: "Belum terkirim", "Unsent";
     unsent_when: "menurut sinkron terakhir", "as told at the last sync";
+    receipt: "Bukti", "Receipt";
+    receipt_what: "sama dengan yang tampil di perangkat bila semuanya sudah sampai", "the device shows the same when all that it sent is here";
     copied: "HP disalin: {}", "copied phone: {}";
     revoked: "dicabut", "revoked";
     app: "Aplikasi", "App";
@@ -169,7 +171,12 @@ words! {
     attention: "dipertahankan: {}", "kept: {}";
     kept_row: "Baris ini dihapus pada satu perangkat, tetapi diubah pada perangkat lain; karena itu dipertahankan.",
         "This row was removed on one device but edited on another, so it was kept.";
+    parked: "tidak ditanyakan lagi", "not asked any more";
     n_conflicts: "konflik", "conflict|conflicts";
+    n_broken: "aturan dilanggar", "broken rule|broken rules";
+    only_broken: "Hanya yang melanggar aturan", "Only with broken rules";
+    unchecked: "belum diperiksa", "not checked yet";
+    n_unchecked: "belum diperiksa", "not checked yet";
     n_changes: "perubahan", "change|changes";
 
     // One record.
@@ -178,6 +185,17 @@ words! {
         semua HP menerima keputusan ini pada sinkron berikutnya. Nilai lain tetap ada dalam riwayat.",
         "Several people gave different answers without seeing each other's. Choose the right one; all phones receive \
         the decision at their next sync. The other values stay in the history.";
+    broken_rules: "Aturan dilanggar", "Broken rules";
+    broken_lead: "Menurut kuesioner, jawaban-jawaban ini tidak mungkin semuanya benar. Tidak ada yang ditolak atau diubah: \
+        tanyakan kepada yang mengisinya. Setelah diperbaiki, tanda ini hilang sendiri.",
+        "By the questionnaire, these answers can't all be right. Nothing was rejected or changed: ask those who gave them. \
+        A mark goes away by itself once it is mended.";
+    broken_constraint: "tidak memenuhi syarat", "breaks its rule";
+    broken_required: "wajib diisi", "must be answered";
+    missing_answers: "Wajib diisi, tetapi kosong", "Required, but missing";
+    asked_because: "ditanyakan karena", "asked because of";
+    broken_choice: "bukan pilihan yang ditawarkan", "not among the choices";
+    broken_type: "bukan nilai yang sah", "no value of its type";
     keep_this: "Simpan yang ini", "Keep this one";
     shown_meanwhile: "ditampilkan sementara", "shown meanwhile";
     device_time: "Jam perangkat", "Device time";
@@ -232,8 +250,8 @@ words! {
     unknown: "tidak diketahui", "unknown";
 
     // Exports.
-    exports_lead: "Satu berkas CSV untuk wawancara dan satu untuk tiap daftar. Konflik ada dalam kolom tersendiri.",
-        "One CSV file for interviews and one per roster. Conflicts stand in a column of their own.";
+    exports_lead: "Satu berkas CSV untuk wawancara dan satu untuk tiap daftar. Konflik dan aturan yang dilanggar ada dalam kolom tersendiri.",
+        "One CSV file for interviews and one per roster. Conflicts and broken rules stand in columns of their own.";
     exports_empty: "Belum ada kuesioner. Operator memuatnya dengan perintah.",
         "No questionnaire yet. The operator loads one by command.";
     version: "versi {}", "version {}";

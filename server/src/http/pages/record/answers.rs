@@ -100,6 +100,7 @@ impl Walk<'_> {
                 dd {
                     a class="past" href=(link(self.id, &path)) title=(words.history) { (value) }
                     @if answer.conflict { " " a class="tag bad" href="#conflicts" { (words.conflict) } }
+                    @if answer.parked { " " span class="tag warn" { (words.parked) } }
                     @if answer.siblings.first().is_some_and(|shown| shown.device == "server") {
                         " " span class="tag" { (words.office) }
                     }

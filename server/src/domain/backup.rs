@@ -1,0 +1,225 @@
+//! Copies of the store: taken beside a running server, proved from end to end, brought back as a new epoch.
+//!
+//! What a verified copy holds is what devices are told to be safe (DESIGN §5, rule 9; law L6).
+
+use super::{Failure, identity::Identity};
+use crate::store::{self, BackupRow, StoreError, Tx};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+use sync_protocol::{
+    Hash, ReplicaId,
+    chain::{digest, link},
+    problem::Code,
+};
+
+/// What a copy was found to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// How far each replica's chain goes.
+    pub heads: Vec<(ReplicaId, u64)>,
+    /// Changes, each of them with the hash that its author's chain gives it.
+    pub changes: u64,
+    /// Batches, each of them with its author's signature.
+    pub batches: u64,
+    /// The life of the log that it is a copy of.
+    pub epoch: String,
+}
+
+/// A copy that was taken.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// Where it is.
+    pub file: PathBuf,
+    /// What it holds.
+    pub verified: Verified,
+    /// Older ones that were removed.
+    pub removed: Vec<String>,
+    /// Older ones that somebody else removed: what they made safe counts no more.
+    pub vanished: Vec<String>,
+}
+
+fn failed(file: &Path, error: &io::Error) -> Failure {
+    Failure::problem(Code::Internal, format!("{}: {error}", file.display()))
+}
+
+/// Takes a copy into a folder, verifies it, and only then counts it and removes what is older than the last `keep`.
+///
+/// # Errors
+/// If the copy can't be written or is not sound; the older ones are kept then.
+pub fn take(data: &Path, folder: &Path, keep: usize, now_ms: i64, progress: impl FnMut(f64)) -> Result<Taken, Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+    let folder = folder.canonicalize().map_err(|error| failed(folder, &error))?;
+    let file = folder.join(format!("tenun-{now_ms}.sqlite"));
+    let unfinished = folder.join(format!("tenun-{now_ms}.unfinished"));
+    private(&unfinished).map_err(|error| failed(&unfinished, &error))?;
+    let verified = store::copy(data, &unfinished, progress).map_err(Failure::from).and_then(|()| verify(&unfinished));
+    let verified = match verified {
+        Ok(verified) => verified,
+        Err(failure) => {
+            // The older copies count on; this one would only mislead.
+            let _ = std::fs::remove_file(&unfinished);
+            return Err(failure);
+        }
+    };
+    durable_rename(&unfinished, &file)?;
+    let name = file.display().to_string();
+    let mut conn = store::open_writer(data)?;
+    let (removed, vanished) = store::in_transaction(&mut conn, |tx| {
+        tx.insert_backup(&name, now_ms, &verified.heads)?;
+        let (there, vanished): (Vec<BackupRow>, Vec<BackupRow>) =
+            tx.backups()?.into_iter().partition(|backup| Path::new(&backup.file).exists());
+        let surplus = there.len().saturating_sub(keep.max(1));
+        let removed: Vec<BackupRow> = there.into_iter().take(surplus).collect();
+        for backup in removed.iter().chain(&vanished) {
+            tx.forget_backup(backup.id)?;
+        }
+        Ok::<_, Failure>((removed, vanished))
+    })?;
+    // First what they make safe counts no more, then they go.
+    for backup in &removed {
+        std::fs::remove_file(&backup.file).map_err(|error| failed(Path::new(&backup.file), &error))?;
+    }
+    let names = |backups: Vec<BackupRow>| backups.into_iter().map(|backup| backup.file).collect();
+    Ok(Taken { file, verified, removed: names(removed), vanished: names(vanished) })
+}
+
+/// Makes an empty file that only its owner reads: a copy holds the server's key and all answers.
+fn private(file: &Path) -> io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(drop)
+}
+
+/// Gives a file its name for good: its bytes and then the name are on the disk when this returns.
+fn durable_rename(from: &Path, to: &Path) -> Result<(), Failure> {
+    let sync = || -> io::Result<()> {
+        File::open(from)?.sync_all()?;
+        std::fs::rename(from, to)?;
+        to.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    };
+    sync().map_err(|error| failed(to, &error))
+}
+
+/// Proves a copy: the file is sound, every chain is whole, every batch is signed by its author.
+///
+/// # Errors
+/// What is wrong with it, first of all.
+pub fn verify(file: &Path) -> Result<Verified, Failure> {
+    let mut conn = store::open_copy(file)?;
+    let transaction = conn.transaction().map_err(StoreError::from)?;
+    verify_store(Tx::new(&transaction))
+}
+
+fn verify_store(tx: Tx<'_>) -> Result<Verified, Failure> {
+    let wrong = |what: String| Failure::problem(Code::Internal, format!("this is no sound backup: {what}"));
+    if let Some(damage) = tx.damage()? {
+        return Err(wrong(damage));
+    }
+    let mut verified =
+        Verified { heads: Vec::new(), changes: 0, batches: 0, epoch: Identity::epoch(tx)?.unwrap_or_default() };
+    for replica in tx.replicas()? {
+        let row = tx.replica(replica)?.ok_or(StoreError::Corrupt("a replica"))?;
+        let batches = tx.batches(&row)?;
+        // The hashes at the ends of batches are all that is kept of a chain.
+        let mut ends: BTreeMap<u64, Hash> = BTreeMap::from([(0, Hash::default())]);
+        let wanted: BTreeSet<u64> =
+            batches.iter().flat_map(|(span, _)| [span.first.saturating_sub(1), span.last]).collect();
+        let (mut seq, mut hash) = (0, Hash::default());
+        let mut broken = None;
+        tx.each_change(row.id, |at, stored, bytes| {
+            (seq, hash) = (seq + 1, link(hash, replica, seq + 1, digest(bytes)));
+            if (at, stored) != (seq, hash) && broken.is_none() {
+                broken = Some(at);
+            }
+            if wanted.contains(&seq) {
+                ends.insert(seq, hash);
+            }
+            Ok(())
+        })?;
+        if let Some(at) = broken.or(((seq, hash) != (row.head, row.head_hash)).then_some(seq)) {
+            return Err(wrong(format!("the chain of {replica} is broken at change {at}")));
+        }
+        for (span, signature) in &batches {
+            let end = |seq: u64| ends.get(&seq);
+            let fits = end(span.first.saturating_sub(1)) == Some(&span.before) && end(span.last) == Some(&span.after);
+            if !fits || !span.is_signed(signature, &row.key) {
+                return Err(wrong(format!(
+                    "the batch {} to {} of {replica} is not its author's",
+                    span.first, span.last
+                )));
+            }
+        }
+        verified.heads.push((replica, row.head));
+        verified.changes += row.head;
+        verified.batches += u64::try_from(batches.len()).unwrap_or(u64::MAX);
+    }
+    Ok(verified)
+}
+
+/// What a restore did.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// What was brought back.
+    pub verified: Verified,
+    /// The new life of the log.
+    pub epoch: String,
+    /// Where the database that was there before is now, if there was one.
+    pub aside: Option<PathBuf>,
+}
+
+/// Brings a copy back as the store of a data directory; what was there is moved aside, never deleted.
+///
+/// A new epoch begins, under a new replica of the server: devices notice that the log is shorter than it was, and send
+/// again what it lacks. The caller holds the data directory's lock, so that no server runs on it.
+///
+/// # Errors
+/// If the copy is not sound or a file can't be moved; the store is as it was then.
+pub fn restore(data: &Path, from: &Path, now_ms: i64) -> Result<Restored, Failure> {
+    let verified = verify(from)?;
+    let incoming = data.join(store::RESTORING);
+    let copied = (|| -> io::Result<()> {
+        if incoming.exists() {
+            std::fs::remove_file(&incoming)?;
+        }
+        private(&incoming)?;
+        std::fs::copy(from, &incoming)?;
+        File::open(&incoming)?.sync_all()
+    })();
+    copied.map_err(|error| failed(&incoming, &error))?;
+    // The new epoch begins in the copy, so that the data directory never holds a log that continues an old one.
+    let mut conn = store::open_file(&incoming)?;
+    let epoch = store::in_transaction(&mut conn, |tx| Identity::begin_epoch(tx, now_ms))?;
+    store::close_into_one_file(conn)?;
+    let aside = set_aside(data, now_ms)?;
+    durable_rename(&incoming, &store::file(data))?;
+    Ok(Restored { verified, epoch, aside })
+}
+
+/// Moves the database with its journal to a folder of its own.
+fn set_aside(data: &Path, now_ms: i64) -> Result<Option<PathBuf>, Failure> {
+    let file = store::file(data);
+    if !file.exists() {
+        return Ok(None);
+    }
+    let folder = data.join(format!("before-restore-{now_ms}"));
+    let moved = (|| -> io::Result<()> {
+        std::fs::create_dir(&folder)?;
+        for suffix in ["", "-wal", "-shm"] {
+            let mut name = file.clone().into_os_string();
+            name.push(suffix);
+            let from = PathBuf::from(name);
+            if let (true, Some(name)) = (from.exists(), from.file_name()) {
+                std::fs::rename(&from, folder.join(name))?;
+            }
+        }
+        Ok(())
+    })();
+    moved.map_err(|error| failed(&folder, &error))?;
+    Ok(Some(folder))
+}

@@ -1,0 +1,194 @@
+//! A server that is restored from an older backup: devices notice, and send again what it lacks, and only that.
+#![allow(
+    clippy::panic_in_result_fn,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "assertions are what a test is for, and a helper of tests fails its test"
+)]
+
+use anyhow::Result;
+use client_core::Edit;
+use end_to_end::server::Coordinator;
+use end_to_end::survey::{PASSWORD, Survey};
+use serde_json::{Value as Json, json};
+use std::path::PathBuf;
+use sync_protocol::{Path, Place, RecordId, Value};
+
+fn path(text: &str) -> Path {
+    text.parse().unwrap()
+}
+
+/// The files of a folder of backups.
+fn backups(folder: &std::path::Path) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    files.sort();
+    Ok(files)
+}
+
+async fn view(coordinator: &Coordinator, record: RecordId) -> Result<Json> {
+    let detail = coordinator.get(&format!("records/{record}")).await?;
+    let answers = detail["answers"].as_array().unwrap().iter().map(|answer| {
+        let siblings = answer["siblings"].as_array().unwrap().iter();
+        let siblings: Vec<Json> =
+            siblings.map(|s| json!([s["dot"], s["value"], s["received_ms"], s["effective_ms"]])).collect();
+        json!([answer["path"], siblings])
+    });
+    Ok(answers.collect())
+}
+
+#[tokio::test]
+async fn what_a_restored_server_lacks_comes_back_with_the_stamps_that_it_had() -> Result<()> {
+    let survey = Survey::start(24, 2)?;
+    let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
+    let home = a.device.register_household(&a.code, &[("area", Value::text(survey.area(1)?))])?;
+    let form = end_to_end::field::questionnaire();
+    let record = a.device.start_interview(home, "1", &form, &a.code)?;
+    a.device.save(record, &a.code, &[Edit::set("floor", Value::text("1"))?])?;
+    survey.sync(&mut a).await?;
+    survey.sync(&mut b).await?;
+
+    let folder = survey.file("backups");
+    survey.office.run("backup", &["--to", folder.to_str().unwrap()])?;
+    let backup = backups(&folder)?.remove(0);
+    assert!(survey.office.verify(&backup)?.contains("sound"));
+
+    // All of this is acked, and not in the backup.
+    for (number, person) in [&mut a, &mut b].into_iter().enumerate() {
+        let row = Place::record().row("member", &format!("row{number}"))?;
+        let edits = [
+            Edit::set("floor", Value::text(format!("{}", number + 2)))?,
+            Edit::AddRow(row.clone()),
+            Edit::Set(Path::new(row, "m_name")?, Value::text("Ana")),
+        ];
+        person.device.save(record, &person.code, &edits)?;
+        survey.sync(person).await?;
+    }
+    survey.sync(&mut a).await?;
+    let coordinator = survey.coordinator().await?;
+    let before = view(&coordinator, record).await?;
+    let (a_acked, b_acked) = (a.device.status()?.acked_through, b.device.status()?.acked_through);
+
+    // Another office runs on the backup, under the same address.
+    let parts = survey.into_parts();
+    let port = parts.server.port()?;
+    parts.server.kill()?;
+    let told = parts.office.run("restore", &["--from", backup.to_str().unwrap()])?;
+    assert!(told.contains("begins"), "{told}");
+    let server = parts.office.serve(port)?;
+    let http = client_core::transport::Http::new()?;
+    let coordinator = Coordinator::log_in(&server.url, PASSWORD).await?;
+    assert_ne!(view(&coordinator, record).await?, before);
+
+    // B edits before it knows of the restore: what it sends begins past what the server has.
+    b.device.save(record, &b.code, &[Edit::set("wall", Value::text("1"))?])?;
+    let (report, _) = http.sync(&mut b.device, |_| ()).await?;
+    assert_eq!(b.device.status()?.acked_through, b_acked + 1);
+    assert_eq!(b.device.status()?.unsent, 0);
+    assert!(report.round_trips <= 3, "{report:?}");
+    let (report, _) = http.sync(&mut a.device, |_| ()).await?;
+    assert_eq!((a.device.status()?.acked_through, a.device.status()?.unsent), (a_acked, 0));
+    // A's cursors were cut to the backup, not to nothing: only what came back since is new to the bucket.
+    assert!(report.pulled <= 1, "{report:?}");
+    http.sync(&mut b.device, |_| ()).await?;
+
+    let mut after = view(&coordinator, record).await?;
+    let wall = after.as_array_mut().unwrap().iter().position(|answer| answer[0] == "wall").unwrap();
+    after.as_array_mut().unwrap().remove(wall);
+    assert_eq!(after, before, "every answer is back, with its dot and its stamp");
+    for person in [&mut a, &mut b] {
+        let merged = person.device.record(record)?;
+        assert_eq!(merged.answer(&path("floor")).unwrap().siblings.len(), 2);
+    }
+    assert_eq!(a.device.record(record)?.canonical_view(), b.device.record(record)?.canonical_view());
+    let rebuilt = parts.office.run("rebuild", &[])?;
+    let hashes: Vec<&str> = rebuilt.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(hashes[0], hashes[1]);
+    drop(parts.folder);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_decision_after_the_restore_is_a_new_dot_whatever_was_decided_before() -> Result<()> {
+    let survey = Survey::start(24, 2)?;
+    let mut a = survey.device(0, "a").await?;
+    let home = a.device.register_household(&a.code, &[("area", Value::text(survey.area(0)?))])?;
+    let record = a.device.start_interview(home, "1", &end_to_end::field::questionnaire(), &a.code)?;
+    survey.sync(&mut a).await?;
+    let folder = survey.file("backups");
+    survey.office.run("backup", &["--to", folder.to_str().unwrap()])?;
+    let remark = json!({ "text": "before" });
+    survey.coordinator().await?.post(&format!("records/{record}/remark"), &remark).await?;
+    survey.sync(&mut a).await?;
+
+    let parts = survey.into_parts();
+    let port = parts.server.port()?;
+    parts.server.kill()?;
+    parts.office.run("restore", &["--from", backups(&folder)?[0].to_str().unwrap()])?;
+    let server = parts.office.serve(port)?;
+    let http = client_core::transport::Http::new()?;
+    let coordinator = Coordinator::log_in(&server.url, PASSWORD).await?;
+    coordinator.post(&format!("records/{record}/remark"), &json!({ "text": "after" })).await?;
+    http.sync(&mut a.device, |_| ()).await?;
+    let merged = a.device.record(record)?;
+    let mut notes: Vec<&str> = merged.notes().map(|(_, text)| text).collect();
+    notes.sort_unstable();
+    assert_eq!(notes, ["after", "before"]);
+    drop(parts.folder);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_device_knows_what_is_safe_by_the_oldest_backup_that_is_kept() -> Result<()> {
+    let survey = Survey::start(12, 1)?;
+    let mut a = survey.device(0, "a").await?;
+    let folder = survey.file("backups");
+    let to = folder.to_str().unwrap().to_owned();
+    let mut heads = Vec::new();
+    for number in 0..3 {
+        let home = a.device.register_household(&a.code, &[("area", Value::text(survey.area(0)?))])?;
+        a.device.start_interview(home, "1", &end_to_end::field::questionnaire(), &a.code)?;
+        survey.sync(&mut a).await?;
+        heads.push(a.device.status()?.acked_through);
+        survey.office.run("backup", &["--to", &to, "--keep", "2"])?;
+        survey.sync(&mut a).await?;
+        let oldest_kept = heads[usize::saturating_sub(number, 1)];
+        assert_eq!(a.device.status()?.safe_through, oldest_kept);
+        assert_eq!(a.device.status()?.interviews_backed_up, u64::try_from(number.saturating_sub(1))? + 1);
+    }
+    assert_eq!(backups(&folder)?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_copy_that_was_altered_is_no_backup_and_a_running_server_is_not_restored() -> Result<()> {
+    let survey = Survey::start(12, 1)?;
+    let mut a = survey.device(0, "a").await?;
+    a.device.register_household(&a.code, &[("area", Value::text(survey.area(0)?))])?;
+    survey.sync(&mut a).await?;
+    let folder = survey.file("backups");
+    survey.office.run("backup", &["--to", folder.to_str().unwrap()])?;
+    let backup = backups(&folder)?.remove(0);
+    let error = survey.office.run("restore", &["--from", backup.to_str().unwrap()]).unwrap_err().to_string();
+    assert!(error.contains("a server runs on"), "{error}");
+
+    for (sql, expected) in [
+        (
+            "UPDATE change SET bytes = CAST(replace(bytes, 'area', 'AREA') AS BLOB) WHERE id = 1",
+            "is broken at change 1",
+        ),
+        ("DELETE FROM change WHERE id = (SELECT max(id) FROM change)", "is broken at change"),
+        ("UPDATE batch SET signature = zeroblob(64)", "is not its author's"),
+        ("UPDATE replica SET head = head + 1 WHERE device IS NOT NULL", "is broken at change"),
+        ("PRAGMA user_version = 99", "install the newer program"),
+    ] {
+        let altered = survey.file("altered.sqlite");
+        std::fs::copy(&backup, &altered)?;
+        rusqlite::Connection::open(&altered)?.execute_batch(&format!("PRAGMA foreign_keys = off; {sql}"))?;
+        let error = survey.office.verify(&altered).unwrap_err().to_string();
+        assert!(error.contains(expected), "{sql}: {error}");
+        std::fs::remove_file(&altered)?;
+    }
+    std::fs::write(survey.file("noise"), [7; 8192])?;
+    assert!(survey.office.verify(&survey.file("noise")).is_err());
+    Ok(())
+}
