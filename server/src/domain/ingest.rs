@@ -150,6 +150,13 @@ pub fn apply_own(tx: Tx<'_>, verified: Verified, world: &World, now_ms: i64) -> 
 /// If the store fails; nothing is stored then.
 pub fn apply_released(tx: Tx<'_>, id: i64, change: Change, stamp: Stamp, world: &World) -> Result<(), Failure> {
     let mut turn = Turn::new(tx, world, stamp, false);
+    if let Some(replaced) = change.instead_of {
+        // What a copied phone authored again in quarantine may have been released in another life's words.
+        if turn.is_superseded(change.dot.replica, replaced)? {
+            return Ok(tx.set_change_state(id, ChangeState::Superseded, None)?);
+        }
+        tx.set_said_again(replaced, id)?;
+    }
     let key = turn.record(&change)?;
     tx.set_change_state(id, ChangeState::Applied, Some(key.id))?;
     turn.fresh(key, id, stamp, change);
@@ -490,7 +497,7 @@ impl Log for Turn<'_> {
         let key = self.record(&change)?;
         let number = self.insert(new, Some(key.id), ChangeState::Applied)?;
         if let Some(replaced) = change.instead_of {
-            tx.set_reauthored(replaced, number)?;
+            tx.set_said_again(replaced, number)?;
         }
         self.fresh(key, number, stamp, change);
         Ok(())
@@ -532,10 +539,7 @@ impl Log for Turn<'_> {
 impl Turn<'_> {
     /// Whether what a re-authored change replaces counts already: in its place, or re-authored before.
     fn is_superseded(&self, replica: ReplicaId, replaced: Hash) -> Result<bool, StoreError> {
-        match self.tx.branch_state(replaced)? {
-            Some(reauthored) => Ok(reauthored),
-            None => self.tx.is_held_before_adoption(replica, replaced),
-        }
+        Ok(self.tx.is_said_again(replaced)? || self.tx.is_held_before_adoption(replica, replaced)?)
     }
 }
 
