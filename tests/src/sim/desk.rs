@@ -7,7 +7,7 @@ use super::{
     plan::Act,
     world::{Letter, Looked, World},
 };
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::json;
 use server::domain::{Failure, derive, review};
 use sync_protocol::{
@@ -103,11 +103,12 @@ impl World {
                 self.count("server: could not store");
                 Ok(())
             }
-            Err(Failure::Problem(problem)) => match problem.code {
-                Code::NotFound | Code::Stale => Ok(()),
-                code if code.class() == sync_protocol::problem::Class::Person => Ok(()),
-                _ => bail!("the office failed: {problem}"),
-            },
+            Err(Failure::Problem(problem)) => {
+                // `NotFound` and `Stale` are among these.
+                let is_for_a_person = problem.code.class() == sync_protocol::problem::Class::Person;
+                anyhow::ensure!(is_for_a_person, "the office failed: {problem}");
+                Ok(())
+            }
         }
     }
 

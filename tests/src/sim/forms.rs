@@ -17,8 +17,9 @@ pub fn name(version: u32) -> QuestionnaireRef {
 /// # Errors
 /// If a workbook is none.
 pub fn form(version: u32) -> Result<&'static (Questionnaire, Vec<u8>)> {
-    static FORMS: [OnceLock<Option<(Questionnaire, Vec<u8>)>>; 2] = [OnceLock::new(), OnceLock::new()];
-    let slot = if version == 1 { &FORMS[0] } else { &FORMS[1] };
+    static FIRST: OnceLock<Option<(Questionnaire, Vec<u8>)>> = OnceLock::new();
+    static SECOND: OnceLock<Option<(Questionnaire, Vec<u8>)>> = OnceLock::new();
+    let slot = if version == 1 { &FIRST } else { &SECOND };
     slot.get_or_init(|| {
         let workbook = workbook(version).ok()?;
         let questionnaire = Questionnaire::read_xlsx(&workbook).ok()?.questionnaire;

@@ -115,10 +115,8 @@ impl World {
         }
         for ((replica, seq), hash) in &self.oracle.acked {
             if held.get(&(*replica, *seq)) != Some(hash) {
-                wrong.push(format!(
-                    "{replica}:{seq} was acked, the log has {:?}",
-                    held.get(&(*replica, *seq)).is_some()
-                ));
+                let is_other = held.contains_key(&(*replica, *seq));
+                wrong.push(format!("{replica}:{seq} was acked; the log has another one there: {is_other}"));
             }
         }
         for what in wrong {

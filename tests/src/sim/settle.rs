@@ -34,7 +34,7 @@ impl World {
                 self.pass(*life, 60_000)?;
                 match self.night(*life, dice)? {
                     Ended::Done(report) => news += report.acked + report.pulled + u64::from(report.forks),
-                    ended => {
+                    ended @ (Ended::GaveUp(_) | Ended::Crashed | Ended::Full) => {
                         news += 1;
                         self.oracle.broken("L5", format!("life {life} can't sync on a good line: {ended:?}"));
                     }
