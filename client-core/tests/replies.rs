@@ -7,7 +7,7 @@ use sync_protocol::{
     Change, Dot, HouseholdId, Limits, ReplicaId, Stamp, Value,
     chain::{SecretKey, SignedStamp},
     engine::device::DeviceStore,
-    wire::{Cursor, Delivered, Enrolled, Fork, Outcome, Reply, ReplyHeader, Stamped, Verdict},
+    wire::{Cursor, Delivered, Enrolled, Fork, Outcome, Reply, ReplyHeader, Scope, Stamped, Verdict},
 };
 
 struct Phone {
@@ -89,6 +89,41 @@ fn a_reply_that_was_cut_off_makes_no_new_replica() {
     cut.cut_off = true;
     assert!(!phone.device.absorb(&cut).unwrap().forked, "what told of a fork may be what the cut took");
     assert_eq!(phone.replica(), replica);
+}
+
+#[test]
+fn stamps_of_a_restored_server_are_taken_with_the_scope_that_names_its_key() {
+    let mut phone = phone();
+    phone.server = SecretKey::from_seed([4; 32]);
+    let mut cut = phone.reply(3, &[(1, 3)]);
+    cut.cut_off = true;
+    phone.device.absorb(&cut).unwrap();
+    assert_eq!(phone.device.status().unwrap().unsent, 3, "the scope with the new key may be what the cut took");
+    let mut whole = phone.reply(3, &[(1, 3)]);
+    whole.scope = Some(Scope {
+        version: "2".into(),
+        enumerator: "KP001".into(),
+        name: "Maria Nalle".into(),
+        areas: Vec::new(),
+        assignments: Vec::new(),
+        questionnaires: Vec::new(),
+        limits: Limits::default(),
+        server: [(ReplicaId(uuid::Uuid::from_u128(2)), phone.server.public())].into(),
+    });
+    phone.device.absorb(&whole).unwrap();
+    assert_eq!(phone.device.status().unwrap().unsent, 0);
+    let record = phone.device.record(phone.home.into()).unwrap();
+    assert!(record.changes().all(|(_, origin)| origin.stamp.is_some()));
+}
+
+#[test]
+fn what_is_safe_under_this_name_is_no_more_than_what_is_acked() {
+    let mut phone = phone();
+    let mut reply = phone.reply(2, &[(1, 2)]);
+    // The other life of a copied phone has five changes in the backup.
+    reply.header.safe_through = 5;
+    phone.device.absorb(&reply).unwrap();
+    assert_eq!(phone.device.status().unwrap().safe_through, 2);
 }
 
 #[test]

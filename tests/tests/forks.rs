@@ -206,6 +206,7 @@ async fn a_copy_that_could_send_only_a_part_is_acked_no_further_than_what_both_l
     let mut request = copy.request(parts[1..].to_vec());
     request.header.unsent = 3;
     let reply = copy.send(url, request.to_bytes(), None).await?.reply()?;
+    assert!(reply.scope.is_some(), "it names the key that stamps what both share");
     assert_eq!(reply.fork.map(|fork| fork.common), Some(2), "the first batch that differs tells where");
     assert_eq!(reply.header.acked_through, 2);
     Ok(())
