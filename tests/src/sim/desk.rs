@@ -67,6 +67,11 @@ impl World {
                 self.count("server: killed between requests");
                 return self.office.die();
             }
+            Act::ServerBackup => {
+                self.count("server: backed up");
+                return self.office.back_up(now_ms);
+            }
+            Act::ServerRestore => return self.restore_office(dice),
             Act::ServerClock => {
                 if self.shape.clocks {
                     self.count("clock: the server's set");
@@ -93,6 +98,44 @@ impl World {
         };
         self.excuse(done)?;
         self.note_assignments()
+    }
+
+    /// The server's disk dies, and a kept backup takes its place (law L6).
+    fn restore_office(&mut self, dice: &mut Dice) -> Result<()> {
+        let now_ms = self.office_ms();
+        self.note_reached()?;
+        let before = self.log()?;
+        if !self.office.restore(dice, now_ms)? {
+            return Ok(());
+        }
+        self.count("server: restored from a backup");
+        let held = self.held()?;
+        for row in before.into_iter().filter(|row| !held.contains(&row.hash)) {
+            // What is acked and not safe is the devices' to bring again.
+            self.oracle.acked.remove(&(row.dot.replica, row.dot.seq));
+            self.oracle.note(row.hash, row.dot, row.bytes.clone(), Shown::new());
+            self.oracle.lost.insert(row.dot, row.bytes);
+        }
+        self.oracle.reached = held;
+        for life in 0..self.phones.len() {
+            self.check_safe(life)?;
+        }
+        self.note_assignments()
+    }
+
+    /// Law L6: what a device was told to be safe is in every backup that can be brought back.
+    fn check_safe(&mut self, life: usize) -> Result<()> {
+        let phone = self.phone(life)?;
+        if !phone.is_alive {
+            return Ok(());
+        }
+        let status = phone.device()?.status()?;
+        let safe = self.oracle.chain_of(life, status.safe_through);
+        let gone = safe.iter().filter(|hash| !self.oracle.reached.contains(hash)).count();
+        if gone > 0 {
+            self.oracle.broken("L6", format!("life {life} was told that {gone} changes are safe which are gone"));
+        }
+        Ok(())
     }
 
     /// A full disk and what has changed meanwhile are no faults of the server.
@@ -275,11 +318,14 @@ impl World {
             Some(Ok(_)) | None => None,
         };
         let disk_is_full = said == Some(Code::Internal);
-        let as_wanted = match wanted {
-            Some(codes) => said.is_some_and(|code| codes.contains(&code)),
-            // A phone that has just taken a new replica may not have told the server of it.
-            None => said.is_none_or(|code| code == Code::WrongReplica) || disk_is_full,
-        };
+        // A server that was restored may have forgotten the device.
+        let is_forgotten = said.is_some_and(|code| self.forgot(code));
+        let as_wanted = is_forgotten
+            || match wanted {
+                Some(codes) => said.is_some_and(|code| codes.contains(&code)),
+                // A phone that has just taken a new replica may not have told the server of it.
+                None => said.is_none_or(|code| code == Code::WrongReplica) || disk_is_full,
+            };
         if !as_wanted || before != after {
             let sent = String::from_utf8_lossy(&body).into_owned();
             self.oracle.broken("L9", format!("{sent:?} was answered {said:?} and left {after} of {before}"));

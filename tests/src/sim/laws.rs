@@ -19,15 +19,17 @@ use sync_protocol::{
 
 /// What became of a change on the server, by the number in its table.
 const APPLIED: i64 = 0;
+const ESCROW: i64 = 2;
 const SUPERSEDED: i64 = 3;
 
 /// A change in the server's log.
-struct Row {
-    dot: Dot,
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) dot: Dot,
     state: i64,
-    hash: Hash,
+    pub(super) hash: Hash,
     stamp: Stamp,
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl World {
@@ -52,7 +54,7 @@ impl World {
         self.derived_follows()
     }
 
-    fn log(&mut self) -> Result<Vec<Row>> {
+    pub(super) fn log(&mut self) -> Result<Vec<Row>> {
         let query = "SELECT uuid, seq, state, hash, received_ms, skew_ms, bytes FROM change
                      JOIN replica ON replica.id = change.replica ORDER BY uuid, seq";
         let conn = self.office.connection()?;
@@ -154,7 +156,7 @@ impl World {
 
     /// Law L2: whoever replaces an answer had it on the screen.
     fn replaced_was_seen(&mut self, log: &[Row]) {
-        let changes: BTreeMap<Dot, Change> = log.iter().filter_map(read).collect();
+        let changes = self.known(log);
         let mut wrong = Vec::new();
         for row in log.iter().filter(|row| row.state == APPLIED) {
             let root = self.oracle.root(row.hash);
@@ -222,8 +224,9 @@ impl World {
     /// server has of the households in its areas.
     fn devices_agree(&mut self, log: &[Row], records: &BTreeMap<RecordId, BTreeMap<Dot, Stamped>>) -> Result<()> {
         let rows: BTreeMap<Dot, &Row> = log.iter().map(|row| (row.dot, row)).collect();
-        let changes: BTreeMap<Dot, Change> = log.iter().filter_map(read).collect();
+        let changes = self.known(log);
         let lives: Vec<usize> = self.phones.iter().filter(|phone| phone.is_alive).map(|phone| phone.life).collect();
+        let lost: BTreeSet<Dot> = self.oracle.lost.keys().copied().collect();
         let mut wrong = Vec::new();
         for life in lives {
             let expected = self.expected_on(life, log)?;
@@ -236,13 +239,16 @@ impl World {
                 let mut held: BTreeMap<Dot, Stamped> = BTreeMap::new();
                 for (dot, origin) in record.changes() {
                     on_device.insert(dot);
-                    let Some((row, change)) = rows.get(&dot).zip(changes.get(&dot)) else {
-                        wrong.push(("L3", format!("life {life} shows {dot}, which the server does not have")));
+                    let Some(change) = changes.get(&dot) else {
+                        wrong.push(("L3", format!("life {life} shows {dot}, which the server never had")));
                         continue;
                     };
-                    if origin.stamp != Some(row.stamp) {
-                        let (here, there) = (origin.stamp, row.stamp);
-                        wrong.push(("L3", format!("life {life} has {dot} stamped {here:?}, the server {there:?}")));
+                    // A stamp that its author never heard of is given anew after a restore.
+                    let row = rows.get(&dot).filter(|row| row.state != ESCROW && !lost.contains(&dot));
+                    let stamp = row.map(|row| row.stamp);
+                    if stamp.is_some() && origin.stamp != stamp {
+                        let here = origin.stamp;
+                        wrong.push(("L3", format!("life {life} has {dot} stamped {here:?}, the server {stamp:?}")));
                     }
                     held.insert(dot, (change.clone(), origin.stamp));
                 }
@@ -262,6 +268,13 @@ impl World {
             self.oracle.broken(law, what);
         }
         Ok(())
+    }
+
+    /// The changes that the server has, and those that it lost in a restore.
+    fn known(&self, log: &[Row]) -> BTreeMap<Dot, Change> {
+        let lost = self.oracle.lost.iter();
+        let lost = lost.filter_map(|(dot, bytes)| Some((*dot, Change::from_stored(*dot, bytes).ok()?)));
+        lost.chain(log.iter().filter_map(read)).collect()
     }
 
     /// What a device must hold: what counts of the households in its areas, and what it saved itself.
@@ -316,9 +329,12 @@ impl World {
             let books = self.oracle.lives.get(life).cloned().unwrap_or_default();
             let who = self.phone(life)?.who.clone();
             let areas = self.assigned.get(&who).cloned().unwrap_or_default();
-            let device = self.phone(life)?.device()?;
+            let device = self.phones.get_mut(life).context("a life")?.device()?;
             for line in device.households()?.into_iter().chain(device.interviews()?) {
                 for (dot, _) in device.record(line.id)?.changes() {
+                    if self.oracle.lost.contains_key(&dot) {
+                        continue; // The bucket that it stood in may be lost as well.
+                    }
                     let own = by_dot.get(&dot).is_some_and(|hash| books.holds_itself(*hash));
                     let in_scope = areas.iter().any(|area| buckets.get(area).is_some_and(|dots| dots.contains(&dot)));
                     if !own && !in_scope {

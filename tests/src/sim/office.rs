@@ -5,7 +5,7 @@ use anyhow::{Context, Result, anyhow};
 use rusqlite::Connection;
 use server::{
     domain::{
-        Failure,
+        Failure, backup,
         catalogue::{Catalogue, load_questionnaire},
         identity::Identity,
         ingest::{self, Applied},
@@ -26,11 +26,15 @@ use sync_protocol::{
     wire::{Enrol, Enrolled, RequestHeader},
 };
 
+/// Copies of the server's store that are kept.
+const KEPT: usize = 2;
+
 /// The server.
 #[derive(Debug)]
 pub struct Office {
     root: PathBuf,
     lives: u32,
+    copies: u32,
     conn: Option<Connection>,
     catalogue: Arc<Catalogue>,
     identity: Arc<Identity>,
@@ -67,6 +71,15 @@ pub fn problem(failure: Failure) -> Problem {
     }
 }
 
+/// The code of a failure that is not the store's.
+#[must_use]
+pub fn problem_code(failure: &Failure) -> Option<Code> {
+    match failure {
+        Failure::Problem(problem) => Some(problem.code),
+        Failure::Store(_) => None,
+    }
+}
+
 impl Office {
     /// Sets a server up: areas, the first questionnaire, enumerators and what they are assigned.
     ///
@@ -91,6 +104,7 @@ impl Office {
         let mut office = Self {
             root: root.to_owned(),
             lives: 0,
+            copies: 0,
             conn: Some(conn),
             catalogue: Arc::default(),
             identity: Arc::new(identity),
@@ -271,6 +285,55 @@ impl Office {
         self.catalogue = Arc::default();
         self.conn = Some(conn);
         Ok(())
+    }
+
+    /// Takes a copy beside the running server, proves it, and removes what is older than the last few.
+    ///
+    /// # Errors
+    /// If the copy is not sound.
+    pub fn back_up(&mut self, now_ms: i64) -> Result<()> {
+        self.copies += 1;
+        // Each copy has a name of its own, whatever the clock says.
+        let folder = self.root.join(format!("backup-{}", self.copies));
+        backup::take(&self.data(), &folder, KEPT, now_ms, |_| ())?;
+        Ok(())
+    }
+
+    /// Is lost, and comes back from one of the copies that are kept; false where there is none.
+    ///
+    /// # Errors
+    /// If the copy is not sound.
+    pub fn restore(&mut self, dice: &mut Dice, now_ms: i64) -> Result<bool> {
+        let mut kept = self.write(|tx, _| Ok(tx.backups()?))?;
+        // A copy may know of older ones that were removed after it was taken.
+        kept.retain(|copy| Path::new(&copy.file).exists());
+        let Some(copy) = dice.pick(&kept) else { return Ok(false) };
+        self.conn = None;
+        self.lives += 1;
+        std::fs::create_dir_all(self.data())?;
+        backup::restore(&self.data(), Path::new(&copy.file), now_ms)?;
+        let mut conn = store::open_writer(&self.data())?;
+        let drawn = store::in_transaction(&mut conn, Identity::load_or_make)?.replica;
+        // The new identity was drawn by real chance: the world draws it again.
+        let (mut id, mut seed) = ([0; 16], [0; 32]);
+        dice.fill(&mut id);
+        dice.fill(&mut seed);
+        let replica = ReplicaId(uuid::Builder::from_random_bytes(id).into_uuid());
+        let public = SecretKey::from_seed(seed).public();
+        conn.execute(
+            "UPDATE replica SET uuid = ?2, key = ?3 WHERE uuid = ?1",
+            rusqlite::params![drawn.0, replica.0, public.0],
+        )?;
+        let epoch = format!("epoch-{}", self.lives);
+        self.identity = Arc::new(store::in_transaction(&mut conn, |tx| {
+            tx.set_meta("server_replica", &replica.to_string())?;
+            tx.set_meta("server_secret", &Hash(seed).to_string())?;
+            tx.set_meta("epoch", &epoch)?;
+            Identity::load_or_make(tx)
+        })?);
+        self.catalogue = Arc::default();
+        self.conn = Some(conn);
+        Ok(true)
     }
 
     /// Fills the disk up to what is stored now and a little more, or frees it.

@@ -68,6 +68,8 @@ pub struct Oracle {
     pub lives: Vec<Life>,
     /// What was told to be acked.
     pub acked: BTreeMap<(ReplicaId, u64), Hash>,
+    /// What the server held and lost in a restore; some of it has come back since.
+    pub lost: BTreeMap<Dot, Vec<u8>>,
     /// Hashes that the server was seen to hold.
     pub reached: BTreeSet<Hash>,
     /// What did not hold.
@@ -93,6 +95,13 @@ impl Oracle {
             }
         }
         at
+    }
+
+    /// The hashes of the first changes of a life's replica.
+    #[must_use]
+    pub fn chain_of(&self, life: usize, through: u64) -> Vec<Hash> {
+        let through = usize::try_from(through).unwrap_or(usize::MAX);
+        self.lives.get(life).map(|books| books.chain.iter().take(through).copied().collect()).unwrap_or_default()
     }
 
     /// Notes a save.
@@ -135,7 +144,14 @@ impl Oracle {
         {
             self.broken("L1", format!("life {life}: change {} is another one than was saved", at.acked_through));
         }
-        for seq in books.acked + 1..=at.acked_through {
+        let safe = device.status()?.safe_through;
+        if safe > at.acked_through {
+            let acked = at.acked_through;
+            self.broken("L6", format!("life {life}: {safe} changes are said to be safe, of {acked} that are acked"));
+        }
+        // After a restore what was acked before is acked anew.
+        let acked_before = if at.acked_through < books.acked { 0 } else { books.acked };
+        for seq in acked_before + 1..=at.acked_through {
             let hash = usize::try_from(seq - 1).ok().and_then(|index| books.chain.get(index)).copied();
             let Some(hash) = hash else {
                 self.broken("L1", format!("life {life}: change {seq} is acked and was never saved"));

@@ -47,6 +47,10 @@ pub enum Act {
     Garbage,
     /// The server is killed between requests.
     Crash,
+    /// The server's store is backed up and the copy verified; the last few are kept.
+    ServerBackup,
+    /// The server is lost, and one of the kept backups is brought back.
+    ServerRestore,
     /// The server's clock is set.
     ServerClock,
     /// The server's disk fills up, or is freed.
@@ -60,7 +64,7 @@ pub enum Act {
 }
 
 /// What happens beside work and nights, with how often in comparison.
-const EXTRAS: [(Act, usize); 22] = [
+const EXTRAS: [(Act, usize); 24] = [
     (Act::Clock, 3),
     (Act::Clone, 2),
     (Act::Backup, 4),
@@ -78,6 +82,8 @@ const EXTRAS: [(Act, usize); 22] = [
     (Act::ReleaseBranch, 2),
     (Act::Garbage, 3),
     (Act::Crash, 2),
+    (Act::ServerBackup, 4),
+    (Act::ServerRestore, 2),
     (Act::ServerClock, 1),
     (Act::ServerDisk, 2),
     (Act::PhoneDisk, 3),

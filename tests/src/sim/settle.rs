@@ -2,6 +2,7 @@
 
 use super::{dice::Dice, network::Ended, plan::Weather, world::World};
 use anyhow::Result;
+use sync_protocol::{engine::device::GaveUp, problem::Code};
 
 /// Rounds of nights after which nothing may be new any more.
 const ROUNDS: usize = 10;
@@ -27,12 +28,29 @@ impl World {
         self.drain(&alive, &mut dice)
     }
 
+    /// Whether the server may have forgotten a device, in a restore.
+    pub(super) fn forgot(&self, code: Code) -> bool {
+        self.tally.contains_key("server: restored from a backup")
+            && matches!(code, Code::Unauthorised | Code::WrongReplica)
+    }
+
     fn drain(&mut self, alive: &[usize], dice: &mut Dice) -> Result<()> {
         for _ in 0..ROUNDS {
             let mut news = 0;
             for life in alive {
+                if !self.phone(*life)?.is_alive {
+                    continue;
+                }
                 self.pass(*life, 60_000)?;
                 match self.night(*life, dice)? {
+                    Ended::GaveUp(GaveUp::Rejected(problem)) if self.forgot(problem.code) => {
+                        news += 1;
+                        if !self.enrol_again(*life)? {
+                            // A copy of it has enrolled in its name since: a person has to help.
+                            self.phone(*life)?.lose();
+                        }
+                        continue;
+                    }
                     Ended::Done(report) => news += report.acked + report.pulled + u64::from(report.forks),
                     ended @ (Ended::GaveUp(_) | Ended::Crashed | Ended::Full) => {
                         news += 1;

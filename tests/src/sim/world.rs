@@ -13,7 +13,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
-use sync_protocol::{RecordId, Value};
+use sync_protocol::{Code, RecordId, Value};
 
 /// Where a world's time begins.
 const BEGINNING: i64 = 1_767_225_600_000;
@@ -151,6 +151,27 @@ impl World {
         Ok(life)
     }
 
+    /// Enrols a phone again whose enrolment the server forgot in a restore; false where a copy of it did so before.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn enrol_again(&mut self, life: usize) -> Result<bool> {
+        self.count("phone: enrolled again after a restore");
+        let (now_ms, who) = (self.office_ms(), self.phone(life)?.who.clone());
+        let again = self.tally.values().sum::<u64>();
+        let ask = self.phone(life)?.device()?.enrolment(&format!("AGAIN-{life}-{again}"), "again")?;
+        match self.office.enrol(&who, &ask, now_ms) {
+            Ok(answer) => {
+                let phone = self.phone(life)?;
+                phone.device()?.enrolled("sim", &answer)?;
+                phone.token.clone_from(&answer.token);
+                Ok(true)
+            }
+            Err(failure) if office::problem_code(&failure) == Some(Code::WrongReplica) => Ok(false),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
     /// Notes who is assigned what, before anybody may have heard of it.
     ///
     /// # Errors
@@ -220,6 +241,8 @@ impl World {
             | Act::Release
             | Act::ReleaseBranch
             | Act::Crash
+            | Act::ServerBackup
+            | Act::ServerRestore
             | Act::ServerClock
             | Act::ServerDisk => self.at_the_office(event.act, life, &mut dice),
         }
