@@ -135,6 +135,15 @@ impl<H: Host> Device<H> {
         &mut self.host
     }
 
+    /// Bounds the size of the database until it is closed, where the host has little space to give; a save that
+    /// does not fit fails, and nothing of it is stored.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn limit_bytes(&mut self, most: u64) -> Result<(), Error> {
+        self.store.limit_bytes(most)
+    }
+
     /// What the device sends to be enrolled.
     ///
     /// # Errors

@@ -12,8 +12,12 @@ use std::{collections::BTreeMap, path::Path};
 use sync_protocol::{Dot, Hash, RecordId, ReplicaId, Stamp, chain::Signature, wire::Stamped};
 use uuid::Uuid;
 
-/// The verdict of a change that another life of this device authored again: it is left out of every view.
+/// The verdict of a change that another life of this device authored again: it is left out of every view that has the
+/// other.
 pub(crate) const SUPERSEDED: &str = "superseded";
+
+/// The most pages that SQLite puts into one database.
+const MOST_PAGES: i64 = 0xFFFF_FFFE;
 
 /// A stored change.
 #[derive(Debug)]
@@ -21,6 +25,7 @@ pub(crate) struct StoredChange {
     pub(crate) dot: Dot,
     pub(crate) stamp: Option<Stamp>,
     pub(crate) bytes: Vec<u8>,
+    pub(crate) is_superseded: bool,
 }
 
 /// One line of the list of records; derived.
@@ -63,6 +68,15 @@ impl Store {
         conn.set_prepared_statement_cache_capacity(64);
         migrations::run(&mut conn)?;
         Ok(Self { conn })
+    }
+
+    /// Bounds the size of the database from now on.
+    pub(crate) fn limit_bytes(&mut self, most: u64) -> Result<(), Error> {
+        let page: u64 = self.conn.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        // Never less than what is there: SQLite sees to that. Nought would mean no bound.
+        let pages = i64::try_from(most.div_ceil(page.max(1)).max(1)).unwrap_or(i64::MAX).min(MOST_PAGES);
+        self.conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+        Ok(())
     }
 
     /// Runs `work` in one durable transaction.
@@ -220,11 +234,11 @@ impl Tx<'_> {
         id.map_or(Ok(None), |id| self.record(RecordId(id)))
     }
 
-    /// Every change of a record that counts, in the order of arrival.
+    /// Every change of a record, in the order of arrival.
     pub(crate) fn changes_of(&self, record: RecordId) -> Result<Vec<StoredChange>, Error> {
         let mut query = self.tx.prepare_cached(
-            "SELECT replica, seq, received_ms, skew_ms, bytes FROM change
-             WHERE record = ?1 AND verdict IS NOT 'superseded' ORDER BY id",
+            "SELECT replica, seq, received_ms, skew_ms, bytes, verdict IS 'superseded' FROM change
+             WHERE record = ?1 ORDER BY id",
         )?;
         let rows = query.query_map([record.0], stored_change)?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -393,6 +407,7 @@ fn stored_change(row: &Row<'_>) -> rusqlite::Result<StoredChange> {
         dot: Dot { replica: ReplicaId(row.get(0)?), seq: row.get(1)? },
         stamp: received.zip(skew).map(|(received_ms, skew_ms)| Stamp { received_ms, skew_ms }),
         bytes: row.get(4)?,
+        is_superseded: row.get(5)?,
     })
 }
 

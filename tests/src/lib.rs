@@ -7,4 +7,5 @@ pub mod field;
 pub mod night;
 pub mod raw;
 pub mod server;
+pub mod sim;
 pub mod survey;

@@ -3,12 +3,16 @@
 
 use anyhow::Result;
 use client_core::Edit;
-use end_to_end::survey::{Survey, household};
+use end_to_end::{
+    raw::RawDevice,
+    survey::{Survey, household},
+};
 use serde_json::{Value as Json, json};
 use sync_protocol::{
-    HouseholdId, RecordId, Value,
+    Dot, Hash, HouseholdId, RecordId, ReplicaId, Value,
+    chain::{Adoption, SecretKey},
     engine::reauthor::{after, reauthor},
-    wire::Verdict,
+    wire::{Request, Verdict},
 };
 
 async fn forks(survey: &Survey) -> Result<u64> {
@@ -22,6 +26,24 @@ fn floor(value: &str) -> Result<Vec<Edit>> {
 
 fn record_of(household: HouseholdId) -> RecordId {
     end_to_end::field::interview_of(household.0, 1)
+}
+
+/// What a copied phone sends once it knows of its fork: its bodies after the common change, under a new name.
+fn again(copy: &RawDevice, common: u64, bodies: &[Vec<u8>], hashes: &[Hash], id: u8) -> Result<(RawDevice, Request)> {
+    let mut new = copy.clone();
+    new.replica = ReplicaId(uuid::Uuid::from_u128(id.into()));
+    new.key = SecretKey::from_seed([id; 32]);
+    (new.next, new.head) = (1, Hash::default());
+    let rename = after(common, new.replica);
+    let mut authored = Vec::new();
+    for ((seq, body), hash) in (1..).zip(bodies).zip(hashes) {
+        let old = Dot { replica: copy.replica, seq: common + seq };
+        authored.push(reauthor(old, body, *hash, Dot { replica: new.replica, seq }, &rename)?.to_bytes());
+    }
+    let batch = new.batch(&authored);
+    let mut request = new.request(vec![batch]);
+    request.adoptions = vec![Adoption::sign(new.replica, new.key.public(), copy.replica, &copy.key)];
+    Ok((new, request))
 }
 
 #[tokio::test]
@@ -157,24 +179,119 @@ async fn a_branch_whose_phone_is_lost_is_released_once_whoever_returns() -> Resu
     assert_eq!(shown().await?, ["by the copy, later", "by the phone"], "its own preds were renamed with it");
 
     // The phone is found after all, and authors its branch again: kept, acked, and not applied twice.
-    let mut found = copy.clone();
-    found.replica = sync_protocol::ReplicaId(uuid::Uuid::from_u128(0x99));
-    found.key = sync_protocol::chain::SecretKey::from_seed([9; 32]);
-    (found.next, found.head) = (1, sync_protocol::Hash::default());
-    let rename = after(1, found.replica);
-    let mut again = Vec::new();
-    for ((seq, body), hash) in (2..).zip(&bodies).zip(&hashes) {
-        let old = sync_protocol::Dot { replica: copy.replica, seq };
-        let new = sync_protocol::Dot { replica: found.replica, seq: seq - 1 };
-        again.push(reauthor(old, body, *hash, new, &rename)?.to_bytes());
-    }
-    let batch = found.batch(&again);
-    let mut request = found.request(vec![batch]);
-    let adoption = sync_protocol::chain::Adoption::sign(found.replica, found.key.public(), copy.replica, &copy.key);
-    request.adoptions = vec![adoption];
+    let (found, request) = again(&copy, 1, &bodies, &hashes, 0x99)?;
     let reply = found.send(url, request.to_bytes(), None).await?.reply()?;
     assert_eq!(reply.header.acked_through, 2);
     assert!(reply.outcomes.iter().all(|outcome| outcome.verdict == Verdict::Superseded), "{:?}", reply.outcomes);
     assert_eq!(shown().await?, ["by the copy, later", "by the phone"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_copy_that_could_send_only_a_part_is_acked_no_further_than_what_both_lives_share() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let url = &survey.server.url;
+    let area = survey.area(0)?;
+    let home = |n: u128| household(uuid::Uuid::from_u128(n), &area, "Maria Lay");
+    let mut phone = survey.raw(0, 1).await?;
+    let mut copy = phone.clone();
+    let (shared, own) = (phone.batch(&[home(1), home(2)]), phone.batch(&[home(3)]));
+    phone.push(url, vec![shared, own]).await?;
+    // The copy has the same first two changes and two of its own, none of which it knows to be on the server.
+    let parts = [copy.batch(&[home(1)]), copy.batch(&[home(2)]), copy.batch(&[home(4)]), copy.batch(&[home(5)])];
+    let mut request = copy.request(parts[..1].to_vec());
+    request.header.unsent = 4;
+    let reply = copy.send(url, request.to_bytes(), None).await?.reply()?;
+    assert_eq!(reply.header.acked_through, 1, "of the others the server can't know whose they are");
+    let mut request = copy.request(parts[1..].to_vec());
+    request.header.unsent = 3;
+    let reply = copy.send(url, request.to_bytes(), None).await?.reply()?;
+    assert!(reply.scope.is_some(), "it names the key that stamps what both share");
+    assert_eq!(reply.fork.map(|fork| fork.common), Some(2), "the first batch that differs tells where");
+    assert_eq!(reply.header.acked_through, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_comes_after_a_fork_in_one_request_waits_with_its_branch_in_whatever_order_it_is_carried() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let url = &survey.server.url;
+    let area = survey.area(0)?;
+    let home = |n: u128| household(uuid::Uuid::from_u128(n), &area, "Maria Lay");
+    let mut phone = survey.raw(0, 1).await?;
+    let first = phone.batch(&[home(1)]);
+    phone.push(url, vec![first]).await?;
+    let mut copy = phone.clone();
+    let own = phone.batch(&[home(2)]);
+    phone.push(url, vec![own]).await?;
+    // Its first batch differs from what the server holds, the others start past what it holds.
+    let parts = [copy.batch(&[home(3)]), copy.batch(&[home(4)]), copy.batch(&[home(5)])];
+    let reply = copy.push(url, parts.iter().rev().cloned().collect()).await?;
+    assert_eq!(reply.fork.map(|fork| fork.common), Some(1));
+    assert!(reply.outcomes.iter().all(|outcome| outcome.verdict != Verdict::Parked), "{:?}", reply.outcomes);
+    let waiting = survey.coordinator().await?.all("branches").await?;
+    assert_eq!(waiting[0]["changes"], json!(3));
+    Ok(())
+}
+
+#[tokio::test]
+async fn copies_that_learn_of_their_fork_before_they_have_sent_everything_count_once() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let url = &survey.server.url;
+    let area = survey.area(0)?;
+    let home = |n: u128| household(uuid::Uuid::from_u128(n), &area, "Maria Lay");
+    let mut phone = survey.raw(0, 1).await?;
+    let first = phone.batch(&[home(1)]);
+    phone.push(url, vec![first]).await?;
+    let mut copy = phone.clone();
+    let own = phone.batch(&[home(2)]);
+    phone.push(url, vec![own]).await?;
+    // Of the copy's two changes the server sees only the first before it says that the histories parted.
+    let bodies = [home(3), home(4)];
+    let hashes = copy.clone().batch(&bodies).verify(&copy.key.public())?;
+    let part = copy.batch(&bodies[..1]);
+    assert_eq!(copy.push(url, vec![part]).await?.fork.map(|fork| fork.common), Some(1));
+    // The copy was copied once more in that very state: both author the same again.
+    let mut verdicts = Vec::new();
+    for id in [0x91, 0x92] {
+        let (new, request) = again(&copy, 1, &bodies, &hashes, id)?;
+        let reply = new.send(url, request.to_bytes(), None).await?.reply()?;
+        verdicts.push(reply.outcomes.iter().map(|outcome| outcome.verdict).collect::<Vec<_>>());
+    }
+    assert_eq!(verdicts, [vec![], vec![Verdict::Superseded; 2]]);
+    // What is left of the branch comes late, as from a carrier: it waits for nobody.
+    let late = copy.batch(&bodies[1..]);
+    copy.push(url, vec![late]).await?;
+    assert!(survey.coordinator().await?.all("branches").await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_two_lives_authored_again_in_quarantine_counts_once_when_both_are_released() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let url = &survey.server.url;
+    let mut phone = survey.raw(0, 1).await?;
+    let mut copy = phone.clone();
+    let own = phone.batch(&[household(uuid::Uuid::from_u128(1), &survey.area(0)?, "Maria Lay")]);
+    phone.push(url, vec![own]).await?;
+    let bodies = [household(uuid::Uuid::from_u128(2), "9999999999.001", "Yunus Bani")];
+    let branch = copy.batch(&bodies);
+    let hashes = branch.verify(&copy.key.public())?;
+    assert!(copy.push(url, vec![branch]).await?.fork.is_some());
+    for id in [0x91, 0x92] {
+        let (new, request) = again(&copy, 0, &bodies, &hashes, id)?;
+        let reply = new.send(url, request.to_bytes(), None).await?.reply()?;
+        assert_eq!(reply.outcomes[0].verdict, Verdict::Quarantined);
+    }
+    let areas = survey.file("areas.csv");
+    std::fs::write(&areas, "code,name,level,parent\n9999999999.001,RT 001,rt,9999999999\n")?;
+    survey.office.run("areas", &[&areas.display().to_string()])?;
+    let coordinator = survey.coordinator().await?;
+    for waiting in coordinator.all("quarantine").await? {
+        let release = format!("quarantine/{}/release", waiting["number"]);
+        assert_eq!(coordinator.post(&release, &json!({})).await?.0, 204);
+    }
+    let record = coordinator.get(&format!("records/{}", uuid::Uuid::from_u128(2))).await?;
+    assert_eq!(record["changes"], json!(1), "{record}");
     Ok(())
 }

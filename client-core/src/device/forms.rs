@@ -3,8 +3,11 @@
 use super::{Device, from_json, reread, scope, summary};
 use crate::{error::Error, host::Host, store::Tx};
 use questionnaire::{Compiled, Difference, Instance, Questionnaire, Tables, merge_under};
-use std::{collections::BTreeMap, sync::Arc};
-use sync_protocol::{Path, Place, QuestionnaireRef, Record, RecordId};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use sync_protocol::{Hash, Path, Place, QuestionnaireRef, Record, RecordId};
 
 /// The questionnaires that were read so far, by `id@version`.
 #[derive(Debug, Default)]
@@ -44,10 +47,15 @@ impl Forms {
 
     /// Merges a record from all its changes, read under the newest version among them.
     pub(super) fn merged(&mut self, tx: &Tx<'_>, id: RecordId) -> Result<Record, Error> {
-        let mut changes = Vec::new();
+        let (mut changes, mut superseded) = (Vec::new(), Vec::new());
         for stored in tx.changes_of(id)? {
-            changes.push((reread(stored.dot, &stored.bytes)?, stored.stamp));
+            let change = (reread(stored.dot, &stored.bytes)?, stored.stamp);
+            if stored.is_superseded { &mut superseded } else { &mut changes }.push(change);
         }
+        // What another life authored again counts here until the other's comes, which it may not: it may be out of scope.
+        let again: BTreeSet<Hash> = changes.iter().filter_map(|(change, _)| change.instead_of).collect();
+        superseded.retain(|(change, _)| change.instead_of.is_none_or(|replaced| !again.contains(&replaced)));
+        changes.append(&mut superseded);
         let mut form = None;
         if let Some(newest) = changes.iter().map(|(change, _)| &change.questionnaire).max() {
             form = self.readable(tx, &newest.to_string())?;

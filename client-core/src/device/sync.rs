@@ -8,7 +8,7 @@ use crate::{
 };
 use std::collections::BTreeSet;
 use sync_protocol::{
-    Change, Dot, RecordId, Subject,
+    Change, Dot, RecordId, ReplicaId, Subject,
     chain::{Adoption, digest, link},
     engine::{
         device::{Absorbed, DeviceStore, Position},
@@ -60,7 +60,12 @@ impl<H: Host> DeviceStore for Device<H> {
         store.write(|tx| {
             let mut touched = BTreeSet::new();
             let mut absorbed = Absorbed::default();
-            take_header(tx, reply)?;
+            // A server that was restored signs with another key: the scope tells.
+            if let Some(scope) = &reply.scope {
+                tx.set_meta(meta::SCOPE, &to_json(scope)?)?;
+            }
+            let stamps = signed_stamps(tx, reply)?;
+            take_header(tx, reply, &stamps)?;
             for outcome in &reply.outcomes {
                 if outcome.verdict != Verdict::Duplicate {
                     let dot = Dot { replica: outcome.replica, seq: outcome.seq };
@@ -70,11 +75,9 @@ impl<H: Host> DeviceStore for Device<H> {
                     }
                 }
             }
-            // The scope first: it names the key that signed the stamps, also that of a new epoch.
-            if let Some(scope) = &reply.scope {
-                tx.set_meta(meta::SCOPE, &to_json(scope)?)?;
+            for stamped in stamps {
+                tx.stamp(stamped)?;
             }
-            take_stamps(tx, reply)?;
             for (changes, cursor) in &reply.pulled {
                 for change in changes {
                     let dot = Dot { replica: change.replica, seq: change.seq };
@@ -90,6 +93,8 @@ impl<H: Host> DeviceStore for Device<H> {
             }
             absorbed.forked = match &reply.fork {
                 Some(fork) => fork_off(tx, host, fork, &mut touched)?,
+                // Of a reply that was cut off, the fork may be what is missing.
+                None if reply.cut_off => false,
                 None => leave_lost_history(tx, host, reply.header.acked_through)?,
             };
             for touched in touched {
@@ -128,36 +133,51 @@ fn verdict(verdict: Verdict, code: Option<&str>) -> String {
     code.map_or_else(|| word.to_owned(), |code| format!("{word}: {code}"))
 }
 
-fn take_header(tx: &Tx<'_>, reply: &Reply) -> Result<(), Error> {
+fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Error> {
     if tx.meta(meta::EPOCH)?.is_some_and(|epoch| epoch != reply.header.epoch) {
         tx.clear_cursors()?;
     }
     tx.set_meta(meta::EPOCH, &reply.header.epoch)?;
-    tx.set_meta(meta::SAFE, &reply.header.safe_through.to_string())?;
     if reply.fork.is_none() {
         let (replica, _) = identity(tx)?;
         let (last, _) = tx.head(replica)?;
-        tx.set_meta(meta::ACKED, &reply.header.acked_through.min(last).to_string())?;
+        // Where nothing was cut, a stamp that can't be proved comes from a server that was restored and tells a revoked
+        // device no more: the ack counts.
+        let all: Vec<&Stamped> = reply.stamps.iter().collect();
+        let told = if reply.cut_off { stamps } else { &all };
+        let stamped = stamped_through(told, replica, number(tx, meta::ACKED)?);
+        tx.set_meta(meta::ACKED, &reply.header.acked_through.min(stamped).min(last).to_string())?;
     }
+    // What is in a backup under this name may be another life's.
+    let safe = reply.header.safe_through.min(number(tx, meta::ACKED)?);
+    tx.set_meta(meta::SAFE, &safe.to_string())?;
     Ok(())
 }
 
-/// Takes the server's stamps; one that the server did not sign is passed over.
-fn take_stamps(tx: &Tx<'_>, reply: &Reply) -> Result<(), Error> {
+/// How far an ack counts: as far as the stamps of what it acks are here. Where a reply was cut off, or a batch was lost
+/// on the way, they are given when the device sends again.
+fn stamped_through(stamps: &[&Stamped], replica: ReplicaId, acked: u64) -> u64 {
+    let mut own: Vec<_> = stamps.iter().filter(|stamped| stamped.replica == replica).collect();
+    own.sort_by_key(|stamped| stamped.first);
+    own.into_iter().fold(acked, |through, stamped| {
+        if stamped.first <= through.saturating_add(1) { through.max(stamped.last) } else { through }
+    })
+}
+
+/// The stamps of a reply that the server signed; others are passed over.
+fn signed_stamps<'r>(tx: &Tx<'_>, reply: &'r Reply) -> Result<Vec<&'r Stamped>, Error> {
     if reply.stamps.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let keys = match super::scope(tx)? {
         Some(scope) => scope.server.into_values().collect(),
         None => vec![enrolled(tx)?.server_key],
     };
-    for stamped in &reply.stamps {
+    let is_signed = |stamped: &&Stamped| {
         let signed = stamped.signed();
-        if keys.iter().any(|key| signed.is_valid(stamped.replica, stamped.first, stamped.last, key)) {
-            tx.stamp(stamped)?;
-        }
-    }
-    Ok(())
+        keys.iter().any(|key| signed.is_valid(stamped.replica, stamped.first, stamped.last, key))
+    };
+    Ok(reply.stamps.iter().filter(is_signed).collect())
 }
 
 /// Goes on under a new replica: what the branches do not share is re-authored, each change with the hash
@@ -167,8 +187,15 @@ fn fork_off<H: Host>(tx: &Tx<'_>, host: &mut H, fork: &Fork, touched: &mut BTree
     if fork.replica != old {
         return Ok(false);
     }
+    if fork.common < number(tx, meta::ACKED)? {
+        // The server saw only that the histories parted before what was sent: it finds where when all of it comes.
+        tx.set_meta(meta::ACKED, &fork.common.to_string())?;
+        return Ok(false);
+    }
     let lost = tx.own_changes(old, fork.common, usize::MAX)?;
     let (new, new_key) = set_identity(tx, host)?;
+    // What the other branch did stood under this device's own name: pulls passed over it.
+    tx.clear_cursors()?;
     tx.set_meta(meta::ADOPTION, &to_json(&Adoption::sign(new, new_key.public(), old, &old_key))?)?;
     let mut previous = sync_protocol::Hash::default();
     for (seq, hash, bytes) in lost {
@@ -189,7 +216,8 @@ fn fork_off<H: Host>(tx: &Tx<'_>, host: &mut H, fork: &Fork, touched: &mut BTree
 fn leave_lost_history<H: Host>(tx: &Tx<'_>, host: &mut H, acked_through: u64) -> Result<bool, Error> {
     let (old, old_key) = identity(tx)?;
     let (last, _) = tx.head(old)?;
-    if acked_through <= last {
+    // What is unsent yet must be sent under the old name before it is left.
+    if acked_through <= last || number(tx, meta::ACKED)? < last {
         if acked_through > 0 || tx.meta(meta::ADOPTION)?.is_none() {
             tx.delete_meta(meta::ADOPTION)?;
         }

@@ -21,7 +21,7 @@ use sync_protocol::{
     chain::{Carried, SignedStamp},
     engine::intake::{Intake, Log, Verified, receive},
     problem::{Code, Problem},
-    wire::{Fork, Outcome, Request, Stamped, Verdict},
+    wire::{Fork, Outcome, Request, RequestHeader, Stamped, Verdict},
 };
 
 /// What became of a request.
@@ -55,7 +55,9 @@ pub struct World {
 /// # Errors
 /// If the store fails; nothing is stored then.
 pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Result<Applied, Failure> {
-    let Prepared { device, header, adoptions, stamps, batches, refused, .. } = prepared;
+    let Prepared { device, header, adoptions, stamps, mut batches, refused, .. } = prepared;
+    // Whatever carried them: what comes after a fork is told from what comes after a gap.
+    batches.sort_by_key(|batch| (batch.verified.batch.replica, batch.verified.batch.first));
     for adoption in adoptions {
         if tx.replica(adoption.replica)?.is_none() {
             let from = tx.replica(adoption.from)?.map(|row| row.id);
@@ -67,18 +69,63 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     let mut turn = Turn { given: stamps, ..Turn::new(tx, world, stamp, device.revoked) };
     let mut applied = Applied { outcomes: refused, ..Applied::default() };
     let held_before = turn.row(header.replica)?.head;
+    let mut shared = Shared::new(&header);
     for batch in batches {
-        turn.batch(batch, &mut applied)?;
+        let (replica, first, last) =
+            (batch.verified.batch.replica, batch.verified.batch.first, batch.verified.batch.last());
+        let intake = turn.batch(batch, &mut applied)?;
+        if replica == header.replica {
+            shared.note(first, last, intake);
+        }
     }
     let scope = tx.assignments(&device.enumerator)?.into_iter().map(|assigned| assigned.area).collect();
     turn.finish(Some(&scope))?;
     applied.outcomes.append(&mut turn.outcomes);
     applied.merged = std::mem::take(&mut turn.merged);
-    applied.acked_through = turn.row(header.replica)?.head;
+    let head = turn.row(header.replica)?.head;
+    applied.acked_through = shared.through(head);
     // What the device told counts what came with it.
-    let unsent = header.unsent.saturating_sub(applied.acked_through.saturating_sub(held_before));
+    let unsent = header.unsent.saturating_sub(head.saturating_sub(held_before));
     tx.device_seen(device.id, now_ms, skew_ms, &header.app, unsent)?;
     Ok(applied)
+}
+
+/// How far the history that a device sent is the one that the server holds: an ack must not reach into another life's
+/// changes, nor past those whose stamps the reply brings.
+struct Shared {
+    unsent: u64,
+    first: Option<u64>,
+    through: Option<u64>,
+    forked: bool,
+}
+
+impl Shared {
+    fn new(header: &RequestHeader) -> Self {
+        Self { unsent: header.unsent, first: None, through: None, forked: false }
+    }
+
+    /// Notes what became of one of the device's own batches.
+    fn note(&mut self, first: u64, last: u64, intake: Intake) {
+        self.first = Some(self.first.map_or(first, |known| known.min(first)));
+        let through = match intake {
+            // The hash before the batch fits: so does everything before it.
+            Intake::Held { .. } => last,
+            Intake::Fork { common } => {
+                self.forked = true;
+                common
+            }
+            // A server that was restored: the device sends again from there.
+            Intake::Parked { missing } => missing.saturating_sub(1),
+        };
+        self.through = Some(self.through.map_or(through, |known| known.max(through)));
+    }
+
+    /// The seq to ack, where the server's chain ends at `head`.
+    fn through(&self, head: u64) -> u64 {
+        let Some((first, through)) = self.first.zip(self.through) else { return head };
+        let sent_everything = through >= first.saturating_sub(1).saturating_add(self.unsent);
+        if sent_everything && !self.forked { head } else { through.min(head) }
+    }
 }
 
 /// Applies a batch that the server authored itself; what was not plainly accepted.
@@ -103,6 +150,13 @@ pub fn apply_own(tx: Tx<'_>, verified: Verified, world: &World, now_ms: i64) -> 
 /// If the store fails; nothing is stored then.
 pub fn apply_released(tx: Tx<'_>, id: i64, change: Change, stamp: Stamp, world: &World) -> Result<(), Failure> {
     let mut turn = Turn::new(tx, world, stamp, false);
+    if let Some(replaced) = change.instead_of {
+        // What a copied phone authored again in quarantine may have been released in another life's words.
+        if turn.is_superseded(change.dot.replica, replaced)? {
+            return Ok(tx.set_change_state(id, ChangeState::Superseded, None)?);
+        }
+        tx.set_said_again(replaced, id)?;
+    }
     let key = turn.record(&change)?;
     tx.set_change_state(id, ChangeState::Applied, Some(key.id))?;
     turn.fresh(key, id, stamp, change);
@@ -279,11 +333,20 @@ impl<'a> Turn<'a> {
     }
 
     /// Receives one batch, then stamps what it added and gives back the stamps of what was there.
-    fn batch(&mut self, batch: Checked, applied: &mut Applied) -> Result<(), StoreError> {
+    fn batch(&mut self, batch: Checked, applied: &mut Applied) -> Result<Intake, StoreError> {
         let Checked { verified, changes } = batch;
         (self.checked, self.added) = (changes, None);
         let (replica, first, last) = (verified.batch.replica, verified.batch.first, verified.batch.last());
-        let intake = receive(self, &verified)?;
+        let intake = match &applied.fork {
+            // What a device says after it has left the chain is of the same branch.
+            Some(fork) if fork.replica == replica => {
+                for index in 0..verified.hashes.len() {
+                    self.hold_branch(&verified, index)?;
+                }
+                return Ok(Intake::Fork { common: fork.common });
+            }
+            Some(_) | None => receive(self, &verified)?,
+        };
         let (id, head, head_hash) = {
             let row = self.row(replica)?;
             (row.id, row.head, row.head_hash)
@@ -310,7 +373,7 @@ impl<'a> Turn<'a> {
         for StampRow { first, last, stamp, signature } in self.tx.stamps(id, first, last)? {
             applied.stamps.push(Stamped { replica, first, last, stamp, signature });
         }
-        Ok(())
+        Ok(intake)
     }
 
     /// Derives every record that the turn touched, marks what was out of scope, and fills the buckets.
@@ -434,7 +497,7 @@ impl Log for Turn<'_> {
         let key = self.record(&change)?;
         let number = self.insert(new, Some(key.id), ChangeState::Applied)?;
         if let Some(replaced) = change.instead_of {
-            tx.set_reauthored(replaced, number)?;
+            tx.set_said_again(replaced, number)?;
         }
         self.fresh(key, number, stamp, change);
         Ok(())
@@ -476,10 +539,7 @@ impl Log for Turn<'_> {
 impl Turn<'_> {
     /// Whether what a re-authored change replaces counts already: in its place, or re-authored before.
     fn is_superseded(&self, replica: ReplicaId, replaced: Hash) -> Result<bool, StoreError> {
-        match self.tx.branch_state(replaced)? {
-            Some(reauthored) => Ok(reauthored),
-            None => self.tx.is_held_before_adoption(replica, replaced),
-        }
+        Ok(self.tx.is_said_again(replaced)? || self.tx.is_held_before_adoption(replica, replaced)?)
     }
 }
 

@@ -36,14 +36,17 @@ pub fn reply(
     reply.outcomes = applied.outcomes;
     reply.stamps = applied.stamps;
     reply.fork = applied.fork;
-    // A forked device comes back under its new name: what the old name authored is no longer all its own,
-    // and a cursor given now would pass over the other branch.
-    if device.revoked || reply.fork.is_some() {
+    if device.revoked {
         return Ok(reply);
     }
     let (scope, areas) = scope(tx, device, limits)?;
     if scope.version != request.scope {
         reply.scope = Some(scope);
+    }
+    // A forked device comes back under its new name: what the old name authored is no longer all its own,
+    // and a cursor given now would pass over the other branch.
+    if reply.fork.is_some() {
+        return Ok(reply);
     }
     let mut left = BUDGET;
     for (code, area) in areas {

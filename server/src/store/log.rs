@@ -370,20 +370,19 @@ impl<'a> Tx<'a> {
         bytes: &[u8],
     ) -> Result<(), StoreError> {
         let mut put = self.conn.prepare_cached(
-            "INSERT INTO branch (replica, seq, hash, received_ms, skew_ms, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO NOTHING",
+            "INSERT INTO branch (replica, seq, hash, received_ms, skew_ms, bytes, reauthored)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT change FROM said_again WHERE hash = ?3)) ON CONFLICT DO NOTHING",
         )?;
         put.execute(params![replica, seq, hash.0, stamp.received_ms, stamp.skew_ms, bytes])?;
         Ok(())
     }
 
-    /// Whether a hash names a held branch change, and if so whether it was re-authored already.
+    /// Whether a change that counts says again what a hash names.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn branch_state(&self, hash: Hash) -> Result<Option<bool>, StoreError> {
-        let mut query = self.conn.prepare_cached("SELECT reauthored IS NOT NULL FROM branch WHERE hash = ?1")?;
-        Ok(query.query_row([hash.0], |row| row.get(0)).optional()?)
+    pub fn is_said_again(&self, hash: Hash) -> Result<bool, StoreError> {
+        Ok(self.conn.prepare_cached("SELECT 1 FROM said_again WHERE hash = ?1")?.exists([hash.0])?)
     }
 
     /// Every change of a replica's branches, by seq, each with the dot under which it was authored again.
@@ -410,11 +409,13 @@ impl<'a> Tx<'a> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Notes which change replaces a branch change.
+    /// Notes which change says again what a hash names.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn set_reauthored(&self, hash: Hash, change: i64) -> Result<(), StoreError> {
+    pub fn set_said_again(&self, hash: Hash, change: i64) -> Result<(), StoreError> {
+        let mut put = self.conn.prepare_cached("INSERT INTO said_again (hash, change) VALUES (?1, ?2)")?;
+        put.execute(params![hash.0, change])?;
         let mut put = self.conn.prepare_cached("UPDATE branch SET reauthored = ?2 WHERE hash = ?1")?;
         put.execute(params![hash.0, change])?;
         Ok(())

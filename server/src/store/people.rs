@@ -93,6 +93,18 @@ impl Tx<'_> {
         Ok(true)
     }
 
+    /// Takes an area from an enumerator in a round; false if it was not theirs.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn unassign(&self, enumerator: &str, area: &str, round: &str) -> Result<bool, StoreError> {
+        let mut take = self.conn.prepare_cached(
+            "DELETE FROM assignment WHERE enumerator = ?1 AND round = ?3
+             AND area = (SELECT id FROM area WHERE code = ?2)",
+        )?;
+        Ok(take.execute([enumerator, area, round])? == 1)
+    }
+
     /// What an enumerator is assigned, by area and round.
     ///
     /// # Errors

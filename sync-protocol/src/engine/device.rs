@@ -129,12 +129,24 @@ pub struct Report {
     pub forks: u32,
 }
 
-/// Largest body before compression, at first; halved after each timeout.
-const FIRST_BUDGET: usize = 2 << 20;
-/// A batch aims at this size before compression: about 64 KiB on the wire.
-const BATCH: usize = 384 << 10;
-/// A request is never made smaller than this.
-const LEAST_BUDGET: usize = 64 << 10;
+/// How large requests are, before compression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Largest body at first; halved after each timeout.
+    pub first: usize,
+    /// A batch aims at this size.
+    pub batch: usize,
+    /// A request is never made smaller than this.
+    pub least: usize,
+}
+
+impl Default for Sizes {
+    /// A batch is about 64 KiB on the wire.
+    fn default() -> Self {
+        Self { first: 2 << 20, batch: 384 << 10, least: 64 << 10 }
+    }
+}
+
 /// Answered round trips in a row that may bring nothing.
 const PATIENCE: u32 = 4;
 
@@ -142,6 +154,7 @@ const PATIENCE: u32 = 4;
 #[derive(Debug)]
 pub struct Turn {
     app: String,
+    sizes: Sizes,
     budget: usize,
     idle: u32,
     report: Report,
@@ -151,7 +164,13 @@ impl Turn {
     /// Begins a turn; `app` names the program and its version.
     #[must_use]
     pub fn new(app: impl Into<String>) -> Self {
-        Self { app: app.into(), budget: FIRST_BUDGET, idle: 0, report: Report::default() }
+        Self::with_sizes(app, Sizes::default())
+    }
+
+    /// Begins a turn on a line that takes requests of other sizes.
+    #[must_use]
+    pub fn with_sizes(app: impl Into<String>, sizes: Sizes) -> Self {
+        Self { app: app.into(), sizes, budget: sizes.first, idle: 0, report: Report::default() }
     }
 
     /// Takes the next step.
@@ -162,9 +181,9 @@ impl Turn {
         match event {
             Event::Begin => self.send(store, now_ms),
             Event::Answered(body) => self.answered(store, &body, now_ms),
-            Event::TimedOut if self.budget <= LEAST_BUDGET => Ok(Action::GiveUp(self.report, GaveUp::NoAnswer)),
+            Event::TimedOut if self.budget <= self.sizes.least => Ok(Action::GiveUp(self.report, GaveUp::NoAnswer)),
             Event::TimedOut => {
-                self.budget = (self.budget / 2).max(LEAST_BUDGET);
+                self.budget = (self.budget / 2).max(self.sizes.least);
                 self.send(store, now_ms)
             }
             Event::Rejected(problem) => Ok(Action::GiveUp(self.report, GaveUp::Rejected(problem))),
@@ -201,7 +220,7 @@ impl Turn {
         let mut batches = Vec::new();
         let (mut sent, mut after, mut before) = (0, at.acked_through, at.acked_hash);
         while after < at.last && sent < self.budget {
-            let changes = store.own_changes(after, BATCH.min(self.budget))?;
+            let changes = store.own_changes(after, self.sizes.batch.min(self.budget))?;
             if changes.is_empty() {
                 break;
             }

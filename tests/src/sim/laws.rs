@@ -1,0 +1,394 @@
+//! The laws, checked against the oracle once everything has settled (docs/ARCHITECTURE.md lists them).
+
+use super::{
+    dice::Dice,
+    naive::{self, Stamped},
+    world::World,
+};
+use anyhow::{Context, Result};
+use server::domain::{catalogue::Catalogue, derive};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use sync_protocol::{
+    Change, Dot, Hash, Op, Record, RecordId, ReplicaId, Stamp,
+    chain::{digest, link},
+    wire::Request,
+};
+
+/// What became of a change on the server, by the number in its table.
+const APPLIED: i64 = 0;
+const ESCROW: i64 = 2;
+const SUPERSEDED: i64 = 3;
+
+/// A change in the server's log.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) dot: Dot,
+    state: i64,
+    pub(super) hash: Hash,
+    stamp: Stamp,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl World {
+    /// Checks every law.
+    ///
+    /// # Errors
+    /// If a store fails.
+    pub fn check_laws(&mut self) -> Result<()> {
+        let log = self.log()?;
+        self.note_reached()?;
+        for row in &log {
+            self.oracle.note(row.hash, row.dot, row.bytes.clone(), BTreeMap::new());
+        }
+        self.acked_is_there(&log);
+        self.saved_is_there(&log);
+        self.replaced_was_seen(&log);
+        let records = records(&log);
+        self.views_agree(&records)?;
+        self.clocks_only_show(&records);
+        self.devices_agree(&log, &records)?;
+        self.devices_see_their_scope(&log)?;
+        self.derived_follows()
+    }
+
+    pub(super) fn log(&mut self) -> Result<Vec<Row>> {
+        let query = "SELECT uuid, seq, state, hash, received_ms, skew_ms, bytes FROM change
+                     JOIN replica ON replica.id = change.replica ORDER BY uuid, seq";
+        let conn = self.office.connection()?;
+        let mut query = conn.prepare(query)?;
+        let rows = query.query_map([], |row| {
+            Ok(Row {
+                dot: Dot { replica: ReplicaId(row.get(0)?), seq: row.get(1)? },
+                state: row.get(2)?,
+                hash: Hash(row.get(3)?),
+                stamp: Stamp { received_ms: row.get(4)?, skew_ms: row.get(5)? },
+                bytes: row.get(6)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The hashes of everything that the server holds, wherever it holds it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn held(&mut self) -> Result<BTreeSet<Hash>> {
+        let conn = self.office.connection()?;
+        let mut held = BTreeSet::new();
+        let mut query = conn.prepare("SELECT hash FROM change UNION SELECT hash FROM branch")?;
+        for hash in query.query_map([], |row| row.get::<_, [u8; 32]>(0))? {
+            held.insert(Hash(hash?));
+        }
+        let mut query = conn.prepare("SELECT body FROM parked")?;
+        let bodies = query.query_map([], |row| row.get::<_, Vec<u8>>(0))?.collect::<Result<Vec<_>, _>>()?;
+        for body in bodies {
+            let request = Request::from_bytes(&body).map_err(|problem| anyhow::anyhow!("parked: {problem}"))?;
+            for batch in request.batches {
+                let mut previous = batch.before;
+                for (seq, change) in (batch.first..).zip(&batch.changes) {
+                    if let sync_protocol::chain::Carried::Bytes(bytes) = change {
+                        previous = link(previous, batch.replica, seq, digest(bytes));
+                        held.insert(previous);
+                    }
+                }
+            }
+        }
+        Ok(held)
+    }
+
+    /// Law L1: what was acked is in the log, byte for byte, and the log's chains are whole.
+    fn acked_is_there(&mut self, log: &[Row]) {
+        let mut previous = (Dot { replica: ReplicaId(uuid::Uuid::nil()), seq: 0 }, Hash::default());
+        let mut wrong = Vec::new();
+        let mut held: BTreeMap<(ReplicaId, u64), Hash> = BTreeMap::new();
+        for row in log {
+            if row.dot.replica != previous.0.replica {
+                previous = (Dot { replica: row.dot.replica, seq: 0 }, Hash::default());
+            }
+            let hash = link(previous.1, row.dot.replica, row.dot.seq, digest(&row.bytes));
+            if row.dot.seq != previous.0.seq + 1 || hash != row.hash {
+                wrong.push(format!("the log's chain breaks at {}", row.dot));
+            }
+            previous = (row.dot, row.hash);
+            held.insert((row.dot.replica, row.dot.seq), row.hash);
+        }
+        for ((replica, seq), hash) in &self.oracle.acked {
+            if held.get(&(*replica, *seq)) != Some(hash) {
+                let is_other = held.contains_key(&(*replica, *seq));
+                wrong.push(format!("{replica}:{seq} was acked; the log has another one there: {is_other}"));
+            }
+        }
+        for what in wrong {
+            self.oracle.broken("L1", what);
+        }
+    }
+
+    /// Laws L2, L6 and L7: every save of every life is applied once, or kept where a coordinator finds it.
+    fn saved_is_there(&mut self, log: &[Row]) {
+        let mut became: BTreeMap<Hash, Vec<(Dot, i64)>> = BTreeMap::new();
+        for row in log {
+            became.entry(self.oracle.root(row.hash)).or_default().push((row.dot, row.state));
+        }
+        let alive: Vec<bool> = self.phones.iter().map(|phone| phone.is_alive).collect();
+        let mut wrong = Vec::new();
+        for hash in self.oracle.owed(|life| alive.get(life) == Some(&true)) {
+            let known = became.get(&hash).map_or(&[][..], Vec::as_slice);
+            if !known.iter().any(|(_, state)| *state != SUPERSEDED) {
+                let dot = self.oracle.saves.get(&hash).map(|save| save.dot.to_string()).unwrap_or_default();
+                wrong.push(format!("the save {dot} is just gone: {known:?}"));
+            }
+        }
+        for (hash, known) in &became {
+            let applied = known.iter().filter(|(_, state)| *state == APPLIED);
+            if applied.clone().count() > 1 {
+                let dot = self.oracle.saves.get(hash).map(|save| save.dot.to_string()).unwrap_or_default();
+                let dots: Vec<String> = applied.map(|(dot, _)| dot.to_string()).collect();
+                wrong.push(format!("the save {dot} counts more than once: {dots:?}"));
+            }
+        }
+        for what in wrong {
+            self.oracle.broken("L2", what);
+        }
+    }
+
+    /// Law L2: whoever replaces an answer had it on the screen.
+    fn replaced_was_seen(&mut self, log: &[Row]) {
+        let changes = self.known(log);
+        let mut wrong = Vec::new();
+        for row in log.iter().filter(|row| row.state == APPLIED) {
+            let root = self.oracle.root(row.hash);
+            let (Some(save), Some(change)) = (self.oracle.saves.get(&root), changes.get(&row.dot)) else { continue };
+            for op in &change.ops {
+                let Op::Set { path, preds, .. } = op else { continue };
+                for pred in preds {
+                    let replaced = changes.get(pred).and_then(|change| value(change, path));
+                    let shown = save.shown.get(&(change.record(), path.clone()));
+                    let was_shown = replaced.is_some_and(|replaced| {
+                        shown.is_some_and(|shown| shown.iter().any(|value| value.same_as(replaced)))
+                    });
+                    if !was_shown {
+                        wrong.push(format!("{} replaces {pred} at {path}: {replaced:?} instead of {shown:?}", row.dot));
+                    }
+                }
+            }
+        }
+        for what in wrong {
+            self.oracle.broken("L2", what);
+        }
+    }
+
+    /// Law L3 on the server: its merge is the naive one.
+    fn views_agree(&mut self, records: &BTreeMap<RecordId, BTreeMap<Dot, Stamped>>) -> Result<()> {
+        for (id, changes) in records {
+            let merged = self.office.write(|tx, world| {
+                let Some(key) = tx.record_key(*id)? else { return Ok(None) };
+                Ok(Some(derive::merge(tx.changes_of(key.id)?, &world.catalogue)?))
+            });
+            let record = merged.map_err(super::office::problem)?.context("a record with changes")?;
+            if record.canonical_view() != naive::view(changes) {
+                self.oracle.broken("L3", difference(&format!("the server's {id}"), &record, changes));
+            }
+        }
+        Ok(())
+    }
+
+    /// Law L4: other clocks and stamps leave the same values live.
+    fn clocks_only_show(&mut self, records: &BTreeMap<RecordId, BTreeMap<Dot, Stamped>>) {
+        let mut dice = Dice::new(1);
+        for (id, changes) in records {
+            let mut other = Record::new();
+            for (change, _) in changes.values() {
+                let mut change = change.clone();
+                change.wall_ms = dice.between(-1_000_000_000_000, 4_000_000_000_000);
+                let stamp = Stamp { received_ms: dice.between(0, 4_000_000_000_000), skew_ms: dice.between(-9, 9) };
+                other.apply(change, dice.chance(800).then_some(stamp));
+            }
+            let sorted = |mut dots: Vec<Dot>| {
+                dots.sort_unstable();
+                dots
+            };
+            let live: BTreeMap<_, _> =
+                naive::live(changes).into_iter().map(|(path, dots)| (path, sorted(dots))).collect();
+            let other: BTreeMap<_, _> =
+                other.answers().map(|(path, answer)| (path.clone(), sorted(answer.all()))).collect();
+            if live != other {
+                self.oracle.broken("L4", format!("other clocks leave other values live in {id}"));
+            }
+        }
+    }
+
+    /// Laws L3 and L2 on the devices: each shows the naive merge of what it holds, holds what it saved, and all that the
+    /// server has of the households in its areas.
+    fn devices_agree(&mut self, log: &[Row], records: &BTreeMap<RecordId, BTreeMap<Dot, Stamped>>) -> Result<()> {
+        let rows: BTreeMap<Dot, &Row> = log.iter().map(|row| (row.dot, row)).collect();
+        let changes = self.known(log);
+        let lives: Vec<usize> = self.phones.iter().filter(|phone| phone.is_alive).map(|phone| phone.life).collect();
+        let lost: BTreeSet<Dot> = self.oracle.lost.keys().copied().collect();
+        let mut wrong = Vec::new();
+        for life in lives {
+            let expected = self.expected_on(life, log)?;
+            let Self { phones, office, .. } = self;
+            let device = phones.get_mut(life).context("a life")?.device()?;
+            let lines: Vec<_> = device.households()?.into_iter().chain(device.interviews()?).collect();
+            let mut on_device: BTreeSet<Dot> = BTreeSet::new();
+            for line in lines {
+                let record = device.record(line.id)?;
+                let mut held: BTreeMap<Dot, Stamped> = BTreeMap::new();
+                for (dot, origin) in record.changes() {
+                    on_device.insert(dot);
+                    let Some(change) = changes.get(&dot) else {
+                        wrong.push(("L3", format!("life {life} shows {dot}, which the server never had")));
+                        continue;
+                    };
+                    // A stamp that its author never heard of is given anew after a restore.
+                    let row = rows.get(&dot).filter(|row| row.state != ESCROW && !lost.contains(&dot));
+                    let stamp = row.map(|row| row.stamp);
+                    if stamp.is_some() && origin.stamp != stamp {
+                        let here = origin.stamp;
+                        wrong.push(("L3", format!("life {life} has {dot} stamped {here:?}, the server {stamp:?}")));
+                    }
+                    held.insert(dot, (change.clone(), origin.stamp));
+                }
+                if record.canonical_view() != naive::view(&held) {
+                    wrong.push(("L3", difference(&format!("{} on life {life}", line.id), &record, &held)));
+                }
+                let is_same = records.get(&line.id).is_some_and(|changes| changes.keys().eq(held.keys()));
+                if is_same && (line.conflicts > 0) != office.is_in_conflict(line.id)? {
+                    wrong.push(("L3", format!("life {life} and the server disagree on conflicts in {}", line.id)));
+                }
+            }
+            for dot in expected.difference(&on_device) {
+                wrong.push(("L3", format!("life {life} lacks {dot} (state {:?})", rows.get(dot).map(|row| row.state))));
+            }
+        }
+        for (law, what) in wrong {
+            self.oracle.broken(law, what);
+        }
+        Ok(())
+    }
+
+    /// The changes that the server has, and those that it lost in a restore.
+    fn known(&self, log: &[Row]) -> BTreeMap<Dot, Change> {
+        let lost = self.oracle.lost.iter();
+        let lost = lost.filter_map(|(dot, bytes)| Some((*dot, Change::from_stored(*dot, bytes).ok()?)));
+        lost.chain(log.iter().filter_map(read)).collect()
+    }
+
+    /// What a device must hold: what counts of the households in its areas, and what it saved itself.
+    fn expected_on(&mut self, life: usize, log: &[Row]) -> Result<BTreeSet<Dot>> {
+        let books = self.oracle.lives.get(life).cloned().unwrap_or_default();
+        let mut expected: BTreeSet<Dot> = log
+            .iter()
+            .filter(|row| row.state != SUPERSEDED && books.holds_itself(row.hash))
+            .map(|row| row.dot)
+            .collect();
+        let phone = self.phone(life)?;
+        let (who, token) = (phone.who.clone(), phone.token.clone());
+        let query = "SELECT DISTINCT replica.uuid, change.seq FROM assignment
+            JOIN placement ON placement.area = assignment.area JOIN record ON record.household = placement.record
+            JOIN change ON change.record = record.id JOIN replica ON replica.id = change.replica
+            WHERE assignment.enumerator = ?1 AND change.state = 0
+            AND (SELECT revoked_ms FROM device WHERE token = ?2) IS NULL";
+        let conn = self.office.connection()?;
+        let mut query = conn.prepare(query)?;
+        let token = server::domain::people::hash_secret(&token).0;
+        let dots = query.query_map(rusqlite::params![who, token], |row| {
+            Ok(Dot { replica: ReplicaId(row.get(0)?), seq: row.get(1)? })
+        })?;
+        for dot in dots {
+            expected.insert(dot?);
+        }
+        Ok(expected)
+    }
+
+    /// Law L8: what a device holds of others stood in a bucket that its enumerator was assigned at some time.
+    fn devices_see_their_scope(&mut self, log: &[Row]) -> Result<()> {
+        let by_dot: BTreeMap<Dot, Hash> = log.iter().map(|row| (row.dot, row.hash)).collect();
+        let mut buckets: BTreeMap<String, BTreeSet<Dot>> = BTreeMap::new();
+        {
+            let conn = self.office.connection()?;
+            let mut query = conn.prepare(
+                "SELECT code, uuid, change.seq FROM bucket JOIN area ON area.id = bucket.area
+                 JOIN change ON change.id BETWEEN bucket.first AND bucket.first + bucket.count - 1
+                 JOIN replica ON replica.id = change.replica",
+            )?;
+            let rows = query.query_map([], |row| {
+                Ok((row.get::<_, String>(0)?, Dot { replica: ReplicaId(row.get(1)?), seq: row.get(2)? }))
+            })?;
+            for row in rows {
+                let (area, dot) = row?;
+                buckets.entry(area).or_default().insert(dot);
+            }
+        }
+        let lives: Vec<usize> = self.phones.iter().filter(|phone| phone.is_alive).map(|phone| phone.life).collect();
+        let mut wrong = Vec::new();
+        for life in lives {
+            let books = self.oracle.lives.get(life).cloned().unwrap_or_default();
+            let who = self.phone(life)?.who.clone();
+            let areas = self.assigned.get(&who).cloned().unwrap_or_default();
+            let device = self.phones.get_mut(life).context("a life")?.device()?;
+            for line in device.households()?.into_iter().chain(device.interviews()?) {
+                for (dot, _) in device.record(line.id)?.changes() {
+                    if self.oracle.lost.contains_key(&dot) {
+                        continue; // The bucket that it stood in may be lost as well.
+                    }
+                    let own = by_dot.get(&dot).is_some_and(|hash| books.holds_itself(*hash));
+                    let in_scope = areas.iter().any(|area| buckets.get(area).is_some_and(|dots| dots.contains(&dot)));
+                    if !own && !in_scope {
+                        wrong.push(format!("life {life} of {who} holds {dot}, of no area of theirs"));
+                    }
+                }
+            }
+        }
+        for what in wrong {
+            self.oracle.broken("L8", what);
+        }
+        Ok(())
+    }
+
+    /// Everything that is derived follows from the changes, byte for byte.
+    fn derived_follows(&mut self) -> Result<()> {
+        let rebuilt = self.office.write(|tx, _| {
+            let catalogue = Catalogue::refresh(&Arc::default(), tx)?;
+            derive::rebuild(tx, &catalogue, |_| ())
+        });
+        let rebuilt = rebuilt.map_err(super::office::problem)?;
+        if rebuilt.before != rebuilt.after {
+            self.oracle.broken("L3", "what the server derived does not follow from its changes");
+        }
+        Ok(())
+    }
+}
+
+fn read(row: &Row) -> Option<(Dot, Change)> {
+    Some((row.dot, Change::from_stored(row.dot, &row.bytes).ok()?))
+}
+
+fn value<'a>(change: &'a Change, path: &sync_protocol::Path) -> Option<&'a sync_protocol::Value> {
+    change.ops.iter().find_map(|op| match op {
+        Op::Set { path: at, value, .. } if at == path => Some(value),
+        Op::Set { .. } | Op::AddRow { .. } | Op::RemoveRow { .. } | Op::Note { .. } | Op::Void { .. } => None,
+    })
+}
+
+/// The applied changes of each record.
+fn records(log: &[Row]) -> BTreeMap<RecordId, BTreeMap<Dot, Stamped>> {
+    let mut records: BTreeMap<RecordId, BTreeMap<Dot, Stamped>> = BTreeMap::new();
+    for row in log.iter().filter(|row| row.state == APPLIED) {
+        if let Some((dot, change)) = read(row) {
+            records.entry(change.record()).or_default().insert(dot, (change, Some(row.stamp)));
+        }
+    }
+    records
+}
+
+fn difference(which: &str, record: &Record, changes: &BTreeMap<Dot, Stamped>) -> String {
+    let real = String::from_utf8_lossy(&record.canonical_view()).into_owned();
+    let naive = String::from_utf8_lossy(&naive::view(changes)).into_owned();
+    let at = real.bytes().zip(naive.bytes()).take_while(|(a, b)| a == b).count();
+    let around = |text: &str| text.chars().skip(at.saturating_sub(80)).take(240).collect::<String>();
+    format!("{which} is not the naive merge: …{} instead of …{}", around(&real), around(&naive))
+}

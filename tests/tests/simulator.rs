@@ -1,0 +1,46 @@
+//! Seeds of the simulator, for as long as there is time: the laws hold in every world.
+//!
+//! `SIM_SECONDS` says how long (120), `SIM_FROM` the first seed (1). `SIM_SEED` replays one seed exactly, `SIM_KEEP` those of
+//! its events that a failure named.
+
+use end_to_end::sim::{
+    plan::Plan,
+    run::{first_law, keep, report, run},
+    soak::{number, soak},
+};
+use std::time::Duration;
+
+#[test]
+fn the_laws_hold_in_every_seeded_world() {
+    if let Some(seed) = number("SIM_SEED") {
+        return replay(seed);
+    }
+    let patience = Duration::from_secs(number("SIM_SECONDS").unwrap_or(120));
+    let soaked = soak(number("SIM_FROM").unwrap_or(1), patience, 2, true);
+    println!("{}", soaked.figures());
+    let reports = soaked.reports();
+    assert!(reports.is_empty(), "{}", reports.join("\n"));
+}
+
+fn replay(seed: u64) {
+    let mut plan = Plan::new(seed);
+    if let Ok(list) = std::env::var("SIM_KEEP") {
+        let kept: Vec<usize> = list.split(',').filter_map(|number| number.parse().ok()).collect();
+        plan = keep(&plan, &kept);
+    }
+    let outcome = run(&plan);
+    println!("{:#?}", outcome.tally);
+    let report = first_law(&outcome).map(|law| report(&plan, law)).unwrap_or_default();
+    assert!(outcome.violations.is_empty(), "{:#?}\n{report}", outcome.violations);
+}
+
+#[test]
+fn a_seed_replays_exactly() {
+    for seed in [3, 17, 42] {
+        let plan = Plan::new(seed);
+        let (first, second) = (run(&plan), run(&plan));
+        assert_eq!(first.tally, second.tally, "seed {seed}");
+        assert_eq!(first.violations, second.violations, "seed {seed}");
+        assert_eq!(first.history, second.history, "seed {seed}: not the same changes");
+    }
+}
