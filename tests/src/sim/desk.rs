@@ -105,6 +105,7 @@ impl World {
         let now_ms = self.office_ms();
         self.note_reached()?;
         let before = self.log()?;
+        self.remember_buckets()?;
         if !self.office.restore(dice, now_ms)? {
             return Ok(());
         }

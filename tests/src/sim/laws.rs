@@ -304,25 +304,32 @@ impl World {
         Ok(expected)
     }
 
+    /// Adds what stands in each area's bucket to what stood there before.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn remember_buckets(&mut self) -> Result<()> {
+        let conn = self.office.connection()?;
+        let mut query = conn.prepare(
+            "SELECT code, uuid, change.seq FROM bucket JOIN area ON area.id = bucket.area
+             JOIN change ON change.id BETWEEN bucket.first AND bucket.first + bucket.count - 1
+             JOIN replica ON replica.id = change.replica",
+        )?;
+        let rows = query.query_map([], |row| {
+            Ok((row.get::<_, String>(0)?, Dot { replica: ReplicaId(row.get(1)?), seq: row.get(2)? }))
+        })?;
+        for row in rows {
+            let (area, dot) = row?;
+            self.stood.entry(area).or_default().insert(dot);
+        }
+        Ok(())
+    }
+
     /// Law L8: what a device holds of others stood in a bucket that its enumerator was assigned at some time.
     fn devices_see_their_scope(&mut self, log: &[Row]) -> Result<()> {
         let by_dot: BTreeMap<Dot, Hash> = log.iter().map(|row| (row.dot, row.hash)).collect();
-        let mut buckets: BTreeMap<String, BTreeSet<Dot>> = BTreeMap::new();
-        {
-            let conn = self.office.connection()?;
-            let mut query = conn.prepare(
-                "SELECT code, uuid, change.seq FROM bucket JOIN area ON area.id = bucket.area
-                 JOIN change ON change.id BETWEEN bucket.first AND bucket.first + bucket.count - 1
-                 JOIN replica ON replica.id = change.replica",
-            )?;
-            let rows = query.query_map([], |row| {
-                Ok((row.get::<_, String>(0)?, Dot { replica: ReplicaId(row.get(1)?), seq: row.get(2)? }))
-            })?;
-            for row in rows {
-                let (area, dot) = row?;
-                buckets.entry(area).or_default().insert(dot);
-            }
-        }
+        self.remember_buckets()?;
+        let buckets = self.stood.clone();
         let lives: Vec<usize> = self.phones.iter().filter(|phone| phone.is_alive).map(|phone| phone.life).collect();
         let mut wrong = Vec::new();
         for life in lives {

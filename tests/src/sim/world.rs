@@ -13,7 +13,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
-use sync_protocol::{Code, RecordId, Value};
+use sync_protocol::{Code, Dot, RecordId, Value};
 
 /// Where a world's time begins.
 const BEGINNING: i64 = 1_767_225_600_000;
@@ -63,6 +63,8 @@ pub struct World {
     pub office_offset_ms: i64,
     /// The areas that each enumerator was assigned at some time.
     pub assigned: BTreeMap<String, BTreeSet<String>>,
+    /// What stood in each area's bucket before a restore: a device may have pulled it.
+    pub stood: BTreeMap<String, BTreeSet<Dot>>,
     /// What coordinators have looked at.
     pub looked: Vec<Looked>,
     /// Numbers the answers, so that each is one of its kind.
@@ -90,6 +92,7 @@ impl World {
             now_ms: BEGINNING,
             office_offset_ms: 0,
             assigned: BTreeMap::new(),
+            stood: BTreeMap::new(),
             looked: Vec::new(),
             answers: 0,
             folder: folder.to_owned(),
