@@ -228,7 +228,7 @@ fn device_line(device: &DeviceRow, language: Language) -> Markup {
                 }
             }
             td class="number" data-label=(words.unsent) { (count(device.unsent, language)) }
-            td data-label=(words.receipt) { @if let Some(receipt) = &device.receipt { span class="code" { (receipt) } } }
+            td data-label=(words.receipt) { @if let Some(receipt) = &device.receipt { small class="code receipt" { (receipt) } } }
             td class="number" data-label=(words.changes) { (count(device.changes, language)) }
             td class="number" data-label=(words.broken_rules) { (count(device.violations, language)) }
             td data-label=(words.app) { small { (device.app) } }
