@@ -131,10 +131,14 @@ fn a_fork_before_what_was_acked_is_looked_for_and_not_guessed() {
     let mut phone = phone();
     let (replica, acked) = (phone.replica(), phone.reply(2, &[(1, 2)]));
     phone.device.absorb(&acked).unwrap();
+    let mut backed_up = phone.reply(2, &[]);
+    backed_up.header.safe_through = 2;
+    phone.device.absorb(&backed_up).unwrap();
     let mut vague = phone.reply(0, &[]);
     vague.fork = Some(Fork { replica, common: 0 });
     assert!(!phone.device.absorb(&vague).unwrap().forked);
     assert_eq!((phone.replica(), phone.device.status().unwrap().unsent), (replica, 3), "all is sent again");
+    assert_eq!(phone.device.status().unwrap().safe_through, 0, "until then nobody knows whose the backup's are");
     let mut precise = phone.reply(0, &[]);
     precise.fork = Some(Fork { replica, common: 1 });
     assert!(phone.device.absorb(&precise).unwrap().forked);

@@ -190,6 +190,7 @@ fn fork_off<H: Host>(tx: &Tx<'_>, host: &mut H, fork: &Fork, touched: &mut BTree
     if fork.common < number(tx, meta::ACKED)? {
         // The server saw only that the histories parted before what was sent: it finds where when all of it comes.
         tx.set_meta(meta::ACKED, &fork.common.to_string())?;
+        tx.set_meta(meta::SAFE, &number(tx, meta::SAFE)?.min(fork.common).to_string())?;
         return Ok(false);
     }
     let lost = tx.own_changes(old, fork.common, usize::MAX)?;

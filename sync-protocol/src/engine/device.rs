@@ -230,8 +230,9 @@ impl Turn {
             (after, before) = (batch.last(), batch.after);
             batches.push(batch);
         }
-        // A server that was restored gets back the stamps that it gave: a stamp is given once (DESIGN §4).
-        let stamps = if after > at.acked_through { store.stamps(at.acked_through + 1, after)? } else { Vec::new() };
+        // A server that was restored gets back the stamps that it gave: a stamp is given once (DESIGN §4). Those of what comes
+        // later, too: it may hold that already, parked behind the gap that this request closes.
+        let stamps = if batches.is_empty() { Vec::new() } else { store.stamps(at.acked_through + 1, at.last)? };
         let request = Request {
             stamps,
             header: RequestHeader {
