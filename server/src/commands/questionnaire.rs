@@ -293,7 +293,8 @@ fn fill(
             }
         };
         if !known {
-            bail!("there is no question or roster `{}`", counted(&path));
+            eprintln!("there is no question or roster `{}`: left out", counted(&path));
+            continue;
         }
         match value {
             Json::Array(rows) => {
