@@ -1,6 +1,6 @@
-//! Seeds of the simulator, for as long as there is time: the laws hold in every world.
+//! Seeds of the simulator: the laws hold in every world.
 //!
-//! `SIM_SECONDS` says how long (120), `SIM_FROM` the first seed (1). `SIM_SEED` replays one seed exactly, `SIM_KEEP` those of
+//! `SIM_SEEDS` says how many (600, some two minutes), `SIM_SECONDS` how long at most (120), `SIM_FROM` the first seed (1). `SIM_SEED` replays one seed exactly, `SIM_KEEP` those of
 //! its events that a failure named.
 
 use end_to_end::sim::{
@@ -16,7 +16,8 @@ fn the_laws_hold_in_every_seeded_world() {
         return replay(seed);
     }
     let patience = Duration::from_secs(number("SIM_SECONDS").unwrap_or(120));
-    let soaked = soak(number("SIM_FROM").unwrap_or(1), patience, 2, true);
+    let (from, most) = (number("SIM_FROM").unwrap_or(1), number("SIM_SEEDS").unwrap_or(600));
+    let soaked = soak(from, most, patience, 2, true);
     println!("{}", soaked.figures());
     let reports = soaked.reports();
     assert!(reports.is_empty(), "{}", reports.join("\n"));

@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     // Other seeds than those of `make test`, unless somebody says so.
     let from = number("SIM_FROM").unwrap_or(1_000_000);
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let soaked = soak(from, Duration::from_secs(seconds), threads, number("SIM_GO_ON").is_none());
+    let soaked = soak(from, u64::MAX, Duration::from_secs(seconds), threads, number("SIM_GO_ON").is_none());
     print!("{}", soaked.figures());
     for report in soaked.reports() {
         println!("{report}");

@@ -35,16 +35,20 @@ pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.trim().parse().ok())
 }
 
-/// Runs seeds from one on until the time is over, or until one fails where that is to end it.
+/// Runs seeds from one on, at most `most`, until the time is over, or until one fails where that is to end it.
 #[must_use]
-pub fn soak(from: u64, patience: Duration, threads: usize, stop_at_first: bool) -> Soaked {
+pub fn soak(from: u64, most: u64, patience: Duration, threads: usize, stop_at_first: bool) -> Soaked {
     let (begun, next, stop) = (Instant::now(), AtomicU64::new(from), AtomicBool::new(false));
     let soaked = Mutex::new(Soaked { from, ..Soaked::default() });
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
                 while begun.elapsed() < patience && !stop.load(Ordering::SeqCst) {
-                    let plan = Plan::new(next.fetch_add(1, Ordering::SeqCst));
+                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    if seed >= from.saturating_add(most) {
+                        break;
+                    }
+                    let plan = Plan::new(seed);
                     let outcome = run(&plan);
                     let mut soaked = soaked.lock().unwrap_or_else(PoisonError::into_inner);
                     soaked.seeds += 1;
