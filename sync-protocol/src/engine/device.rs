@@ -31,6 +31,8 @@ pub struct Position {
     pub epoch: String,
     /// How far each bucket was pulled.
     pub cursors: BTreeMap<String, u64>,
+    /// The buckets of which snapshots are being told, and how far.
+    pub snapshots: BTreeMap<String, u64>,
     /// Own changes up to this seq may have been dropped with an area.
     pub dropped: u64,
     /// The last seq of each replica whose changes the device can prove; empty but where a new epoch has begun.
@@ -250,8 +252,12 @@ impl Turn {
         self.report.acked += acked;
         self.report.pulled += absorbed.pulled;
         self.report.forks += u32::from(absorbed.forked);
-        let progress =
-            acked > 0 || gave_back || absorbed.forked || after.cursors != before.cursors || after.scope != before.scope;
+        let progress = acked > 0
+            || gave_back
+            || absorbed.forked
+            || after.cursors != before.cursors
+            || after.snapshots != before.snapshots
+            || after.scope != before.scope;
         self.idle = if progress { 0 } else { self.idle + 1 };
         let owes = !after.held.is_empty() || after.gives_back;
         let is_done = !reply.header.more && !reply.cut_off && after.acked_through >= after.last && !owes;
@@ -302,6 +308,7 @@ impl Turn {
                 scope: at.scope,
                 epoch: at.epoch,
                 cursors: at.cursors,
+                snapshots: at.snapshots,
                 dropped: at.dropped,
                 held: at.held,
             },
