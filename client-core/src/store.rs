@@ -3,6 +3,7 @@
 //! The changes are the truth; `record` is derived from them and only there so that lists open quickly.
 //! Every write runs in one IMMEDIATE transaction that the caller opens with [`Store::write`].
 
+mod displaced;
 mod migrations;
 mod session;
 
@@ -286,6 +287,12 @@ impl Tx<'_> {
             row.conflicts,
             row.answers
         ])?;
+        Ok(())
+    }
+
+    /// Removes the line of a record that has no change left.
+    pub(crate) fn delete_record(&self, id: RecordId) -> Result<(), Error> {
+        self.tx.prepare_cached("DELETE FROM record WHERE id = ?1")?.execute([id.0])?;
         Ok(())
     }
 

@@ -18,7 +18,7 @@ pub use enrol::{Enrol, Enrolled};
 pub use reply::{
     Area, Assignment, Cursor, Delivered, Epoch, Fork, Outcome, Reply, ReplyHeader, Scope, Stamped, Verdict,
 };
-pub use request::{Request, RequestHeader};
+pub use request::{Acked, Request, RequestHeader};
 
 /// The protocol versions that this program speaks, oldest first.
 ///

@@ -84,9 +84,15 @@ impl<H: Host> DeviceStore for Device<H> {
                     // What this program is too old to read is kept for a newer one, under no record.
                     let by = reread(dot, &change.bytes).ok().map(|change| Touched::by(&change));
                     let record = by.map_or(RecordId(uuid::Uuid::nil()), |by| by.record);
-                    if tx.insert_change(dot, record, None, Some(change.stamp), &change.bytes)? {
+                    let is_new = tx.insert_change(dot, record, None, Some(change.stamp), &change.bytes)?;
+                    let left = if is_new { None } else { tx.displace(dot, record, change.stamp, &change.bytes)? };
+                    if is_new || left.is_some() {
                         absorbed.pulled += 1;
                         touched.extend(by);
+                    }
+                    if let Some(record) = left {
+                        let is_interview = tx.record(record)?.is_some_and(|row| row.round.is_some());
+                        touched.insert(Touched { is_interview, record });
                     }
                 }
                 tx.set_cursor(&cursor.bucket, cursor.seq)?;
@@ -138,6 +144,7 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
         tx.clear_cursors()?;
     }
     tx.set_meta(meta::EPOCH, &reply.header.epoch)?;
+    let acked_before = number(tx, meta::ACKED)?;
     if reply.fork.is_none() {
         let (replica, _) = identity(tx)?;
         let (last, _) = tx.head(replica)?;
@@ -145,11 +152,15 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
         // device no more: the ack counts.
         let all: Vec<&Stamped> = reply.stamps.iter().collect();
         let told = if reply.cut_off { stamps } else { &all };
-        let stamped = stamped_through(told, replica, number(tx, meta::ACKED)?);
+        let stamped = stamped_through(told, replica, acked_before);
         tx.set_meta(meta::ACKED, &reply.header.acked_through.min(stamped).min(last).to_string())?;
     }
     // What is in a backup under this name may be another life's.
-    let safe = reply.header.safe_through.min(number(tx, meta::ACKED)?);
+    let mut safe = reply.header.safe_through.min(number(tx, meta::ACKED)?);
+    if number(tx, meta::ACKED)? < acked_before {
+        // Nor does a server that is behind know yet whose history it holds there.
+        safe = safe.min(number(tx, meta::SAFE)?);
+    }
     tx.set_meta(meta::SAFE, &safe.to_string())?;
     Ok(())
 }

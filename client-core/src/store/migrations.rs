@@ -71,6 +71,13 @@ const STEPS: &[&str] = &[
      ) STRICT, WITHOUT ROWID;",
     // 2026-11: what an interview began with is no answer that anybody gave.
     "ALTER TABLE session ADD COLUMN begun INTEGER;",
+    // 2026-11: what a dot meant before server and author were both restored and it was given again.
+    "CREATE TABLE displaced (
+        id INTEGER PRIMARY KEY,
+        replica BLOB NOT NULL CHECK (length(replica) = 16),
+        seq INTEGER NOT NULL CHECK (seq > 0),
+        bytes BLOB NOT NULL
+     ) STRICT;",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

@@ -70,6 +70,10 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     let mut applied = Applied { outcomes: refused, ..Applied::default() };
     let held_before = turn.row(header.replica)?.head;
     let mut shared = Shared::new(&header);
+    if turn.is_another_life(&header)? {
+        applied.fork = Some(Fork { replica: header.replica, common: 0 });
+        shared.note(1, 0, Intake::Fork { common: 0 });
+    }
     for batch in batches {
         let (replica, first, last) =
             (batch.verified.batch.replica, batch.verified.batch.first, batch.verified.batch.last());
@@ -223,6 +227,14 @@ impl<'a> Turn<'a> {
                 Ok(free.insert(row))
             }
         }
+    }
+
+    /// Whether another life's changes stand where a device takes its own for acked: after a restore, a copy of it was
+    /// faster. The device finds where the histories part by sending from the start.
+    fn is_another_life(&mut self, header: &RequestHeader) -> Result<bool, StoreError> {
+        let Some(acked) = header.acked else { return Ok(false) };
+        let held = self.hash_at(header.replica, acked.seq)?;
+        Ok(held.is_some_and(|held| held != acked.hash))
     }
 
     fn fresh(&mut self, key: RecordKey, id: i64, stamp: Stamp, change: Change) {

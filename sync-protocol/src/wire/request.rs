@@ -34,6 +34,19 @@ pub struct RequestHeader {
     /// How far each bucket was pulled.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cursors: BTreeMap<String, u64>,
+    /// How far the device takes its changes for acked, where no batch says it: a server that was restored may hold another
+    /// life's changes there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acked: Option<Acked>,
+}
+
+/// Where a device takes its history for acked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acked {
+    /// The last acked seq, from 1.
+    pub seq: u64,
+    /// `h(seq)` of the device's own history.
+    pub hash: Hash,
 }
 
 /// One request.
@@ -94,6 +107,7 @@ impl Request {
             scope: String::new(),
             epoch: String::new(),
             cursors: BTreeMap::new(),
+            acked: None,
         };
         Self { header, adoptions: Vec::new(), stamps: Vec::new(), batches, cut_off: false }
     }
