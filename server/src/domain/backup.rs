@@ -51,7 +51,7 @@ fn failed(file: &Path, error: &io::Error) -> Failure {
 /// # Errors
 /// If the copy can't be written or is not sound; the older ones are kept then.
 pub fn take(data: &Path, folder: &Path, keep: usize, now_ms: i64, progress: impl FnMut(f64)) -> Result<Taken, Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+    durable_folder(folder).map_err(|error| failed(folder, &error))?;
     let folder = folder.canonicalize().map_err(|error| failed(folder, &error))?;
     let file = folder.join(format!("tenun-{now_ms}.sqlite"));
     let unfinished = folder.join(format!("tenun-{now_ms}.unfinished"));
@@ -109,6 +109,17 @@ fn private(file: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(file).map(drop)
+}
+
+/// Makes a folder and those around it that are not there, each with its name on the disk when this returns.
+fn durable_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let around = folder.parent().filter(|around| !around.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    durable_folder(around)?;
+    std::fs::create_dir(folder)?;
+    File::open(around)?.sync_all()
 }
 
 /// Gives a file its name for good: its bytes and then the name are on the disk when this returns.
@@ -216,8 +227,8 @@ pub fn restore(data: &Path, from: &Path, now_ms: i64) -> Result<Restored, Failur
     Ok(Restored { verified, epoch, aside })
 }
 
-/// Moves the database with its journal to a folder of its own; the journal first, so that none is ever left to be played
-/// into another file.
+/// Moves the database with its journal to a folder of its own: all of it is there for good before anything is taken away
+/// here, and all is taken away for good when this returns, so that no journal is left to be played into another file.
 fn set_aside(data: &Path, now_ms: i64) -> Result<Option<PathBuf>, Failure> {
     let file = store::file(data);
     let parts: Vec<PathBuf> = ["-wal", "-shm", ""]
@@ -234,13 +245,16 @@ fn set_aside(data: &Path, now_ms: i64) -> Result<Option<PathBuf>, Failure> {
     }
     let folder = data.join(format!("before-restore-{now_ms}"));
     let moved = (|| -> io::Result<()> {
-        std::fs::create_dir_all(&folder)?;
+        durable_folder(&folder)?;
         for part in &parts {
-            if let Some(name) = part.file_name() {
-                std::fs::rename(part, folder.join(name))?;
-            }
+            let to = folder.join(part.file_name().unwrap_or_default());
+            // Not every file system has second names for a file.
+            std::fs::hard_link(part, &to).or_else(|_| std::fs::copy(part, &to).map(drop))?;
+            File::open(&to)?.sync_all()?;
         }
-        Ok(())
+        File::open(&folder)?.sync_all()?;
+        parts.iter().try_for_each(std::fs::remove_file)?;
+        File::open(data)?.sync_all()
     })();
     moved.map_err(|error| failed(&folder, &error))?;
     Ok(Some(folder))
