@@ -200,14 +200,14 @@ async fn a_restore_that_the_power_is_cut_in_leaves_the_old_store_or_the_new_one(
     let (mut old, mut new, mut again) = (0, 0, 0);
     for entry in entries.iter() {
         disk.apply(entry);
-        // What is only written may be there or not in one way: what changes names is tried in several.
-        let only_written = matches!(entry.deed, Deed::Wrote(..) | Deed::Cut(..));
-        let tries = match (entry.end >= begun, only_written) {
-            (false, _) => 0,
-            (true, true) => usize::from(entry.end % 7 == 0),
-            (true, false) => LEFT.len(),
+        // What is only written may be there or not in one way: what changes names is tried in many.
+        let tries = match entry.deed {
+            _ if entry.end < begun => 0,
+            Deed::Wrote(..) | Deed::Cut(..) => usize::from(entry.end % 7 == 0),
+            Deed::Made(..) | Deed::Synced(_) | Deed::SyncedNames(_) | Deed::MadeFolder(_) | Deed::Prints => 3,
+            Deed::Renamed(..) | Deed::Linked(..) | Deed::Removed(_) => 16,
         };
-        for left in &LEFT[..tries] {
+        for left in LEFT.iter().cycle().take(tries) {
             let cut = recorded.cut(&disk, *left, &mut dice)?;
             let (data, copy) = (cut.join("server"), cut.join("backups").join(name));
             let office = Office::new(&data);
@@ -222,6 +222,13 @@ async fn a_restore_that_the_power_is_cut_in_leaves_the_old_store_or_the_new_one(
             assert_rebuilds(&office)?;
             let there = changes(&data.join("tenun.sqlite"), sent.device.replica)?.len();
             assert!(there == 3 && (is_new || entry.end > begun) || there == 7 && entry.end < done, "{there} changes");
+            // It is the one or the other, nothing of both.
+            let ended: u64 = rusqlite::Connection::open(data.join("tenun.sqlite"))?.query_row(
+                "SELECT count(*) FROM epoch",
+                [],
+                |row| row.get(0),
+            )?;
+            assert_eq!(ended, u64::from(there == 3), "{there} changes, {ended} epochs have ended");
             (old, new) = (old + u32::from(there == 7), new + u32::from(there == 3));
             // What was there before is never deleted.
             let kept: Vec<usize> = databases(&data)?

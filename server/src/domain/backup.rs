@@ -95,7 +95,7 @@ fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let is_ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("tenun-"));
-        if is_ours && path.extension().is_some_and(|ending| ending == "unfinished") {
+        if is_ours && path.extension().is_some_and(|ending| ending.to_string_lossy().starts_with("unfinished")) {
             std::fs::remove_file(path)?;
         }
     }
@@ -210,8 +210,9 @@ pub fn restore(data: &Path, from: &Path, now_ms: i64) -> Result<Restored, Failur
     let verified = verify(from)?;
     let incoming = data.join(store::RESTORING);
     let copied = (|| -> io::Result<()> {
-        if incoming.exists() {
-            std::fs::remove_file(&incoming)?;
+        // Of a restore that was broken off, the journal too: it would be played into this copy.
+        for part in parts_of(&incoming) {
+            std::fs::remove_file(part)?;
         }
         private(&incoming)?;
         std::fs::copy(from, &incoming)?;
@@ -227,19 +228,20 @@ pub fn restore(data: &Path, from: &Path, now_ms: i64) -> Result<Restored, Failur
     Ok(Restored { verified, epoch, aside })
 }
 
+/// The files of a database that are there: its journals first.
+fn parts_of(file: &Path) -> Vec<PathBuf> {
+    let named = |suffix: &str| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    ["-wal", "-shm", "-journal", ""].into_iter().map(named).filter(|part| part.exists()).collect()
+}
+
 /// Moves the database with its journal to a folder of its own: all of it is there for good before anything is taken away
 /// here, and all is taken away for good when this returns, so that no journal is left to be played into another file.
 fn set_aside(data: &Path, now_ms: i64) -> Result<Option<PathBuf>, Failure> {
-    let file = store::file(data);
-    let parts: Vec<PathBuf> = ["-wal", "-shm", ""]
-        .into_iter()
-        .map(|suffix| {
-            let mut name = file.clone().into_os_string();
-            name.push(suffix);
-            PathBuf::from(name)
-        })
-        .filter(|part| part.exists())
-        .collect();
+    let parts = parts_of(&store::file(data));
     if parts.is_empty() {
         return Ok(None);
     }

@@ -26,7 +26,7 @@ pub const MUTANTS: &[Mutant] = &[
     Ok(transaction.commit()?)\n}",
         }],
         test: Test::Process("killed", "every_ack"),
-        says: "an acked change is gone",
+        says: "panicked at tests/tests/killed.rs",
     },
     Mutant {
         name: "ack-without-commit",
@@ -283,6 +283,18 @@ pub const MUTANTS: &[Mutant] = &[
         says: "FAILED",
     },
     Mutant {
+        name: "broken-off-journal-left",
+        law: "L6",
+        why: "A restore that is done again copies over the file of the one that was broken off, and beside its journal.",
+        edits: &[Edit {
+            file: BACKUP,
+            old: "for part in parts_of(&incoming) {",
+            new: "for part in parts_of(&incoming).into_iter().filter(|part| *part == incoming) {",
+        }],
+        test: Test::Process("powerloss", "a_restore"),
+        says: "epochs have ended",
+    },
+    Mutant {
         name: "acked-hash-left-out",
         law: "L6",
         why: "A seq alone tells a restored server how far a device takes itself for acked.",
@@ -330,11 +342,18 @@ pub const MUTANTS: &[Mutant] = &[
         name: "said-again-counts-twice",
         law: "L7",
         why: "What two copies of one phone author again is applied under both names.",
-        edits: &[Edit {
-            file: INGEST,
-            old: "Ok(self.tx.is_said_again(replaced)? || self.tx.is_held_before_adoption(replica, replaced)?)",
-            new: "Ok(self.tx.is_said_again(replaced)? && self.tx.is_held_before_adoption(replica, replaced)?)",
-        }],
+        edits: &[
+            Edit {
+                file: INGEST,
+                old: "Ok(self.tx.is_said_again(replaced)? || self.tx.is_held_before_adoption(replica, replaced)?)",
+                new: "Ok(self.tx.is_held_before_adoption(replica, replaced)?)",
+            },
+            Edit {
+                file: "server/src/store/log.rs",
+                old: "INSERT INTO said_again (hash, change)",
+                new: "INSERT OR IGNORE INTO said_again (hash, change)",
+            },
+        ],
         test: Test::Simulator,
         says: "law L2",
     },
