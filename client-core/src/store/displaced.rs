@@ -23,7 +23,7 @@ impl Tx<'_> {
         let mut keep = self.tx.prepare_cached("INSERT INTO displaced (replica, seq, bytes) VALUES (?1, ?2, ?3)")?;
         keep.execute(params![dot.replica.0, dot.seq, held])?;
         let mut put = self.tx.prepare_cached(
-            "UPDATE change SET record = ?3, hash = NULL, received_ms = ?4, skew_ms = ?5, verdict = NULL, bytes = ?6
+            "UPDATE change SET record = ?3, received_ms = ?4, skew_ms = ?5, verdict = NULL, bytes = ?6
              WHERE replica = ?1 AND seq = ?2",
         )?;
         put.execute(params![dot.replica.0, dot.seq, record.0, stamp.received_ms, stamp.skew_ms, bytes])?;

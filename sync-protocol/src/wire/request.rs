@@ -38,6 +38,12 @@ pub struct RequestHeader {
     /// life's changes there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acked: Option<Acked>,
+    /// Own changes up to this seq may have been dropped with an area that was taken away: they are pulled like others'.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u64,
+    /// What the device can prove of others' changes: the last seq of each replica. It is told once in each new epoch.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held: BTreeMap<ReplicaId, u64>,
 }
 
 /// Where a device takes its history for acked.
@@ -47,6 +53,11 @@ pub struct Acked {
     pub seq: u64,
     /// `h(seq)` of the device's own history.
     pub hash: Hash,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One request.
@@ -108,6 +119,8 @@ impl Request {
             epoch: String::new(),
             cursors: BTreeMap::new(),
             acked: None,
+            dropped: 0,
+            held: BTreeMap::new(),
         };
         Self { header, adoptions: Vec::new(), stamps: Vec::new(), batches, cut_off: false }
     }
