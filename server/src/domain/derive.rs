@@ -10,7 +10,7 @@ use questionnaire::{Questionnaire, merge_of, merge_under};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use sync_protocol::{
-    Change, Hash, Path, Place, QuestionnaireRef, Record, Stamp, Value,
+    Change, Hash, Op, Path, Place, QuestionnaireRef, Record, Stamp, Value,
     record::{Answer, Origin, Standing},
 };
 
@@ -88,6 +88,17 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
     derived.changed_ms = record.changes().map(|(_, origin)| received(origin)).max().unwrap_or(0);
     derived.changes = u32::try_from(record.changes().count()).unwrap_or(u32::MAX);
     derived
+}
+
+/// The area that a change of a household says it lives in.
+#[must_use]
+pub fn area_in(change: &Change, catalogue: &Catalogue) -> Option<i64> {
+    change.ops.iter().find_map(|op| match op {
+        Op::Set { path, value: Value::Text(code), .. } if path.place().is_record() && path.name() == AREA => {
+            catalogue.area(code)
+        }
+        Op::Set { .. } | Op::AddRow { .. } | Op::RemoveRow { .. } | Op::Note { .. } | Op::Void { .. } => None,
+    })
 }
 
 /// An answer of the record itself.
