@@ -163,3 +163,23 @@ async fn what_server_and_phone_both_forgot_survives_where_another_phone_holds_it
     assert_eq!(witness.device.status()?.displaced, 1);
     after.rebuilds()
 }
+
+/// A life that had to leave a name holds what was saved under it: where the server forgets that, it is sent again, though
+/// the phone that kept the name is gone.
+#[tokio::test]
+async fn what_was_saved_under_a_name_that_was_left_comes_back_to_a_restored_server() -> Result<()> {
+    let survey = Survey::start(12, 1)?;
+    let (mut phone, _, home) = begun(&survey).await?;
+    say(&mut phone, home.into(), &["before the copy"])?;
+    survey.sync(&mut phone).await?;
+    let (mut phone, mut copy) = phone.cloned(&survey.file("copy"))?;
+    say(&mut phone, home.into(), &["phone"])?;
+    say(&mut copy, home.into(), &["copy"])?;
+    survey.sync(&mut phone).await?;
+    assert_eq!(survey.sync(&mut copy).await?.forks, 1);
+    drop(phone);
+    let after = restore(survey).await?;
+    after.sync([&mut copy]).await?;
+    assert_eq!(after.remarks(home.into()).await?, ["before the copy", "copy", "phone"]);
+    after.rebuilds()
+}

@@ -3,6 +3,8 @@
 use super::{Edit, Mutant, Test};
 
 const INGEST: &str = "server/src/domain/ingest.rs";
+const SHARED: &str = "server/src/domain/ingest/shared.rs";
+const LOG: &str = "server/src/domain/ingest/log.rs";
 const BACKUP: &str = "server/src/domain/backup.rs";
 const BACKUPS: &str = "server/src/store/backups.rs";
 const ABSORB: &str = "client-core/src/device/sync.rs";
@@ -70,12 +72,12 @@ pub const MUTANTS: &[Mutant] = &[
         why: "A batch past a gap is kept; the changes before it are acked, too.",
         edits: &[
             Edit {
-                file: INGEST,
+                file: SHARED,
                 old: "Intake::Parked { missing } => missing.saturating_sub(1),",
                 new: "Intake::Parked { .. } => last,",
             },
             Edit {
-                file: INGEST,
+                file: SHARED,
                 old: "if sent_everything && !self.forked { head } else { through.min(head) }",
                 new: "if sent_everything && !self.forked { head.max(through) } else { through }",
             },
@@ -88,7 +90,7 @@ pub const MUTANTS: &[Mutant] = &[
         law: "L1",
         why: "A device hears how far its replica's history goes, not how far its own was received.",
         edits: &[Edit {
-            file: INGEST,
+            file: SHARED,
             old: "if sent_everything && !self.forked { head } else { through.min(head) }",
             new: "{\n            let _ = (sent_everything, through, self.forked);\n            head\n        }",
         }],
@@ -100,7 +102,7 @@ pub const MUTANTS: &[Mutant] = &[
         law: "L2",
         why: "What a forked device sent under the old name is not kept.",
         edits: &[Edit {
-            file: INGEST,
+            file: LOG,
             old: "=> tx.hold_branch(id, seq, *hash, stamp, bytes),",
             new: "=> {\n                let _ = (tx, id, stamp, bytes, hash);\n                Ok(())\n            }",
         }],
@@ -166,8 +168,8 @@ pub const MUTANTS: &[Mutant] = &[
         why: "A cursor covers rows that did not come with it.",
         edits: &[Edit {
             file: "server/src/domain/pull.rs",
-            old: "reply.pulled.push((delivered.collect(), Cursor { bucket: code.clone(), seq: through }));",
-            new: "reply.pulled.push((delivered.take(5).collect(), Cursor { bucket: code.clone(), seq: through }));",
+            old: "Run { changes: delivered.collect(), proofs, ..Run::to(&code, through) };",
+            new: "Run { changes: delivered.take(5).collect(), proofs, ..Run::to(&code, through) };",
         }],
         test: Test::Simulator,
         says: "law L3",
@@ -228,7 +230,7 @@ pub const MUTANTS: &[Mutant] = &[
         law: "L5",
         why: "A change that can't be read fails the request that it came with.",
         edits: &[Edit {
-            file: INGEST,
+            file: LOG,
             old: "                let change = self.insert(new, None, ChangeState::Quarantined)?;\n",
             new: "                if problem.code == Code::UnknownQuestion {
                     return Err(StoreError::Corrupt(\"a change that can't be read\"));
@@ -244,8 +246,8 @@ pub const MUTANTS: &[Mutant] = &[
         why: "The night is done when the server has no more, whatever the device still has.",
         edits: &[Edit {
             file: "sync-protocol/src/engine/device.rs",
-            old: "!reply.header.more && !reply.cut_off && after.acked_through >= after.last;",
-            new: "!reply.header.more && !reply.cut_off;",
+            old: "!reply.cut_off && after.acked_through >= after.last && !owes;",
+            new: "!reply.cut_off && !owes;",
         }],
         test: Test::Simulator,
         says: "law L5",
@@ -320,7 +322,7 @@ pub const MUTANTS: &[Mutant] = &[
         why: "The restored server goes on under its old replica, and issues dots twice.",
         edits: &[Edit {
             file: "server/src/domain/identity.rs",
-            old: "        make(tx, tx.replica(old.replica)?.map(|row| row.id))\n    }",
+            old: "        make(tx, Some(&old))\n    }",
             new: "        Ok(old.epoch)\n    }",
         }],
         test: Test::Process("restores", "a_decision_after_the_restore"),
@@ -330,11 +332,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "fork-says-nothing-again",
         law: "L7",
         why: "A copied phone takes a new name and leaves what it said under the old one.",
-        edits: &[Edit {
-            file: ABSORB,
-            old: "let lost = tx.own_changes(old, fork.common, usize::MAX)?;",
-            new: "let mut lost = tx.own_changes(old, fork.common, usize::MAX)?;\n    lost.clear();",
-        }],
+        edits: &[Edit { file: ABSORB, old: "held.retain(|(_, _, bytes)| !bytes.is_empty());", new: "held.clear();" }],
         test: Test::Simulator,
         says: "law L2",
     },
@@ -386,9 +384,9 @@ pub const MUTANTS: &[Mutant] = &[
         law: "L8",
         why: "What an enumerator is assigned is read without the enumerator.",
         edits: &[Edit {
-            file: "server/src/store/people.rs",
-            old: "WHERE enumerator = ?1 ORDER BY area.code, round",
-            new: "WHERE ?1 IS NOT NULL ORDER BY area.code, round",
+            file: "server/src/store/assignments.rs",
+            old: "(SELECT area FROM assignment WHERE enumerator = ?1 UNION SELECT id FROM led)",
+            new: "(SELECT area FROM assignment UNION SELECT id FROM led)",
         }],
         test: Test::Simulator,
         says: "law L8",
