@@ -181,9 +181,20 @@ impl Record {
         self.subject.as_ref()
     }
 
-    /// Every change that was applied, with its origin.
+    /// Changes that a snapshot told to be replaced altogether.
+    pub fn dead(&self) -> impl Iterator<Item = Dot> {
+        self.dead.iter().copied()
+    }
+
+    /// Every change that was applied, with its origin; of a snapshot those of which something lives.
     pub fn changes(&self) -> impl Iterator<Item = (Dot, &Origin)> {
         self.origins.iter().map(|(dot, origin)| (*dot, origin))
+    }
+
+    /// The newest questionnaire version that the record was filled with; none before the first change.
+    #[must_use]
+    pub fn questionnaire(&self) -> Option<&QuestionnaireRef> {
+        self.origins.values().map(|origin| &origin.questionnaire).chain(&self.folded_form).max()
     }
 
     /// Who made one change.

@@ -451,7 +451,7 @@ impl<'a> Turn<'a> {
                 }
                 placements.insert(key.household, derived.placement.clone());
             }
-            match (is_new, record.subject(), derive::form_of(&record)) {
+            match (is_new, record.subject(), record.questionnaire()) {
                 (true, Some(subject), Some(form)) => {
                     self.tx.insert_record(key, subject.record(&form.id), subject, &derived)?;
                 }

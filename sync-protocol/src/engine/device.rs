@@ -31,6 +31,8 @@ pub struct Position {
     pub epoch: String,
     /// How far each bucket was pulled.
     pub cursors: BTreeMap<String, u64>,
+    /// The buckets of which snapshots are being told, and how far.
+    pub snapshots: BTreeMap<String, u64>,
     /// Own changes up to this seq may have been dropped with an area.
     pub dropped: u64,
     /// The last seq of each replica whose changes the device can prove; empty but where a new epoch has begun.
@@ -250,8 +252,12 @@ impl Turn {
         self.report.acked += acked;
         self.report.pulled += absorbed.pulled;
         self.report.forks += u32::from(absorbed.forked);
-        let progress =
-            acked > 0 || gave_back || absorbed.forked || after.cursors != before.cursors || after.scope != before.scope;
+        let progress = acked > 0
+            || gave_back
+            || absorbed.forked
+            || after.cursors != before.cursors
+            || after.snapshots != before.snapshots
+            || after.scope != before.scope;
         self.idle = if progress { 0 } else { self.idle + 1 };
         let owes = !after.held.is_empty() || after.gives_back;
         let is_done = !reply.header.more && !reply.cut_off && after.acked_through >= after.last && !owes;
@@ -305,6 +311,7 @@ impl Turn {
                 // A batch shows by its `before` which history it goes on with.
                 acked: (batches.is_empty() && at.acked_through > 0)
                     .then_some(Acked { seq: at.acked_through, hash: at.acked_hash }),
+                snapshots: at.snapshots,
                 dropped: at.dropped,
                 held: at.held,
             },

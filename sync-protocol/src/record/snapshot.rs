@@ -62,10 +62,9 @@ impl Record {
     #[must_use]
     pub fn snapshot(&self) -> Option<Snapshot> {
         let subject = self.subject.clone()?;
-        let newest = self.origins.values().map(|origin| &origin.questionnaire).chain(&self.folded_form).max();
         let mut snapshot = Snapshot {
             subject,
-            questionnaire: newest?.clone(),
+            questionnaire: self.questionnaire()?.clone(),
             changes: Vec::new(),
             dead: self.dead.clone(),
             replaced: BTreeSet::new(),

@@ -38,6 +38,9 @@ pub struct RequestHeader {
     /// life's changes there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acked: Option<Acked>,
+    /// The buckets of which snapshots are being told, and how far (see [`super::Cursor::after`]).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub snapshots: BTreeMap<String, u64>,
     /// Own changes up to this seq may have been dropped with an area that was taken away: they are pulled like others'.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropped: u64,
@@ -119,6 +122,7 @@ impl Request {
             epoch: String::new(),
             cursors: BTreeMap::new(),
             acked: None,
+            snapshots: BTreeMap::new(),
             dropped: 0,
             held: BTreeMap::new(),
         };

@@ -67,8 +67,9 @@ struct WrittenChange {
     by: Option<CompactString>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     form: Option<Text<QuestionnaireRef>>,
+    /// Received and skew; empty where the server has not seen the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    stamp: Option<Option<(i64, i64)>>,
+    stamp: Option<Vec<i64>>,
     seq: u64,
     at: i64,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -120,12 +121,12 @@ impl Serialize for Snapshot {
         for one in &self.changes {
             let (change, stamp) = one;
             let same = |is: fn(&Change, &Change) -> bool| before.is_some_and(|(before, _)| is(before, change));
-            let same_stamp = before.is_some_and(|(_, before)| before == stamp);
+            let same_stamp = before.map_or(stamp.is_none(), |(_, before)| before == stamp);
             let mut written = WrittenChange {
                 replica: (!same(|a, b| a.dot.replica == b.dot.replica)).then_some(change.dot.replica),
                 by: (!same(|a, b| a.author == b.author)).then(|| change.author.clone()),
                 form: (!same(|a, b| a.questionnaire == b.questionnaire)).then(|| Text(change.questionnaire.clone())),
-                stamp: (!same_stamp).then(|| stamp.map(|stamp| (stamp.received_ms, stamp.skew_ms))),
+                stamp: (!same_stamp).then(|| stamp.map_or(Vec::new(), |stamp| vec![stamp.received_ms, stamp.skew_ms])),
                 seq: change.dot.seq,
                 at: change.wall_ms,
                 add: BTreeMap::new(),
@@ -206,8 +207,10 @@ impl<'de> Deserialize<'de> for Snapshot {
                 ops,
                 instead_of: None,
             };
-            let stamp: Option<Option<(i64, i64)>> = stamp;
-            let stamp = stamp.flatten().map(|(received_ms, skew_ms)| Stamp { received_ms, skew_ms });
+            let stamp = match stamp.as_deref() {
+                Some([received_ms, skew_ms]) => Some(Stamp { received_ms: *received_ms, skew_ms: *skew_ms }),
+                Some(_) | None => None,
+            };
             changes.push((change, stamp));
         }
         changes.sort_by_key(|(change, _)| change.dot);
