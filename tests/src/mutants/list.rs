@@ -168,8 +168,8 @@ pub const MUTANTS: &[Mutant] = &[
         why: "A cursor covers rows that did not come with it.",
         edits: &[Edit {
             file: "server/src/domain/pull.rs",
-            old: "Run { changes: delivered.collect(), proofs, ..Run::to(&code, through) };",
-            new: "Run { changes: delivered.take(5).collect(), proofs, ..Run::to(&code, through) };",
+            old: "Run { changes: delivered.collect(), proofs, moved,",
+            new: "Run { changes: delivered.take(5).collect(), proofs, moved,",
         }],
         test: Test::Simulator,
         says: "law L3",
