@@ -10,7 +10,7 @@ use crate::store::{Assigned, Device, Seen, StoreError, TeamDevice, Tx};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
-    HouseholdId, Limits, ReplicaId,
+    Limits, ReplicaId,
     wire::{
         self, Area, Assignment, Cursor, Delivered, FirstVisit, Outcome, Reply, ReplyHeader, RequestHeader, Run, Scope,
         VERSIONS, Verdict,
@@ -92,10 +92,7 @@ pub fn reply(
             let (snapshots, after, size) = snapshot::page(tx, area, told.unwrap_or(0), left)?;
             left = left.saturating_sub(size);
             let at = Cursor { bucket: code.clone(), seq, after };
-            // The cursor passes over those who left meanwhile: the device may still show them.
-            let left_since = if told.is_none() { tx.departed(area, cursor)? } else { Vec::new() };
-            let moved = moved(tx, left_since, &seen)?;
-            reply.pulled.push(Run { snapshots, moved, cursor: at, ..Run::to(&code, seq) });
+            reply.pulled.push(Run { snapshots, cursor: at, ..Run::to(&code, seq) });
             if after.is_some() {
                 reply.header.more = true;
                 continue;
@@ -120,8 +117,14 @@ pub fn reply(
                     stamp: change.stamp,
                     bytes: change.bytes,
                 });
-                let moved = moved(tx, pulled.departed, &seen)?;
-                reply.pulled.push(Run { changes: delivered.collect(), proofs, moved, ..Run::to(&code, through) });
+                let mut run = Run { changes: delivered.collect(), proofs, ..Run::to(&code, through) };
+                for household in pulled.departed {
+                    // One that lives in another area of the device, or came back, is still to be seen.
+                    if tx.placement(household)?.is_disjoint(&seen) {
+                        run.moved.push(tx.household(household)?);
+                    }
+                }
+                reply.pulled.push(run);
             }
             cursor = through;
             if !pulled.more {
@@ -139,18 +142,6 @@ fn released(replica: ReplicaId, seq: u64) -> Outcome {
 fn team_device(row: TeamDevice) -> wire::TeamDevice {
     let TeamDevice { device, enumerator, name, seen_ms, unsent } = row;
     wire::TeamDevice { device, enumerator, name, seen: seen_ms, unsent }
-}
-
-/// Those of the households that left a bucket which the device may not see any more: one that lives in another of its
-/// areas, or came back, is still to be seen.
-fn moved(tx: Tx<'_>, departed: Vec<i64>, seen: &BTreeSet<i64>) -> Result<Vec<HouseholdId>, StoreError> {
-    let mut moved = Vec::new();
-    for household in departed {
-        if tx.placement(household)?.is_disjoint(seen) {
-            moved.push(tx.household(household)?);
-        }
-    }
-    Ok(moved)
 }
 
 /// What the device works with, and the numbers of its areas by code.

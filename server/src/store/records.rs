@@ -314,17 +314,6 @@ impl Tx<'_> {
         Ok(pulled)
     }
 
-    /// The households that left a bucket after a cursor, in order.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn departed(&self, area: i64, after: u64) -> Result<Vec<i64>, StoreError> {
-        let query = "SELECT household FROM departure WHERE area = ?1 AND seq > ?2 ORDER BY seq";
-        let mut query = self.conn.prepare_cached(query)?;
-        let rows = query.query_map(params![area, after], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
     /// How many households live in an area, as it is shown.
     ///
     /// # Errors
