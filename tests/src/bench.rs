@@ -6,9 +6,11 @@
 //! | [`ingest`] | the server: store alone, over HTTP, memory, growth |
 //! | [`validate`] | the rules: a household, an answer, the queue beside ingest |
 //! | [`workbook`] | loading a workbook, beside pyxform |
+//! | [`growth`] | the first sync of a new device, an ordinary one behind a million changes |
 //! | [`device`] | the device: save, open, upload, a night with nothing new |
 
 pub mod device;
+pub mod growth;
 pub mod ingest;
 pub mod validate;
 pub mod workbook;

@@ -77,7 +77,9 @@ async fn receive(
         .read(move |tx| {
             let terms = Terms { identity: &identity, limits: &limits, patience: Patience::default(), now_ms: now_ms() };
             let reply = pull::reply(tx, &device, &header, applied, terms)?;
-            Ok(packing.pack(reply.to_bytes()))
+            let has_snapshots = reply.pulled.iter().any(|run| !run.snapshots.is_empty());
+            let body = reply.to_bytes();
+            Ok(if has_snapshots { packing.pack_small(body) } else { packing.pack(body) })
         })
         .await?;
     Ok(reply)
