@@ -4,7 +4,9 @@
 pub mod account;
 pub mod bench;
 pub mod field;
+pub mod mutants;
 pub mod night;
+pub mod powerloss;
 pub mod raw;
 pub mod server;
 pub mod sim;

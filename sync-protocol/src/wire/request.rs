@@ -34,6 +34,10 @@ pub struct RequestHeader {
     /// How far each bucket was pulled.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cursors: BTreeMap<String, u64>,
+    /// How far the device takes its changes for acked, where no batch says it: a server that was restored may hold another
+    /// life's changes there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acked: Option<Acked>,
     /// The buckets of which snapshots are being told, and how far (see [`super::Cursor::after`]).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub snapshots: BTreeMap<String, u64>,
@@ -46,6 +50,15 @@ pub struct RequestHeader {
     /// What the device can prove of others' changes: the last seq of each replica. It is told once in each new epoch.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held: BTreeMap<ReplicaId, u64>,
+}
+
+/// Where a device takes its history for acked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acked {
+    /// The last acked seq, from 1.
+    pub seq: u64,
+    /// `h(seq)` of the device's own history.
+    pub hash: Hash,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
@@ -111,6 +124,7 @@ impl Request {
             scope: String::new(),
             epoch: String::new(),
             cursors: BTreeMap::new(),
+            acked: None,
             snapshots: BTreeMap::new(),
             dropped: 0,
             waits: Vec::new(),
