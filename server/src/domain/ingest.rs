@@ -1,5 +1,7 @@
 //! The writer's turn: a prepared request goes into the log, the derived rows and the buckets, all or nothing.
 
+mod acks;
+
 use super::{
     Failure,
     catalogue::Catalogue,
@@ -11,6 +13,7 @@ use super::{
 use crate::store::{
     ChangeInsert, ChangeState, Derived, NewChange, RecordKey, ReplicaRow, StampRow, StoreError, Tx, Waiting,
 };
+use acks::Shared;
 use compact_str::CompactString;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +24,7 @@ use sync_protocol::{
     chain::{Carried, SignedStamp},
     engine::intake::{Intake, Log, Verified, receive},
     problem::{Code, Problem},
-    wire::{Fork, Outcome, Request, RequestHeader, Stamped, Verdict},
+    wire::{Fork, Outcome, Request, Stamped, Verdict},
 };
 
 /// What became of a request.
@@ -55,7 +58,7 @@ pub struct World {
 /// # Errors
 /// If the store fails; nothing is stored then.
 pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Result<Applied, Failure> {
-    let Prepared { device, header, adoptions, stamps, mut batches, refused, .. } = prepared;
+    let Prepared { device, header, adoptions, stamps, haves, mut batches, refused, .. } = prepared;
     // Whatever carried them: what comes after a fork is told from what comes after a gap.
     batches.sort_by_key(|batch| (batch.verified.batch.replica, batch.verified.batch.first));
     for adoption in adoptions {
@@ -78,6 +81,9 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
             shared.note(first, last, intake);
         }
     }
+    if let Some((first, last)) = turn.arrived(&header, haves, &mut applied)? {
+        shared.note(first, last, Intake::Held { duplicates: 0, through: last });
+    }
     let scope = tx.assignments(&device.enumerator)?.into_iter().map(|assigned| assigned.area).collect();
     turn.finish(Some(&scope))?;
     applied.outcomes.append(&mut turn.outcomes);
@@ -88,44 +94,6 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     let unsent = header.unsent.saturating_sub(head.saturating_sub(held_before));
     tx.device_seen(device.id, now_ms, skew_ms, &header.app, unsent)?;
     Ok(applied)
-}
-
-/// How far the history that a device sent is the one that the server holds: an ack must not reach into another life's
-/// changes, nor past those whose stamps the reply brings.
-struct Shared {
-    unsent: u64,
-    first: Option<u64>,
-    through: Option<u64>,
-    forked: bool,
-}
-
-impl Shared {
-    fn new(header: &RequestHeader) -> Self {
-        Self { unsent: header.unsent, first: None, through: None, forked: false }
-    }
-
-    /// Notes what became of one of the device's own batches.
-    fn note(&mut self, first: u64, last: u64, intake: Intake) {
-        self.first = Some(self.first.map_or(first, |known| known.min(first)));
-        let through = match intake {
-            // The hash before the batch fits: so does everything before it.
-            Intake::Held { .. } => last,
-            Intake::Fork { common } => {
-                self.forked = true;
-                common
-            }
-            // A server that was restored: the device sends again from there.
-            Intake::Parked { missing } => missing.saturating_sub(1),
-        };
-        self.through = Some(self.through.map_or(through, |known| known.max(through)));
-    }
-
-    /// The seq to ack, where the server's chain ends at `head`.
-    fn through(&self, head: u64) -> u64 {
-        let Some((first, through)) = self.first.zip(self.through) else { return head };
-        let sent_everything = through >= first.saturating_sub(1).saturating_add(self.unsent);
-        if sent_everything && !self.forked { head } else { through.min(head) }
-    }
 }
 
 /// Applies a batch that the server authored itself; what was not plainly accepted.
@@ -370,9 +338,7 @@ impl<'a> Turn<'a> {
             self.tx.set_head(id, head, head_hash)?;
             self.stamp(replica, id, from, to)?;
         }
-        for StampRow { first, last, stamp, signature } in self.tx.stamps(id, first, last)? {
-            applied.stamps.push(Stamped { replica, first, last, stamp, signature });
-        }
+        self.tell_stamps((replica, id), first, last, applied)?;
         Ok(intake)
     }
 

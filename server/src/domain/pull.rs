@@ -9,8 +9,10 @@ use sync_protocol::{
     wire::{Area, Assignment, Cursor, Delivered, Reply, ReplyHeader, RequestHeader, Scope, VERSIONS},
 };
 
-/// Bytes of changes in one reply, before compression; a run of one bucket is a quarter of it.
+/// Bytes of changes in one reply, before compression, unless the device wants less.
 const BUDGET: usize = 512 << 10;
+/// The least that a device may want.
+const LEAST_BUDGET: usize = 16 << 10;
 
 /// Makes the reply; reads a snapshot that is not older than the commit.
 ///
@@ -48,7 +50,10 @@ pub fn reply(
     if reply.fork.is_some() {
         return Ok(reply);
     }
-    let mut left = BUDGET;
+    let wanted = request.want.map_or(BUDGET, |want| usize::try_from(want).unwrap_or(usize::MAX));
+    let budget = wanted.clamp(LEAST_BUDGET, BUDGET);
+    // A run ends in a cursor: on a bad line it is what a cut costs.
+    let (mut left, run) = (budget, budget / 4);
     for (code, area) in areas {
         let given = request.cursors.get(&code).copied();
         // A device that comes from an older epoch is told every cursor, cut down to what the restore left.
@@ -67,7 +72,7 @@ pub fn reply(
                 reply.header.more = reply.header.more || tx.bucket_head(area)? > cursor;
                 break;
             }
-            let (changes, through, more) = tx.pull(area, cursor, request.replica, left.min(BUDGET / 4))?;
+            let (changes, through, more) = tx.pull(area, cursor, request.replica, left.min(run))?;
             let size = changes.iter().map(|change| change.bytes.len()).sum::<usize>();
             left = left.saturating_sub(size);
             if known != Some(through) && (through > cursor || known.is_none()) {

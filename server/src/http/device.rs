@@ -8,7 +8,7 @@ use crate::{
 use actix_web::{HttpRequest, HttpResponse, web};
 use sync_protocol::{
     problem::{Code, Problem},
-    wire::Enrol,
+    wire::{Enrol, seams},
 };
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -36,11 +36,13 @@ async fn sync(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Rejection> {
-    let raw = body::read(&request, payload, server.limits.request).await?;
     let token = auth::bearer(&request);
     let packing = body::Packing::of(&request);
-    // In a task of its own: a device that hangs up does not stop what it sent from being kept.
-    let task = actix_web::rt::spawn(receive(server, raw, token, packing));
+    // In a task of its own, the reading too: a connection that is reset ends this handler, and what arrived is kept.
+    let task = actix_web::rt::spawn(async move {
+        let raw = body::read(&request, payload, server.limits.request).await?;
+        receive(server, raw, token, packing).await
+    });
     let ended = |_| Rejection::new(Code::Internal, "the request ended inside the server");
     Ok(task.await.map_err(ended)??.respond("application/x-ndjson"))
 }
@@ -72,7 +74,9 @@ async fn receive(
     let reply = server
         .read(move |tx| {
             let reply = pull::reply(tx, &device, &header, applied, &identity, &limits, now_ms())?;
-            Ok(packing.pack(reply.to_bytes()))
+            let body = reply.to_bytes();
+            let seams = seams(&body);
+            Ok(packing.pack_in_parts(body, &seams))
         })
         .await?;
     Ok(reply)
