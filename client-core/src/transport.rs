@@ -27,6 +27,8 @@ pub const LEVEL: i32 = 19;
 /// How long the line may stand still before a request counts as lost. A request may take as long as it likes while bytes
 /// move. Longer than the server's own patience with a body that stands still.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a questionnaire is asked for in one sync, while the line breaks.
+const FETCHES: u32 = 4;
 /// Bytes before compression from one flush of an upload to the next: each costs some ten bytes.
 const FLUSH: usize = 16 << 10;
 
@@ -108,8 +110,11 @@ impl Http {
         let (mut event, mut was_answered) = (Event::Begin, false);
         let report = loop {
             let now = device.host().now_ms();
+            let batch = turn.batch();
             let action = turn.step(device, event, now)?;
-            line.keep_batch(turn.batch());
+            if turn.batch() != batch {
+                line.keep_batch(turn.batch());
+            }
             if line != kept {
                 device.keep_line(&line)?;
                 kept = line;
@@ -205,12 +210,20 @@ impl Http {
         teller: &mut Teller<impl FnMut(&Progress)>,
     ) -> Result<(), Error> {
         let (id, version) = reference.rsplit_once('@').unwrap_or((reference, ""));
-        let request = self
-            .client
-            .get(format!("{server}/v1/questionnaires/{id}/{version}"))
-            .bearer_auth(token)
-            .header(header::ACCEPT_ENCODING, "zstd");
-        let answer = self.ask(request).await?;
+        let mut tries = 0;
+        let answer = loop {
+            let request = self
+                .client
+                .get(format!("{server}/v1/questionnaires/{id}/{version}"))
+                .bearer_auth(token)
+                .header(header::ACCEPT_ENCODING, "zstd");
+            tries += 1;
+            match self.ask(request).await {
+                // The sync itself is done: the line works.
+                Err(Error::Unreachable(_)) if tries < FETCHES => {}
+                answer => break answer?,
+            }
+        };
         teller.received(size(&answer.bytes), None);
         let (status, body) = (answer.status, answer.body()?);
         if status != StatusCode::OK {

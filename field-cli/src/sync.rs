@@ -114,10 +114,8 @@ async fn by_night(
                 if device.to_send()?.1 < before {
                     night.progressed();
                 }
-                let busy_ms = match &error {
-                    Error::Busy { after_s } => i64::try_from(after_s.saturating_mul(1000)).ok(),
-                    _ => None,
-                };
+                let busy_s = if let Error::Busy { after_s } = &error { Some(*after_s) } else { None };
+                let busy_ms = busy_s.and_then(|seconds| i64::try_from(seconds.saturating_mul(1000)).ok());
                 night.failed(local_ms(device), busy_ms, random(device));
                 last = error;
             }

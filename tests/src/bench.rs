@@ -7,9 +7,11 @@
 //! | [`validate`] | the rules: a household, an answer, the queue beside ingest |
 //! | [`workbook`] | loading a workbook, beside pyxform |
 //! | [`device`] | the device: save, open, upload, a night with nothing new |
+//! | [`line`] | nights over a line like 2G, and what a cut costs |
 
 pub mod device;
 pub mod ingest;
+pub mod line;
 pub mod validate;
 pub mod workbook;
 pub mod workload;

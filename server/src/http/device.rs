@@ -41,6 +41,7 @@ async fn sync(
     // In a task of its own, the reading too: a connection that is reset ends this handler, and what arrived is kept.
     let task = actix_web::rt::spawn(async move {
         let raw = body::read(&request, payload, server.limits.request).await?;
+        let _turn = server.turns.of(token.clone().unwrap_or_default()).await;
         receive(server, raw, token, packing).await
     });
     let ended = |_| Rejection::new(Code::Internal, "the request ended inside the server");
