@@ -16,7 +16,7 @@ use end_to_end::{
     survey::Survey,
 };
 use std::{process::Command, time::Duration};
-use sync_protocol::engine::device::{Action, DeviceStore, Event, Turn};
+use sync_protocol::engine::device::DeviceStore;
 
 /// Heads of HTTP, a question about what arrived, the header lines: what a request costs beside its batches.
 const AROUND: u64 = 2 << 10;
@@ -52,19 +52,6 @@ fn work(survey: &Survey, person: &mut Enumerator, from: usize, count: usize) -> 
     Ok(())
 }
 
-/// What the next request weighs on the wire, and that it is the only one.
-fn weight(person: &mut Enumerator) -> Result<u64> {
-    let before = person.device.position()?.in_doubt;
-    assert!(before.is_empty());
-    let mut turn = Turn::with_sizes("weighing", person.device.known_line()?.sizes());
-    let Action::Send(body) = turn.step(&mut person.device, Event::Begin, 0)? else {
-        anyhow::bail!("nothing to send");
-    };
-    // It was not sent.
-    person.device.sending(&[])?;
-    Ok(u64::try_from(client_core::transport::pack(&body)?.len())?)
-}
-
 fn since(now: Counts, before: Counts) -> Counts {
     Counts {
         connections: now.connections - before.connections,
@@ -81,7 +68,7 @@ async fn an_ordinary_night_is_one_connection_and_one_round_trip() -> Result<()> 
     let line = Line::to(&survey.server.url, Shape::two_g().times_as_fast(50), 1).await?;
     let mut person = enrol(&survey, &line, 0, "a").await?;
     work(&survey, &mut person, 0, 20)?;
-    let (before, needed) = (line.counts(), weight(&mut person)?);
+    let (before, needed) = (line.counts(), person.weigh()?);
     let mut steps = Vec::new();
     // A way of its own: the night begins with a new connection.
     let (report, traffic) = http()?.sync(&mut person.device, |progress| steps.push(*progress)).await?;
@@ -104,7 +91,7 @@ async fn cut_upload(end: End) -> Result<()> {
     let line = Line::to(&survey.server.url, Shape::two_g().times_as_fast(100), 2).await?;
     let mut person = enrol(&survey, &line, 0, "a").await?;
     work(&survey, &mut person, 0, 180)?;
-    let (before, needed, known) = (line.counts(), weight(&mut person)?, person.device.known_line()?);
+    let (before, needed, known) = (line.counts(), person.weigh()?, person.device.known_line()?);
     assert!(needed > 2 * u64::from(known.batch), "{needed} bytes are not enough for several batches");
     line.plan(Cut { way: Way::Up, after: needed / 10 * 9, end });
     let (report, _) = http()?.sync(&mut person.device, |_| ()).await?;
@@ -176,7 +163,7 @@ async fn a_sync_whose_process_dies_goes_on_where_it_was_cut() -> Result<()> {
     let line = Line::to(&survey.server.url, Shape::two_g().times_as_fast(100), 4).await?;
     let mut person = enrol(&survey, &line, 0, "a").await?;
     work(&survey, &mut person, 0, 100)?;
-    let (before, needed, known) = (line.counts(), weight(&mut person)?, person.device.known_line()?);
+    let (before, needed, known) = (line.counts(), person.weigh()?, person.device.known_line()?);
     line.plan(Cut { way: Way::Up, after: needed / 10 * 9, end: End::Close });
     let http_1 = http()?;
     tokio::select! {
@@ -221,7 +208,7 @@ async fn several_days_of_work_get_through_a_terrible_line() -> Result<()> {
     for day in [60, 10, 10, 10, 10, 10] {
         for (number, person) in people.iter_mut().enumerate() {
             work(&survey, person, number * 130 + done_before, day)?;
-            needed += weight(person)?;
+            needed += person.weigh()?;
             // Nobody is there: try after try, as a night would start them.
             for tries in 1.. {
                 assert!(tries < 60, "no way through, {:?}", line.counts());

@@ -157,7 +157,7 @@ impl Default for Sizes {
     /// A line that nothing is known of: batches of some 32 KiB on the wire, from 16 to 64; see `client-core`'s line for
     /// one that is known.
     fn default() -> Self {
-        Self { first: 768 << 10, batch: 192 << 10, least: 96 << 10, most: 384 << 10 }
+        Self { first: 1 << 20, batch: 272 << 10, least: 136 << 10, most: 544 << 10 }
     }
 }
 

@@ -56,6 +56,8 @@ fn wire(person: &mut Enumerator, households: &[Household], figures: &mut Vec<Fig
     let Action::Send(body) = turn.step(&mut person.device, Event::Begin, 0)? else {
         anyhow::bail!("the device has nothing to send");
     };
+    // It was not sent.
+    person.device.sending(&[])?;
     let position = person.device.position()?;
     anyhow::ensure!(position.acked_through == 0, "this is not the first upload");
     let same_level = zstd::bulk::compress(&body, 3)?;

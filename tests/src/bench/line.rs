@@ -7,11 +7,11 @@ use crate::{
     survey::Survey,
 };
 use anyhow::{Context, Result};
-use client_core::transport::{Http, Progress, Stage};
+use client_core::{
+    Line as Known,
+    transport::{Http, Progress, Stage},
+};
 use std::{path::Path as File, time::Instant};
-
-/// What one batch weighs on the wire at most, before anything is known of a line.
-const BATCH: f64 = 32.0 * 1024.0;
 
 /// Nights over a line of our own that is shaped, and cut.
 ///
@@ -70,19 +70,17 @@ async fn night(survey: &Survey, line: &Line, person: &mut Enumerator, figures: &
 /// An upload of 200 interviews that is cut at 90%, against what it weighs.
 async fn up(survey: &Survey, line: &Line, person: &mut Enumerator, figures: &mut Vec<Figure>) -> Result<()> {
     work(survey, person, 20, 200)?;
-    let mut needed = 0;
-    line.plan(Cut { way: Way::Up, after: 60_000, end: End::Reset });
-    let note = |progress: &Progress| {
-        // The first request as it was handed over.
-        if needed == 0 && progress.traffic.up > 0 {
-            needed = progress.traffic.up;
-        }
-    };
-    let (up, _, _) = sync(line, person, note).await?;
-    anyhow::ensure!(needed > 64_000, "{needed} bytes are too few to be cut there");
-    figures.push(Figure::at_most("two-g.cut-up-again", number(up.saturating_sub(needed)), "bytes", Some(BATCH)));
-    figures.push(Figure::at_most("two-g.cut-up-of", number(needed), "bytes", None));
+    let (whole, batch) = (person.weigh()?, person.device.known_line()?.batch);
+    line.plan(Cut { way: Way::Up, after: whole / 10 * 9, end: End::Reset });
+    let (up, _, _) = sync(line, person, |_| ()).await?;
+    anyhow::ensure!(line.counts().cuts == 1, "the upload was not cut");
+    again("two-g.cut-up-again", up.saturating_sub(whole), batch, figures);
+    figures.push(Figure::at_most("two-g.cut-up-of", number(whole), "bytes", None));
     Ok(())
+}
+
+fn again(name: &'static str, bytes: u64, batch: u32, figures: &mut Vec<Figure>) {
+    figures.push(Figure::at_most(name, number(bytes) / f64::from(batch), "of a batch", Some(1.0)));
 }
 
 /// A download of all that, whole on one device and cut at 90% on another.
@@ -102,12 +100,8 @@ async fn down(survey: &Survey, line: &Line, figures: &mut Vec<Figure>) -> Result
         };
         sync(line, &mut person, note).await?;
         if whole > 0 {
-            figures.push(Figure::at_most(
-                "two-g.cut-down-again",
-                number(pulled.saturating_sub(whole)),
-                "bytes",
-                Some(BATCH),
-            ));
+            anyhow::ensure!(line.counts().cuts == 2, "the download was not cut");
+            again("two-g.cut-down-again", pulled.saturating_sub(whole), Known::default().batch, figures);
             figures.push(Figure::at_most("two-g.cut-down-of", number(whole), "bytes", None));
         }
         whole = pulled;
