@@ -378,11 +378,18 @@ fn request_meaning(request: &Request) -> Json {
         })
     };
     let header = &request.header;
-    json!({
+    let mut meaning = json!({
         "replica": header.replica, "clock": header.clock, "app": header.app, "unsent": header.unsent,
         "scope": header.scope, "epoch": header.epoch, "cursors": header.cursors, "adopt": request.adoptions.first(),
         "batches": request.batches.iter().map(batch).collect::<Vec<_>>(), "complete": !request.cut_off,
-    })
+    });
+    if let Some(want) = header.want {
+        meaning["want"] = json!(want);
+    }
+    if !request.haves.is_empty() {
+        meaning["haves"] = json!(request.haves);
+    }
+    meaning
 }
 
 /// A scope as far as the document describes it.
