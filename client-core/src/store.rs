@@ -3,7 +3,9 @@
 //! The changes are the truth; `record` is derived from them and only there so that lists open quickly.
 //! Every write runs in one IMMEDIATE transaction that the caller opens with [`Store::write`].
 
+mod carried;
 mod migrations;
+mod scope;
 mod session;
 
 use crate::error::Error;
@@ -117,7 +119,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Stores a change; false if the device holds that dot already.
+    /// Stores a change, also one that had been freed; false if the device holds it already.
     pub(crate) fn insert_change(
         &self,
         dot: Dot,
@@ -128,7 +130,9 @@ impl Tx<'_> {
     ) -> Result<bool, Error> {
         let mut put = self.tx.prepare_cached(
             "INSERT INTO change (replica, seq, record, hash, received_ms, skew_ms, bytes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (replica, seq) DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (replica, seq) DO UPDATE
+             SET record = excluded.record, received_ms = excluded.received_ms, skew_ms = excluded.skew_ms,
+             bytes = excluded.bytes WHERE length(change.bytes) = 0",
         )?;
         let rows = put.execute(params![
             dot.replica.0,
@@ -177,9 +181,18 @@ impl Tx<'_> {
     }
 
     /// Notes what the server said of a change that it did not plainly accept.
-    pub(crate) fn set_verdict(&self, dot: Dot, verdict: &str) -> Result<(), Error> {
+    pub(crate) fn set_verdict(&self, dot: Dot, verdict: Option<&str>) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached("UPDATE change SET verdict = ?3 WHERE replica = ?1 AND seq = ?2")?;
         put.execute(params![dot.replica.0, dot.seq, verdict])?;
+        Ok(())
+    }
+
+    /// What waited behind a gap waits no more, once it is acked.
+    pub(crate) fn clear_parked(&self, replica: ReplicaId, acked: u64) -> Result<(), Error> {
+        let mut put = self.tx.prepare_cached(
+            "UPDATE change SET verdict = NULL WHERE verdict LIKE 'parked%' AND replica = ?1 AND seq <= ?2",
+        )?;
+        put.execute(params![replica.0, acked])?;
         Ok(())
     }
 
@@ -211,9 +224,9 @@ impl Tx<'_> {
         after: u64,
         budget: usize,
     ) -> Result<Vec<(u64, Hash, Vec<u8>)>, Error> {
-        let mut query = self
-            .tx
-            .prepare_cached("SELECT seq, hash, bytes FROM change WHERE replica = ?1 AND seq > ?2 ORDER BY seq")?;
+        let mut query = self.tx.prepare_cached(
+            "SELECT seq, hash, bytes FROM change WHERE replica = ?1 AND seq > ?2 AND hash IS NOT NULL ORDER BY seq",
+        )?;
         let mut rows = query.query(params![replica.0, after])?;
         let (mut changes, mut size) = (Vec::new(), 0_usize);
         while let Some(row) = rows.next()? {

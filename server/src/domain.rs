@@ -8,7 +8,7 @@
 //! | [`ingest`] | the writer's turn: the log, the derived rows, the buckets |
 //! | [`mod@derive`] | what a record's line says, and its rebuild |
 //! | [`validate`] | what a record's questionnaire says of it, after the ack |
-//! | [`pull`] | the reply: scope and buckets |
+//! | [`pull`] | the reply: scope and buckets; `carry` adds what proves others' changes, and what a restored server lacks |
 //! | [`people`] | enrolment, logins |
 //! | [`migrate`] | interviews moved to a later version of their questionnaire |
 //! | [`review`] | coordinators' decisions, which are changes of the server's replica |
@@ -17,6 +17,7 @@
 //! | [`backup`] | copies: taken, proved, brought back as a new epoch |
 
 pub mod backup;
+mod carry;
 pub mod catalogue;
 pub mod derive;
 pub mod detail;

@@ -11,7 +11,7 @@
 use std::{collections::BTreeMap, convert::Infallible};
 use sync_protocol::{
     Hash, ReplicaId,
-    chain::{Carried, SecretKey, digest, link},
+    chain::{Adoption, Batch, Carried, SecretKey, Span, digest, link},
     engine::device::{Absorbed, Action, DeviceStore, Event, GaveUp, Position, Sizes, Turn},
     wire::{Reply, ReplyHeader, Request, Stamped},
 };
@@ -57,6 +57,9 @@ impl DeviceStore for Phone {
             scope: String::new(),
             epoch: String::new(),
             cursors: BTreeMap::new(),
+            dropped: 0,
+            held: BTreeMap::new(),
+            gives_back: false,
             adoption: None,
             in_doubt: self.ends.iter().filter(|end| **end > self.acked).map(|end| (*end, self.hash(*end))).collect(),
         })
@@ -68,8 +71,20 @@ impl DeviceStore for Phone {
         Ok((after + 1..=last.min(after + fit)).map(body).collect())
     }
 
-    fn stamps(&mut self, _: u64, _: u64) -> Result<Vec<Stamped>, Infallible> {
+    fn stamps(&mut self, _: ReplicaId, _: u64, _: u64) -> Result<Vec<Stamped>, Infallible> {
         Ok(Vec::new())
+    }
+
+    fn adoptions(&mut self) -> Result<Vec<Adoption>, Infallible> {
+        Ok(Vec::new())
+    }
+
+    fn give_back(&mut self, _: usize) -> Result<Vec<Batch>, Infallible> {
+        Ok(Vec::new())
+    }
+
+    fn given(&mut self, _: &[Span]) -> Result<(), Infallible> {
+        Ok(())
     }
 
     fn sending(&mut self, ends: &[u64]) -> Result<(), Infallible> {

@@ -1,12 +1,19 @@
 //! The reply to a sync: what became of the changes, the device's scope, and what others did in its buckets.
 
-use super::{identity::Identity, ingest::Applied};
-use crate::store::{Assigned, Device, StoreError, Tx};
+use super::{
+    carry::{lacks, proofs},
+    identity::Identity,
+    ingest::Applied,
+};
+use crate::store::{Assigned, Device, Seen, StoreError, TeamDevice, Tx};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
-    Limits,
-    wire::{Area, Assignment, Cursor, Delivered, Reply, ReplyHeader, RequestHeader, Scope, VERSIONS},
+    Limits, ReplicaId,
+    wire::{
+        self, Area, Assignment, Delivered, FirstVisit, Outcome, Reply, ReplyHeader, RequestHeader, Run, Scope,
+        VERSIONS, Verdict,
+    },
 };
 
 /// Bytes of changes in one reply, before compression, unless the device wants less.
@@ -50,6 +57,9 @@ pub fn reply(
     if reply.fork.is_some() {
         return Ok(reply);
     }
+    reply.lacks = lacks(tx, request)?;
+    reply.team = tx.team(&device.enumerator)?.into_iter().map(team_device).collect();
+    let seen: BTreeSet<i64> = areas.values().copied().collect();
     let wanted = request.want.map_or(BUDGET, |want| usize::try_from(want).unwrap_or(usize::MAX));
     let budget = wanted.clamp(LEAST_BUDGET, BUDGET);
     // A run ends in a cursor: on a bad line it is what a cut costs.
@@ -64,7 +74,7 @@ pub fn reply(
         };
         let mut cursor = known.or(cut).unwrap_or(0);
         if let Some(seq) = cut {
-            reply.pulled.push((Vec::new(), Cursor { bucket: code.clone(), seq }));
+            reply.pulled.push(Run::to(&code, seq));
         }
         let known = known.or(cut);
         loop {
@@ -72,20 +82,30 @@ pub fn reply(
                 reply.header.more = reply.header.more || tx.bucket_head(area)? > cursor;
                 break;
             }
-            let (changes, through, more) = tx.pull(area, cursor, request.replica, left.min(run))?;
-            let size = changes.iter().map(|change| change.bytes.len()).sum::<usize>();
+            let pulled = tx.pull(area, cursor, (request.replica, request.dropped), left.min(run))?;
+            let size = pulled.changes.iter().map(|change| change.bytes.len()).sum::<usize>();
             left = left.saturating_sub(size);
+            let through = pulled.through;
+            reply.outcomes.extend(pulled.released.into_iter().map(|seq| released(request.replica, seq)));
             if known != Some(through) && (through > cursor || known.is_none()) {
-                let delivered = changes.into_iter().map(|change| Delivered {
+                let proofs = proofs(tx, &pulled.changes)?;
+                let delivered = pulled.changes.into_iter().map(|change| Delivered {
                     replica: change.dot.replica,
                     seq: change.dot.seq,
                     stamp: change.stamp,
                     bytes: change.bytes,
                 });
-                reply.pulled.push((delivered.collect(), Cursor { bucket: code.clone(), seq: through }));
+                let mut run = Run { changes: delivered.collect(), proofs, ..Run::to(&code, through) };
+                for household in pulled.departed {
+                    // One that lives in another area of the device, or came back, is still to be seen.
+                    if tx.placement(household)?.is_disjoint(&seen) {
+                        run.moved.push(tx.household(household)?);
+                    }
+                }
+                reply.pulled.push(run);
             }
             cursor = through;
-            if !more {
+            if !pulled.more {
                 break;
             }
         }
@@ -93,16 +113,27 @@ pub fn reply(
     Ok(reply)
 }
 
+fn released(replica: ReplicaId, seq: u64) -> Outcome {
+    Outcome { replica, seq, verdict: Verdict::Released, code: None, detail: String::new() }
+}
+
+fn team_device(row: TeamDevice) -> wire::TeamDevice {
+    let TeamDevice { device, enumerator, name, seen_ms, unsent } = row;
+    wire::TeamDevice { device, enumerator, name, seen: seen_ms, unsent }
+}
+
 /// What the device works with, and the numbers of its areas by code.
 fn scope(tx: Tx<'_>, device: &Device, limits: &Limits) -> Result<(Scope, BTreeMap<String, i64>), StoreError> {
     let mut areas = BTreeMap::new();
-    let (mut named, mut assignments): (Vec<Area>, Vec<Assignment>) = (Vec::new(), Vec::new());
-    for Assigned { area, code, name, round } in tx.assignments(&device.enumerator)? {
-        if areas.insert(code.clone(), area).is_none() {
-            named.push(Area { code: code.clone(), name });
-        }
-        assignments.push(Assignment { area: code, round });
+    let mut named: Vec<Area> = Vec::new();
+    for Seen { area, code, name } in tx.seen_areas(&device.enumerator)? {
+        named.push(Area { code: code.clone(), name });
+        areas.insert(code, area);
     }
+    let assignments = tx.assignments(&device.enumerator)?.into_iter();
+    let assignments = assignments.map(|Assigned { code, round }| Assignment { area: code, round }).collect();
+    let households = tx.assigned_households(&device.enumerator)?.into_iter();
+    let households = households.map(|(household, round)| FirstVisit { household, round }).collect();
     let questionnaires = tx.questionnaire_names()?;
     let mut scope = Scope {
         version: String::new(),
@@ -110,9 +141,11 @@ fn scope(tx: Tx<'_>, device: &Device, limits: &Limits) -> Result<(Scope, BTreeMa
         name: device.enumerator_name.clone(),
         areas: named,
         assignments,
+        households,
         questionnaires,
         limits: limits.clone(),
         server: tx.own_replicas()?.into_iter().collect(),
+        vouched: tx.vouched()?,
     };
     let content = serde_json::to_vec(&scope).unwrap_or_default();
     scope.version = hex::encode(Sha256::digest(content).get(..6).unwrap_or_default());

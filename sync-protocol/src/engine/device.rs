@@ -5,9 +5,9 @@
 //! is stored by the device in one transaction before the next step.
 
 use crate::{
-    chain::{Adoption, Batch, Carried, SecretKey},
+    chain::{Adoption, Batch, Carried, SecretKey, Span},
     ids::{Hash, ReplicaId},
-    problem::Problem,
+    problem::{Code, Problem},
     wire::{Have, Reply, Request, RequestHeader, Stamped, VERSIONS},
 };
 use std::collections::BTreeMap;
@@ -31,6 +31,12 @@ pub struct Position {
     pub epoch: String,
     /// How far each bucket was pulled.
     pub cursors: BTreeMap<String, u64>,
+    /// Own changes up to this seq may have been dropped with an area.
+    pub dropped: u64,
+    /// The last seq of each replica whose changes the device can prove; empty but where a new epoch has begun.
+    pub held: BTreeMap<ReplicaId, u64>,
+    /// The server lacks changes of others that were not given back yet.
+    pub gives_back: bool,
     /// A new identity that the server may not know yet.
     pub adoption: Option<Adoption>,
     /// Where batches ended that were sent and got no answer, each with `h` there: the server may have them.
@@ -54,11 +60,29 @@ pub trait DeviceStore {
     /// If the store fails.
     fn own_changes(&mut self, after: u64, budget: usize) -> Result<Vec<Vec<u8>>, Self::Error>;
 
-    /// The stamps that own changes of a span got from the server before; none in an ordinary night.
+    /// The stamps that changes of a span got from the server before; none in an ordinary night.
     ///
     /// # Errors
     /// If the store fails.
-    fn stamps(&mut self, first: u64, last: u64) -> Result<Vec<Stamped>, Self::Error>;
+    fn stamps(&mut self, replica: ReplicaId, first: u64, last: u64) -> Result<Vec<Stamped>, Self::Error>;
+
+    /// How each replica that the device was vouches for the next one, in order: a restored server may know none but the first.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn adoptions(&mut self) -> Result<Vec<Adoption>, Self::Error>;
+
+    /// Batches of others that the server lacks and this device can prove, as many as fit into `budget` bytes but at least one.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn give_back(&mut self, budget: usize) -> Result<Vec<Batch>, Self::Error>;
+
+    /// The server has answered to these batches: they are not given back again in this epoch.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn given(&mut self, batches: &[Span]) -> Result<(), Self::Error>;
 
     /// Notes where the batches of a request end that is about to be sent, in place of those noted before. A whole reply
     /// forgets them.
@@ -185,6 +209,10 @@ pub struct Turn {
     asking: bool,
     failures: u32,
     idle: u32,
+    /// The batches of others that the last request carried.
+    carried: Vec<Span>,
+    /// The server does not know the device by its name of today: it is told of all that it had.
+    vouches: bool,
     report: Report,
 }
 
@@ -207,6 +235,8 @@ impl Turn {
             asking: false,
             failures: 0,
             idle: 0,
+            carried: Vec::new(),
+            vouches: false,
             report: Report::default(),
         }
     }
@@ -230,6 +260,13 @@ impl Turn {
                 self.shrink();
                 if self.failures >= FAILURES {
                     return Ok(Action::GiveUp(self.report, GaveUp::NoAnswer));
+                }
+                self.send(store, now_ms)
+            }
+            Event::Rejected(problem) if problem.code == Code::WrongReplica && !self.vouches => {
+                self.vouches = true;
+                if store.adoptions()?.is_empty() {
+                    return Ok(Action::GiveUp(self.report, GaveUp::Rejected(problem)));
                 }
                 self.send(store, now_ms)
             }
@@ -257,13 +294,18 @@ impl Turn {
         };
         let before = store.position()?;
         let absorbed = store.absorb(&reply)?;
+        let gave_back = !self.carried.is_empty() && !reply.cut_off;
+        if gave_back {
+            store.given(&self.carried)?;
+        }
         let after = store.position()?;
         let acked = if absorbed.forked { 0 } else { after.acked_through.saturating_sub(before.acked_through) };
         self.report.round_trips += 1;
         self.report.acked += acked;
         self.report.pulled += absorbed.pulled;
         self.report.forks += u32::from(absorbed.forked);
-        let progress = acked > 0 || absorbed.forked || after.cursors != before.cursors || after.scope != before.scope;
+        let progress =
+            acked > 0 || gave_back || absorbed.forked || after.cursors != before.cursors || after.scope != before.scope;
         if progress {
             (self.idle, self.failures) = (0, 0);
         } else if !self.asking || reply.cut_off {
@@ -274,7 +316,8 @@ impl Turn {
         } else if progress && self.sent.max(body.len()) >= self.batch {
             self.grow();
         }
-        let is_done = !reply.header.more && !reply.cut_off && after.acked_through >= after.last;
+        let owes = !after.held.is_empty() || after.gives_back;
+        let is_done = !reply.header.more && !reply.cut_off && after.acked_through >= after.last && !owes;
         if is_done {
             Ok(Action::Done(self.report))
         } else if self.idle >= PATIENCE {
@@ -309,7 +352,16 @@ impl Turn {
         let want = self.batch.saturating_mul(BATCHES_A_REPLY);
         // A server that was restored gets back the stamps that it gave: a stamp is given once (DESIGN §4). Those of what comes
         // later, too: it may hold that already, parked behind the gap that this request closes.
-        let stamps = if batches.is_empty() { Vec::new() } else { store.stamps(at.acked_through + 1, at.last)? };
+        let mut stamps =
+            if batches.is_empty() { Vec::new() } else { store.stamps(at.replica, at.acked_through + 1, at.last)? };
+        self.carried.clear();
+        if at.gives_back && !self.asking && self.sent < self.budget {
+            for batch in store.give_back(self.budget - self.sent)? {
+                stamps.append(&mut store.stamps(batch.replica, batch.first, batch.last())?);
+                self.carried.push(batch.span());
+                batches.push(batch);
+            }
+        }
         let request = Request {
             stamps,
             header: RequestHeader {
@@ -321,9 +373,11 @@ impl Turn {
                 scope: at.scope,
                 epoch: at.epoch,
                 cursors: at.cursors,
+                dropped: at.dropped,
+                held: at.held,
                 want: (want < ORDINARY_REPLY).then(|| u64::try_from(want).unwrap_or(u64::MAX)),
             },
-            adoptions: at.adoption.into_iter().collect(),
+            adoptions: if self.vouches { store.adoptions()? } else { at.adoption.into_iter().collect() },
             haves,
             batches,
             cut_off: false,

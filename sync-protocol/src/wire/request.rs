@@ -34,6 +34,12 @@ pub struct RequestHeader {
     /// How far each bucket was pulled.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cursors: BTreeMap<String, u64>,
+    /// Own changes up to this seq may have been dropped with an area that was taken away: they are pulled like others'.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u64,
+    /// What the device can prove of others' changes: the last seq of each replica. It is told once in each new epoch.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held: BTreeMap<ReplicaId, u64>,
     /// How many bytes of changes the reply should bring at most, before compression; none: as many as the server likes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub want: Option<u64>,
@@ -53,6 +59,11 @@ pub struct Have {
     pub seq: u64,
     /// `h(seq)`.
     pub hash: Hash,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One request.
@@ -120,6 +131,8 @@ impl Request {
             scope: String::new(),
             epoch: String::new(),
             cursors: BTreeMap::new(),
+            dropped: 0,
+            held: BTreeMap::new(),
             want: None,
         };
         Self { header, adoptions: Vec::new(), stamps: Vec::new(), haves: Vec::new(), batches, cut_off: false }
