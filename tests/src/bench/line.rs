@@ -18,12 +18,16 @@ use std::{path::Path as File, time::Instant};
 /// # Errors
 /// If the server or a device fails.
 pub async fn measure(folder: &File, figures: &mut Vec<Figure>) -> Result<()> {
-    let survey = Survey::start_in(folder, 220, 1)?;
+    let survey = Survey::start_in(folder, 420, 1)?;
     let line = Line::to(&survey.server.url, Shape::two_g().times_as_fast(100), 1).await?;
     let mut person = enrol(&survey, &line, 1).await?;
     night(&survey, &line, &mut person, figures).await?;
-    up(&survey, &line, &mut person, figures).await?;
-    down(&survey, &line, figures).await
+    for night in 1..10 {
+        work(&survey, &mut person, night * 20, 20)?;
+        sync(&line, &mut person, |_| ()).await?;
+    }
+    down(&survey, &line, figures).await?;
+    up(&survey, &line, &mut person, figures).await
 }
 
 async fn enrol(survey: &Survey, line: &Line, seed: u64) -> Result<Enumerator> {
@@ -69,11 +73,11 @@ async fn night(survey: &Survey, line: &Line, person: &mut Enumerator, figures: &
 
 /// An upload of 200 interviews that is cut at 90%, against what it weighs.
 async fn up(survey: &Survey, line: &Line, person: &mut Enumerator, figures: &mut Vec<Figure>) -> Result<()> {
-    work(survey, person, 20, 200)?;
+    work(survey, person, 200, 200)?;
     let (whole, batch) = (person.weigh()?, person.device.known_line()?.batch);
     line.plan(Cut { way: Way::Up, after: whole / 10 * 9, end: End::Reset });
     let (up, _, _) = sync(line, person, |_| ()).await?;
-    anyhow::ensure!(line.counts().cuts == 1, "the upload was not cut");
+    anyhow::ensure!(line.counts().cuts == 2, "the upload was not cut");
     again("two-g.cut-up-again", up.saturating_sub(whole), batch, figures);
     figures.push(Figure::at_most("two-g.cut-up-of", number(whole), "bytes", None));
     Ok(())
@@ -83,7 +87,7 @@ fn again(name: &'static str, bytes: u64, batch: u32, figures: &mut Vec<Figure>) 
     figures.push(Figure::at_most(name, number(bytes) / f64::from(batch), "of a batch", Some(1.0)));
 }
 
-/// A download of all that, whole on one device and cut at 90% on another.
+/// A download of ten such nights, whole on one device and cut at 90% on another.
 async fn down(survey: &Survey, line: &Line, figures: &mut Vec<Figure>) -> Result<()> {
     let mut whole = 0;
     for seed in [2, 3] {
@@ -100,7 +104,7 @@ async fn down(survey: &Survey, line: &Line, figures: &mut Vec<Figure>) -> Result
         };
         sync(line, &mut person, note).await?;
         if whole > 0 {
-            anyhow::ensure!(line.counts().cuts == 2, "the download was not cut");
+            anyhow::ensure!(line.counts().cuts == 1, "the download was not cut");
             again("two-g.cut-down-again", pulled.saturating_sub(whole), Known::default().batch, figures);
             figures.push(Figure::at_most("two-g.cut-down-of", number(whole), "bytes", None));
         }
