@@ -7,11 +7,16 @@ mod carried;
 mod migrations;
 mod scope;
 mod session;
+mod snapshots;
 
 use crate::error::Error;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use std::{collections::BTreeMap, path::Path};
-use sync_protocol::{Dot, Hash, RecordId, ReplicaId, Stamp, chain::Signature, wire::Stamped};
+use sync_protocol::{
+    Dot, Hash, RecordId, ReplicaId, Stamp,
+    chain::Signature,
+    wire::{Cursor, Stamped},
+};
 use uuid::Uuid;
 
 /// The verdict of a change that another life of this device authored again: it is left out of every view that has the
@@ -187,12 +192,12 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// What waited behind a gap waits no more, once it is acked.
-    pub(crate) fn clear_parked(&self, replica: ReplicaId, acked: u64) -> Result<(), Error> {
+    /// Forgets what was said of own changes that are acked anew: it is told again where it still holds.
+    pub(crate) fn clear_verdicts(&self, replica: ReplicaId, after: u64, through: u64) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(
-            "UPDATE change SET verdict = NULL WHERE verdict LIKE 'parked%' AND replica = ?1 AND seq <= ?2",
+            "UPDATE change SET verdict = NULL WHERE verdict IS NOT NULL AND replica = ?1 AND seq > ?2 AND seq <= ?3",
         )?;
-        put.execute(params![replica.0, acked])?;
+        put.execute(params![replica.0, after, through])?;
         Ok(())
     }
 
@@ -386,9 +391,11 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    pub(crate) fn set_cursor(&self, bucket: &str, seq: u64) -> Result<(), Error> {
-        let mut put = self.tx.prepare_cached("INSERT OR REPLACE INTO cursor (bucket, seq) VALUES (?1, ?2)")?;
-        put.execute(params![bucket, seq])?;
+    pub(crate) fn set_cursor(&self, cursor: &Cursor) -> Result<(), Error> {
+        let Cursor { bucket, seq, after } = cursor;
+        let mut put =
+            self.tx.prepare_cached("INSERT OR REPLACE INTO cursor (bucket, seq, after) VALUES (?1, ?2, ?3)")?;
+        put.execute(params![bucket, seq, after])?;
         Ok(())
     }
 

@@ -57,6 +57,7 @@ impl DeviceStore for Phone {
             scope: String::new(),
             epoch: String::new(),
             cursors: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
             dropped: 0,
             held: BTreeMap::new(),
             gives_back: false,

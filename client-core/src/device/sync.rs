@@ -8,7 +8,7 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
-    Change, Dot, RecordId, ReplicaId, Subject,
+    Change, Dot, RecordId, ReplicaId, Snapshot, Subject,
     chain::{Adoption, Batch, Span, digest, link},
     engine::{
         device::{Absorbed, DeviceStore, Position},
@@ -42,6 +42,7 @@ impl<H: Host> DeviceStore for Device<H> {
                 scope: super::scope(tx)?.map(|scope| scope.version).unwrap_or_default(),
                 epoch: tx.meta(meta::EPOCH)?.unwrap_or_default(),
                 cursors: tx.cursors()?,
+                snapshots: tx.snapshot_places()?,
                 dropped: number(tx, meta::DROPPED)?,
                 held: if tx.meta(meta::TELLS)?.is_some() { tx.provable()? } else { BTreeMap::new() },
                 gives_back: !tx.wanted()?.is_empty(),
@@ -120,7 +121,11 @@ impl<H: Host> DeviceStore for Device<H> {
             if !reply.team.is_empty() {
                 tx.set_meta(meta::TEAM, &to_json(&reply.team)?)?;
             }
-            for Run { changes, proofs, moved, cursor } in &reply.pulled {
+            for Run { snapshots, changes, proofs, moved, cursor } in &reply.pulled {
+                for snapshot in snapshots {
+                    absorbed.pulled += u64::try_from(snapshot.changes.len()).unwrap_or(0);
+                    touched.insert(take_snapshot(tx, snapshot)?);
+                }
                 for change in changes {
                     let dot = Dot { replica: change.replica, seq: change.seq };
                     // What this program is too old to read is kept for a newer one, under no record.
@@ -141,7 +146,7 @@ impl<H: Host> DeviceStore for Device<H> {
                 for household in moved {
                     tx.set_moved(household.0)?;
                 }
-                tx.set_cursor(&cursor.bucket, cursor.seq)?;
+                tx.set_cursor(cursor)?;
             }
             absorbed.forked = match &reply.fork {
                 Some(fork) => fork_off(tx, host, fork, &mut touched)?,
@@ -192,6 +197,20 @@ impl Touched {
     }
 }
 
+/// Puts a record as it stands in place of what others are known to have done to it; what is own stays in the log.
+fn take_snapshot(tx: &Tx<'_>, snapshot: &Snapshot) -> Result<Touched, Error> {
+    let record = snapshot.subject.record(&snapshot.questionnaire.id);
+    tx.clear_moved(snapshot.subject.household().0)?;
+    // What is here may know of changes that a restored server has lost.
+    let joined = match tx.snapshot(record)? {
+        Some(earlier) => super::from_json::<Snapshot>(&earlier)?.joined(snapshot.clone()),
+        None => snapshot.clone(),
+    };
+    tx.forget_folded(record, |dot| joined.holds(dot))?;
+    tx.put_snapshot(record, &to_json(&joined)?)?;
+    Ok(Touched { is_interview: matches!(snapshot.subject, Subject::Interview { .. }), record })
+}
+
 /// What is written of a change; nothing where it counts like any other.
 fn verdict(verdict: Verdict, code: Option<&str>) -> Option<String> {
     let word = match verdict {
@@ -222,10 +241,11 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
         // device no more: the ack counts.
         let all: Vec<&Stamped> = reply.stamps.iter().collect();
         let told = if reply.cut_off { stamps } else { &all };
-        let stamped = stamped_through(told, replica, number(tx, meta::ACKED)?);
+        let before = number(tx, meta::ACKED)?;
+        let stamped = stamped_through(told, replica, before);
         let acked = reply.header.acked_through.min(stamped).min(last);
         tx.set_meta(meta::ACKED, &acked.to_string())?;
-        tx.clear_parked(replica, acked)?;
+        tx.clear_verdicts(replica, before, acked)?;
     }
     // What is in a backup under this name may be another life's.
     let safe = reply.header.safe_through.min(number(tx, meta::ACKED)?);

@@ -104,6 +104,12 @@ const STEPS: &[&str] = &[
         last INTEGER NOT NULL,
         PRIMARY KEY (replica, first)
      ) STRICT, WITHOUT ROWID;",
+    // 2026-11: records as a server told that they stand, in place of all that had happened to them.
+    "CREATE TABLE snapshot (
+        record BLOB PRIMARY KEY NOT NULL CHECK (length(record) = 16),
+        body TEXT NOT NULL
+     ) STRICT;
+     ALTER TABLE cursor ADD COLUMN after INTEGER; -- so far its snapshots were told; none: all of them, or it has none",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

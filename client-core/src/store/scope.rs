@@ -80,6 +80,7 @@ impl Tx<'_> {
         self.tx
             .prepare_cached(&format!("DELETE FROM change WHERE hash IS NULL AND record IN {records}"))?
             .execute([household])?;
+        self.tx.prepare_cached(&format!("DELETE FROM snapshot WHERE record IN {records}"))?.execute([household])?;
         self.tx.prepare_cached("DELETE FROM record WHERE household = ?1")?.execute([household])?;
         self.clear_moved(household)
     }

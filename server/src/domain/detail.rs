@@ -1,11 +1,6 @@
 //! One record as coordinators see it: every answer with its siblings, who gave them, when, on which device.
 
-use super::{
-    Failure,
-    catalogue::Catalogue,
-    derive::{form_of, merge},
-    validate,
-};
+use super::{Failure, catalogue::Catalogue, derive::merge, validate};
 use crate::store::{RecordRow, StoreError, Tx};
 use questionnaire::{
     Compiled, Evaluator, Item, Question, Questionnaire, Register, Text, Violation, ViolationKind, merge_of,
@@ -125,9 +120,9 @@ pub struct NoteDetail {
 /// [`Code::NotFound`].
 pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail, Failure> {
     let (mut row, record) = read(tx, id, catalogue)?;
-    let questionnaire = form_of(&record).and_then(|form| catalogue.questionnaire(form)).cloned();
+    let questionnaire = record.questionnaire().and_then(|form| catalogue.questionnaire(form)).cloned();
     let mut sources = Sources { tx, known: BTreeMap::new() };
-    let rules = form_of(&record).and_then(|form| catalogue.compiled(form));
+    let rules = record.questionnaire().and_then(|form| catalogue.compiled(form));
     let broken = rules.map(|rules| broken(&record, rules, &mut sources)).transpose()?.unwrap_or_default();
     // What is shown of one record is never behind it, whether or not the queue has come to it.
     (row.violations, row.validated) = (u32::try_from(broken.len()).unwrap_or(u32::MAX), true);

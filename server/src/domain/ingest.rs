@@ -413,6 +413,11 @@ impl<'a> Turn<'a> {
         for (key, changes) in fresh {
             ids.push((key, changes.iter().map(|(id, ..)| *id).collect()));
             let is_new = self.new.contains(&key);
+            // A copied phone may know the household in an area that it had left before the server heard of it.
+            let mut passed: BTreeSet<i64> = BTreeSet::new();
+            if key.is_household() {
+                passed.extend(changes.iter().filter_map(|(.., change)| derive::area_in(change, &self.world.catalogue)));
+            }
             let record = if is_new {
                 let changes = changes.into_iter().map(|(_, stamp, change)| (change, Some(stamp))).collect();
                 derive::merge_changes(changes, &self.world.catalogue)
@@ -425,13 +430,14 @@ impl<'a> Turn<'a> {
                 if !is_new {
                     let before = self.tx.placement(key.id)?;
                     entered.insert(key.household, derived.placement.difference(&before).copied().collect());
-                    for area in before.difference(&derived.placement) {
-                        buckets.departures.push((*area, key.household));
-                    }
+                    passed.extend(before);
+                }
+                for area in passed.difference(&derived.placement) {
+                    buckets.departures.push((*area, key.household));
                 }
                 placements.insert(key.household, derived.placement.clone());
             }
-            match (is_new, record.subject(), derive::form_of(&record)) {
+            match (is_new, record.subject(), record.questionnaire()) {
                 (true, Some(subject), Some(form)) => {
                     self.tx.insert_record(key, subject.record(&form.id), subject, &derived)?;
                 }

@@ -4,6 +4,7 @@ use super::{
     carry::{lacks, proofs},
     identity::Identity,
     ingest::Applied,
+    snapshot::{self, Patience},
 };
 use crate::store::{Assigned, Device, Seen, StoreError, TeamDevice, Tx};
 use sha2::{Digest, Sha256};
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
     Limits, ReplicaId,
     wire::{
-        self, Area, Assignment, Delivered, FirstVisit, Outcome, Reply, ReplyHeader, RequestHeader, Run, Scope,
+        self, Area, Assignment, Cursor, Delivered, FirstVisit, Outcome, Reply, ReplyHeader, RequestHeader, Run, Scope,
         VERSIONS, Verdict,
     },
 };
@@ -20,6 +21,19 @@ use sync_protocol::{
 const BUDGET: usize = 512 << 10;
 /// The least that a device may want.
 const LEAST_BUDGET: usize = 16 << 10;
+
+/// What the reply depends on beside the device and the store.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// Who the server is.
+    pub identity: &'a Identity,
+    /// The sizes that devices are told.
+    pub limits: &'a Limits,
+    /// How long a history is told as it is.
+    pub patience: Patience,
+    /// The server's clock.
+    pub now_ms: i64,
+}
 
 /// Makes the reply; reads a snapshot that is not older than the commit.
 ///
@@ -30,10 +44,9 @@ pub fn reply(
     device: &Device,
     request: &RequestHeader,
     applied: Applied,
-    identity: &Identity,
-    limits: &Limits,
-    now_ms: i64,
+    terms: Terms<'_>,
 ) -> Result<Reply, StoreError> {
+    let Terms { identity, limits, patience, now_ms } = terms;
     let mut reply = Reply::new(ReplyHeader {
         tenun: *VERSIONS.end(),
         epoch: identity.epoch.clone(),
@@ -77,6 +90,24 @@ pub fn reply(
             reply.pulled.push(Run::to(&code, seq));
         }
         let known = known.or(cut);
+        let told = request.snapshots.get(&code).filter(|_| known.is_some() && cut.is_none()).copied();
+        if left > 0 && (told.is_some() || patience.is_over(tx, area, cursor)?) {
+            // The log goes on from where it ended when the first of the snapshots were told.
+            let seq = if told.is_some() { cursor } else { tx.bucket_head(area)? };
+            let mut place = told.or(Some(0));
+            while let Some(after) = place.filter(|_| left > 0) {
+                let (snapshots, next, size) = snapshot::page(tx, area, after, left.min(run))?;
+                left = left.saturating_sub(size);
+                let at = Cursor { bucket: code.clone(), seq, after: next };
+                reply.pulled.push(Run { snapshots, cursor: at, ..Run::to(&code, seq) });
+                place = next;
+            }
+            if place.is_some() {
+                reply.header.more = true;
+                continue;
+            }
+            cursor = seq;
+        }
         loop {
             if left == 0 {
                 reply.header.more = reply.header.more || tx.bucket_head(area)? > cursor;

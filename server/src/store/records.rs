@@ -314,6 +314,40 @@ impl Tx<'_> {
         Ok(pulled)
     }
 
+    /// How many households live in an area, as it is shown.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn households_in(&self, area: i64) -> Result<u64, StoreError> {
+        let mut query = self.conn.prepare_cached("SELECT count(*) FROM record WHERE area = ?1 AND round IS NULL")?;
+        Ok(query.query_row([area], |row| row.get(0))?)
+    }
+
+    /// The households that live in an area by any of their siblings, by number: those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn households_of(&self, area: i64, after: u64, limit: usize) -> Result<Vec<i64>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT id FROM record WHERE area = ?1 AND round IS NULL AND id > ?2 UNION
+             SELECT record.id FROM record JOIN placement ON placement.record = record.id
+             WHERE record.conflicts > 0 AND record.round IS NULL AND placement.area = ?1 AND record.id > ?2
+             ORDER BY 1 LIMIT ?3",
+        )?;
+        let rows = query.query_map(params![area, after, limit], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A household's own record and its interviews, by number.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn records_of(&self, household: i64) -> Result<Vec<i64>, StoreError> {
+        let mut query = self.conn.prepare_cached("SELECT id FROM record WHERE household = ?1 ORDER BY id")?;
+        let rows = query.query_map([household], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     fn any_released(&self) -> Result<bool, StoreError> {
         let mut query = self.conn.prepare_cached("SELECT 1 FROM quarantine WHERE released_ms IS NOT NULL")?;
         Ok(query.exists([])?)

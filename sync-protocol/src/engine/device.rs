@@ -31,6 +31,8 @@ pub struct Position {
     pub epoch: String,
     /// How far each bucket was pulled.
     pub cursors: BTreeMap<String, u64>,
+    /// The buckets of which snapshots are being told, and how far.
+    pub snapshots: BTreeMap<String, u64>,
     /// Own changes up to this seq may have been dropped with an area.
     pub dropped: u64,
     /// The last seq of each replica whose changes the device can prove; empty but where a new epoch has begun.
@@ -304,8 +306,12 @@ impl Turn {
         self.report.acked += acked;
         self.report.pulled += absorbed.pulled;
         self.report.forks += u32::from(absorbed.forked);
-        let progress =
-            acked > 0 || gave_back || absorbed.forked || after.cursors != before.cursors || after.scope != before.scope;
+        let progress = acked > 0
+            || gave_back
+            || absorbed.forked
+            || after.cursors != before.cursors
+            || after.snapshots != before.snapshots
+            || after.scope != before.scope;
         if progress {
             (self.idle, self.failures) = (0, 0);
         } else if !self.asking || reply.cut_off {
@@ -373,6 +379,7 @@ impl Turn {
                 scope: at.scope,
                 epoch: at.epoch,
                 cursors: at.cursors,
+                snapshots: at.snapshots,
                 dropped: at.dropped,
                 held: at.held,
                 want: (want < ORDINARY_REPLY).then(|| u64::try_from(want).unwrap_or(u64::MAX)),

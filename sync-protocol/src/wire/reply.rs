@@ -6,7 +6,7 @@ use crate::{
     ids::{Hash, HouseholdId, ReplicaId},
     limits::Limits,
     problem::{Code, Problem},
-    record::Stamp,
+    record::{Snapshot, Stamp},
     strict::Anything,
 };
 use serde::{Deserialize, Serialize};
@@ -166,6 +166,8 @@ pub struct Lack {
 /// What others did in one bucket, in the order of delivery, up to a cursor: the device stores all of it with the cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
+    /// Records as they stand, where that is less than all that happened to them.
+    pub snapshots: Vec<Snapshot>,
     /// Their changes.
     pub changes: Vec<Delivered>,
     /// What proves those that are in no verified backup yet.
@@ -181,10 +183,11 @@ impl Run {
     #[must_use]
     pub fn to(bucket: impl Into<String>, seq: u64) -> Self {
         Self {
+            snapshots: Vec::new(),
             changes: Vec::new(),
             proofs: Vec::new(),
             moved: Vec::new(),
-            cursor: Cursor { bucket: bucket.into(), seq },
+            cursor: Cursor { bucket: bucket.into(), seq, after: None },
         }
     }
 }
@@ -196,6 +199,9 @@ pub struct Cursor {
     pub bucket: String,
     /// The cursor in it.
     pub seq: u64,
+    /// Snapshots of the bucket's records are being told, so far through this place: ask for the rest with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
 }
 
 /// One enumeration area as the device shows it.
@@ -335,6 +341,7 @@ enum Frame {
     Team(Vec<TeamDevice>),
     Lack(Lack),
     Proof(Proof),
+    Snapshot(Snapshot),
     Moved(Moved),
     Cursor(Cursor),
     End(()),
@@ -380,7 +387,10 @@ impl Reply {
         if !self.team.is_empty() {
             write_line(&mut out, &Frame::Team(self.team.clone()));
         }
-        for Run { changes, proofs, moved, cursor } in &self.pulled {
+        for Run { snapshots, changes, proofs, moved, cursor } in &self.pulled {
+            for snapshot in snapshots {
+                write_line(&mut out, &Frame::Snapshot(snapshot.clone()));
+            }
             for change in changes {
                 let Delivered { replica, seq, stamp, bytes } = change;
                 let header = ChangeHeader { replica: *replica, seq: *seq, stamp: *stamp };
@@ -410,7 +420,7 @@ impl Reply {
             return Err(Problem::new(Code::CutOff, "the reply has no whole first line"));
         };
         let mut reply = Self { cut_off: true, ..Self::new(read_line(first, "the first line")?) };
-        let (mut changes, mut proofs, mut moved) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut snapshots, mut changes, mut proofs, mut moved) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         while let Some(line) = lines.next() {
             match frame_name(line) {
                 Some("change") => {
@@ -426,13 +436,14 @@ impl Reply {
                 Some("scope") => reply.scope = Some(read_frame(line, "`scope`")?),
                 Some("team") => reply.team = read_frame(line, "`team`")?,
                 Some("lack") => reply.lacks.push(read_frame(line, "`lack`")?),
+                Some("snapshot") => snapshots.push(read_frame(line, "`snapshot`")?),
                 Some("proof") => proofs.push(read_frame(line, "`proof`")?),
                 Some("moved") => moved.push(read_frame::<Moved>(line, "`moved`")?.household),
                 Some("cursor") => {
                     let cursor = read_frame(line, "`cursor`")?;
-                    let changes = std::mem::take(&mut changes);
+                    let (snapshots, changes) = (std::mem::take(&mut snapshots), std::mem::take(&mut changes));
                     let (proofs, moved) = (std::mem::take(&mut proofs), std::mem::take(&mut moved));
-                    reply.pulled.push(Run { changes, proofs, moved, cursor });
+                    reply.pulled.push(Run { snapshots, changes, proofs, moved, cursor });
                 }
                 Some("end") => {
                     read_line::<Anything>(line, "`end`")?;

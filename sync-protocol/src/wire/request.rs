@@ -34,6 +34,9 @@ pub struct RequestHeader {
     /// How far each bucket was pulled.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cursors: BTreeMap<String, u64>,
+    /// The buckets of which snapshots are being told, and how far (see [`super::Cursor::after`]).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub snapshots: BTreeMap<String, u64>,
     /// Own changes up to this seq may have been dropped with an area that was taken away: they are pulled like others'.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropped: u64,
@@ -131,6 +134,7 @@ impl Request {
             scope: String::new(),
             epoch: String::new(),
             cursors: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
             dropped: 0,
             held: BTreeMap::new(),
             want: None,

@@ -259,6 +259,12 @@ impl World {
                     }
                     held.insert(dot, (change.clone(), origin.stamp));
                 }
+                for dot in record.dead() {
+                    on_device.insert(dot);
+                    if let Some(change) = changes.get(&dot) {
+                        held.insert(dot, (change.clone(), rows.get(&dot).map(|row| row.stamp)));
+                    }
+                }
                 if record.canonical_view() != naive::view(&held) {
                     wrong.push(("L3", difference(&format!("{} on life {life}", line.id), &record, &held)));
                 }
