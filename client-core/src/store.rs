@@ -192,6 +192,16 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Own changes that wait for a coordinator's decision, the first of them.
+    pub(crate) fn waits(&self, replica: ReplicaId) -> Result<Vec<u64>, Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT seq FROM change WHERE verdict IS NOT NULL AND verdict LIKE 'quarantined%' AND replica = ?1
+             ORDER BY seq LIMIT 100",
+        )?;
+        let rows = query.query_map([replica.0], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Forgets what was said of own changes that are acked anew: it is told again where it still holds.
     pub(crate) fn clear_verdicts(&self, replica: ReplicaId, after: u64, through: u64) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(

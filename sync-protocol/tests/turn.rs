@@ -59,6 +59,7 @@ impl DeviceStore for Phone {
             cursors: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             dropped: 0,
+            waits: Vec::new(),
             held: BTreeMap::new(),
             gives_back: false,
             adoption: None,

@@ -44,6 +44,7 @@ impl<H: Host> DeviceStore for Device<H> {
                 cursors: tx.cursors()?,
                 snapshots: tx.snapshot_places()?,
                 dropped: number(tx, meta::DROPPED)?,
+                waits: tx.waits(replica)?,
                 held: if tx.meta(meta::TELLS)?.is_some() { tx.provable()? } else { BTreeMap::new() },
                 gives_back: !tx.wanted()?.is_empty(),
                 adoption,

@@ -1,6 +1,12 @@
 //! One record as coordinators see it: every answer with its siblings, who gave them, when, on which device.
 
-use super::{Failure, catalogue::Catalogue, derive::merge, validate};
+use super::{
+    Failure,
+    catalogue::Catalogue,
+    derive::merge,
+    households::{self, Joined},
+    validate,
+};
 use crate::store::{RecordRow, StoreError, Tx};
 use questionnaire::{
     Compiled, Evaluator, Item, Question, Questionnaire, Register, Text, Violation, ViolationKind, merge_of,
@@ -28,6 +34,9 @@ pub struct Detail {
     pub notes: Vec<NoteDetail>,
     /// Why the record was voided.
     pub voids: Vec<NoteDetail>,
+    /// The households that are one with this one's; none where no link joins it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joined: Option<Joined>,
     /// The questionnaire, for labels; none for a household.
     #[serde(skip)]
     pub questionnaire: Option<Arc<Questionnaire>>,
@@ -165,6 +174,7 @@ pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail,
         broken,
         notes: record.notes().map(|(dot, text)| note(dot, text)).collect(),
         voids: record.voids().map(|(dot, text)| note(dot, text)).collect(),
+        joined: record.subject().map_or(Ok(None), |subject| households::of(tx, subject.household()))?,
         questionnaire,
     })
 }

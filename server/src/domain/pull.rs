@@ -6,11 +6,11 @@ use super::{
     ingest::Applied,
     snapshot::{self, Patience},
 };
-use crate::store::{Assigned, Device, Seen, StoreError, TeamDevice, Tx};
+use crate::store::{Assigned, ChangeState, Device, Seen, StoreError, TeamDevice, Tx};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
-    Limits, ReplicaId,
+    HouseholdId, Limits, ReplicaId,
     wire::{
         self, Area, Assignment, Cursor, Delivered, FirstVisit, Outcome, Reply, ReplyHeader, RequestHeader, Run, Scope,
         VERSIONS, Verdict,
@@ -70,6 +70,7 @@ pub fn reply(
     if reply.fork.is_some() {
         return Ok(reply);
     }
+    reply.outcomes.extend(decided(tx, request.replica, &request.waits)?);
     reply.lacks = lacks(tx, request)?;
     reply.team = tx.team(&device.enumerator)?.into_iter().map(team_device).collect();
     let seen: BTreeSet<i64> = areas.values().copied().collect();
@@ -94,12 +95,15 @@ pub fn reply(
         if left > 0 && (told.is_some() || patience.is_over(tx, area, cursor)?) {
             // The log goes on from where it ended when the first of the snapshots were told.
             let seq = if told.is_some() { cursor } else { tx.bucket_head(area)? };
+            let departed = if told.is_some() { Vec::new() } else { tx.departures(area, cursor)? };
+            let mut moved = moved(tx, departed.into_iter().map(|(_, household)| household), &seen)?;
             let mut place = told.or(Some(0));
             while let Some(after) = place.filter(|_| left > 0) {
                 let (snapshots, next, size) = snapshot::page(tx, area, after, left.min(run))?;
                 left = left.saturating_sub(size);
                 let at = Cursor { bucket: code.clone(), seq, after: next };
-                reply.pulled.push(Run { snapshots, cursor: at, ..Run::to(&code, seq) });
+                let moved = std::mem::take(&mut moved);
+                reply.pulled.push(Run { snapshots, moved, cursor: at, ..Run::to(&code, seq) });
                 place = next;
             }
             if place.is_some() {
@@ -117,7 +121,6 @@ pub fn reply(
             let size = pulled.changes.iter().map(|change| change.bytes.len()).sum::<usize>();
             left = left.saturating_sub(size);
             let through = pulled.through;
-            reply.outcomes.extend(pulled.released.into_iter().map(|seq| released(request.replica, seq)));
             if known != Some(through) && (through > cursor || known.is_none()) {
                 let proofs = proofs(tx, &pulled.changes)?;
                 let delivered = pulled.changes.into_iter().map(|change| Delivered {
@@ -126,14 +129,8 @@ pub fn reply(
                     stamp: change.stamp,
                     bytes: change.bytes,
                 });
-                let mut run = Run { changes: delivered.collect(), proofs, ..Run::to(&code, through) };
-                for household in pulled.departed {
-                    // One that lives in another area of the device, or came back, is still to be seen.
-                    if tx.placement(household)?.is_disjoint(&seen) {
-                        run.moved.push(tx.household(household)?);
-                    }
-                }
-                reply.pulled.push(run);
+                let moved = moved(tx, pulled.departed.into_iter(), &seen)?;
+                reply.pulled.push(Run { changes: delivered.collect(), proofs, moved, ..Run::to(&code, through) });
             }
             cursor = through;
             if !pulled.more {
@@ -144,8 +141,37 @@ pub fn reply(
     Ok(reply)
 }
 
-fn released(replica: ReplicaId, seq: u64) -> Outcome {
-    Outcome { replica, seq, verdict: Verdict::Released, code: None, detail: String::new() }
+/// Of the households that left a bucket those that a device sees no more: not the ones that live in another of its areas, or
+/// came back.
+fn moved(
+    tx: Tx<'_>,
+    departed: impl Iterator<Item = i64>,
+    seen: &BTreeSet<i64>,
+) -> Result<Vec<HouseholdId>, StoreError> {
+    let mut moved = Vec::new();
+    for household in departed {
+        if tx.placement(household)?.is_disjoint(seen) {
+            moved.push(tx.household(household)?);
+        }
+    }
+    Ok(moved)
+}
+
+/// What became of the changes that a device knows to wait for a coordinator's decision.
+fn decided(tx: Tx<'_>, replica: ReplicaId, waits: &[u64]) -> Result<Vec<Outcome>, StoreError> {
+    let Some(row) = tx.replica(replica)?.filter(|_| !waits.is_empty()) else { return Ok(Vec::new()) };
+    let mut outcomes = Vec::new();
+    for seq in waits {
+        for (seq, state, _) in tx.states(row.id, *seq, seq.saturating_add(1))? {
+            let verdict = match state {
+                ChangeState::Applied => Verdict::Released,
+                ChangeState::Superseded => Verdict::Superseded,
+                ChangeState::Quarantined | ChangeState::Escrow => continue,
+            };
+            outcomes.push(Outcome { replica, seq, verdict, code: None, detail: String::new() });
+        }
+    }
+    Ok(outcomes)
 }
 
 fn team_device(row: TeamDevice) -> wire::TeamDevice {

@@ -80,9 +80,14 @@ async fn receive(
         .read(move |tx| {
             let terms = Terms { identity: &identity, limits: &limits, patience: Patience::default(), now_ms: now_ms() };
             let reply = pull::reply(tx, &device, &header, applied, terms)?;
+            let has_snapshots = reply.pulled.iter().any(|run| !run.snapshots.is_empty());
             let body = reply.to_bytes();
             let seams = seams(&body);
-            Ok(packing.pack_in_parts(body, &seams))
+            Ok(if has_snapshots {
+                packing.pack_small_in_parts(body, &seams)
+            } else {
+                packing.pack_in_parts(body, &seams)
+            })
         })
         .await?;
     Ok(reply)

@@ -14,6 +14,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0004_said_again.sql"),
     include_str!("schema/0005_scope.sql"),
     include_str!("schema/0006_carried.sql"),
+    include_str!("schema/0007_links.sql"),
 ];
 
 /// Checks that this program can read a database that it may not change.

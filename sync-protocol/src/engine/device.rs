@@ -35,6 +35,8 @@ pub struct Position {
     pub snapshots: BTreeMap<String, u64>,
     /// Own changes up to this seq may have been dropped with an area.
     pub dropped: u64,
+    /// Own changes that wait for a coordinator's decision, as the device knows.
+    pub waits: Vec<u64>,
     /// The last seq of each replica whose changes the device can prove; empty but where a new epoch has begun.
     pub held: BTreeMap<ReplicaId, u64>,
     /// The server lacks changes of others that were not given back yet.
@@ -381,6 +383,7 @@ impl Turn {
                 cursors: at.cursors,
                 snapshots: at.snapshots,
                 dropped: at.dropped,
+                waits: at.waits,
                 held: at.held,
                 want: (want < ORDINARY_REPLY).then(|| u64::try_from(want).unwrap_or(u64::MAX)),
             },

@@ -40,6 +40,9 @@ pub struct RequestHeader {
     /// Own changes up to this seq may have been dropped with an area that was taken away: they are pulled like others'.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropped: u64,
+    /// Own changes that the device knows to wait for a coordinator's decision.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<u64>,
     /// What the device can prove of others' changes: the last seq of each replica. It is told once in each new epoch.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held: BTreeMap<ReplicaId, u64>,
@@ -136,6 +139,7 @@ impl Request {
             cursors: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             dropped: 0,
+            waits: Vec::new(),
             held: BTreeMap::new(),
             want: None,
         };
