@@ -13,10 +13,13 @@ use end_to_end::{
     field::{Enumerator, Phone},
     line::{Counts, Cut, End, Line, Shape, Way},
     server::program,
-    survey::Survey,
+    survey::{Survey, household},
 };
 use std::{process::Command, time::Duration};
-use sync_protocol::engine::device::DeviceStore;
+use sync_protocol::{
+    engine::device::DeviceStore,
+    wire::{Have, Verdict},
+};
 
 /// Heads of HTTP, a question about what arrived, the header lines: what a request costs beside its batches.
 const AROUND: u64 = 2 << 10;
@@ -293,5 +296,25 @@ async fn one_sync_at_a_time_however_it_was_started() -> Result<()> {
         done = one.sync(&mut here, |_| ()) => panic!("{done:?} over a silent line"),
     }
     other.sync(&mut there, |_| ()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_device_that_asks_what_arrived_hears_what_was_quarantined_of_it() -> Result<()> {
+    let survey = survey(12, 2)?;
+    let (url, area) = (&survey.server.url, survey.area(0)?);
+    let mut device = survey.raw(0, 1).await?;
+    let bodies = [(1, area.as_str()), (2, "9999999999.001"), (3, area.as_str())]
+        .map(|(n, area)| household(uuid::Uuid::from_u128(n), area, "Maria Lay"));
+    let batch = device.batch(&bodies);
+    // Its reply is lost.
+    device.push(url, vec![batch.clone()]).await?;
+    let mut question = device.request(Vec::new());
+    question.header.unsent = 3;
+    question.haves = vec![Have { replica: device.replica, after: 0, seq: 3, hash: batch.after }];
+    let reply = device.send(url, question.to_bytes(), None).await?.reply()?;
+    assert_eq!(reply.header.acked_through, 3);
+    let told: Vec<_> = reply.outcomes.iter().map(|outcome| (outcome.seq, outcome.verdict)).collect();
+    assert_eq!(told, [(2, Verdict::Quarantined)]);
     Ok(())
 }

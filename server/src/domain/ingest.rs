@@ -349,16 +349,7 @@ impl<'a> Turn<'a> {
                     self.tx.insert_batch(id, &verified.batch)?;
                 }
                 // What became of them may have been told in a reply that was lost.
-                for (seq, held, code) in self.tx.states(id, first, first.saturating_add(duplicates))? {
-                    let verdict = match held {
-                        ChangeState::Applied => Verdict::Duplicate,
-                        ChangeState::Quarantined => Verdict::Quarantined,
-                        ChangeState::Escrow => Verdict::Escrow,
-                        ChangeState::Superseded => Verdict::Superseded,
-                    };
-                    let code = code.and_then(|code| Code::ALL.iter().copied().find(|known| known.as_str() == code));
-                    self.outcomes.push(Outcome { replica, seq, verdict, code, detail: String::new() });
-                }
+                self.tell_states((replica, id), first, first.saturating_add(duplicates), |_| true)?;
             }
             Intake::Parked { missing } => {
                 let problem = Problem::new(Code::Gap, format!("send from change {missing}"));

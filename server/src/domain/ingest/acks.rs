@@ -1,11 +1,12 @@
-//! What a device hears of requests that got no answer.
+//! What a device hears of its changes that the server had before: their stamps, and what became of them.
 
 use super::{Applied, Turn};
-use crate::store::{StampRow, StoreError};
+use crate::store::{ChangeState, StampRow, StoreError};
 use sync_protocol::{
     ReplicaId,
     engine::intake::Log,
-    wire::{Have, RequestHeader, Stamped},
+    problem::Code,
+    wire::{Have, Outcome, RequestHeader, Stamped, Verdict},
 };
 
 impl Turn<'_> {
@@ -23,8 +24,31 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Tells what became of a span of changes, the last one not included, as far as `told` says.
+    pub(super) fn tell_states(
+        &mut self,
+        (replica, id): (ReplicaId, i64),
+        first: u64,
+        end: u64,
+        told: impl Fn(Verdict) -> bool,
+    ) -> Result<(), StoreError> {
+        for (seq, held, code) in self.tx.states(id, first, end)? {
+            let verdict = match held {
+                ChangeState::Applied => Verdict::Duplicate,
+                ChangeState::Quarantined => Verdict::Quarantined,
+                ChangeState::Escrow => Verdict::Escrow,
+                ChangeState::Superseded => Verdict::Superseded,
+            };
+            if told(verdict) {
+                let code = code.and_then(|code| Code::ALL.iter().copied().find(|known| known.as_str() == code));
+                self.outcomes.push(Outcome { replica, seq, verdict, code, detail: String::new() });
+            }
+        }
+        Ok(())
+    }
+
     /// Answers a device that does not know what arrived: the span that it proves to be its own and that is here, with
-    /// its stamps.
+    /// its stamps and what was not plainly accepted of it.
     pub(super) fn arrived(
         &mut self,
         header: &RequestHeader,
@@ -42,6 +66,7 @@ impl Turn<'_> {
         let Some(Have { after, seq, .. }) = best else { return Ok(None) };
         let (first, id) = (after.saturating_add(1), self.row(replica)?.id);
         self.tell_stamps((replica, id), first, seq, applied)?;
+        self.tell_states((replica, id), first, seq.saturating_add(1), |verdict| verdict != Verdict::Duplicate)?;
         Ok(Some((first, seq)))
     }
 }
