@@ -17,6 +17,7 @@ pub use forms::Moved;
 use crate::{
     error::Error,
     host::Host,
+    line::Line,
     store::{RecordRow, Store, Tx},
 };
 use std::{collections::BTreeMap, path::Path};
@@ -38,6 +39,8 @@ mod meta {
     pub(super) const ENROLLED: &str = "enrolled";
     pub(super) const SERVER: &str = "server";
     pub(super) const ADOPTION: &str = "adoption";
+    pub(super) const IN_DOUBT: &str = "in_doubt";
+    pub(super) const LINE: &str = "line";
     /// The last own seq in a household that was dropped.
     pub(super) const DROPPED: &str = "dropped_through";
     /// The last own seq of those that were freed.
@@ -54,6 +57,8 @@ mod meta {
 #[derive(Debug)]
 pub struct Device<H> {
     pub(crate) store: Store,
+    #[cfg(feature = "native")]
+    pub(crate) file: std::path::PathBuf,
     host: H,
     forms: Forms,
 }
@@ -146,7 +151,13 @@ impl<H: Host> Device<H> {
             }
             Ok(())
         })?;
-        Ok(Self { store, host, forms: Forms::default() })
+        Ok(Self {
+            store,
+            #[cfg(feature = "native")]
+            file: path.to_owned(),
+            host,
+            forms: Forms::default(),
+        })
     }
 
     /// The host, to set its clock in tests.
@@ -202,6 +213,36 @@ impl<H: Host> Device<H> {
     /// If the database fails.
     pub fn scope(&mut self) -> Result<Option<Scope>, Error> {
         self.store.read(scope)
+    }
+
+    /// What is known of the line to the server; the ordinary one before the first sync.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn known_line(&mut self) -> Result<Line, Error> {
+        let line = self.store.read(|tx| tx.meta(meta::LINE))?;
+        // It is advice: what can't be read is learned again.
+        Ok(line.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
+    }
+
+    /// Keeps what was learned of the line for the next sync.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn keep_line(&mut self, line: &Line) -> Result<(), Error> {
+        self.store.write(|tx| tx.set_meta(meta::LINE, &to_json(line)?))
+    }
+
+    /// What is still to be sent: records, and bytes of their changes before compression.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn to_send(&mut self) -> Result<(u64, u64), Error> {
+        self.store.read(|tx| {
+            let (replica, _) = identity(tx)?;
+            let acked = number(tx, meta::ACKED)?;
+            Ok((tx.unsent_records(replica, acked)?, tx.unsent_bytes(replica, acked)?))
+        })
     }
 
     /// The devices of the team that this enumerator leads, as the server told last; none for others.

@@ -25,6 +25,8 @@
 //! | [`Device`] | what a screen calls: list, start, save, finish, status |
 //! | [`Interview`] | an interview in progress: its screens, what is wrong, where it stands |
 //! | [`host`] | clock and randomness |
+//! | [`Line`] | what a device has learned of its line |
+//! | [`night`] | when to sync by itself |
 //! | `store` | the SQL: the only place that knows any |
 //! | [`transport`] | the network: enrolment and `POST /v1/sync` |
 
@@ -32,6 +34,10 @@ mod device;
 mod error;
 pub mod host;
 mod interview;
+mod line;
+#[cfg(feature = "native")]
+mod lock;
+pub mod night;
 mod store;
 #[cfg(feature = "native")]
 pub mod transport;
@@ -40,3 +46,4 @@ pub use device::{Device, Edit, Moved, RecordSummary, Status};
 pub use error::Error;
 pub use host::Host;
 pub use interview::{Asked, Choices, Content, Flaw, Given, Interview, Position, RowLine, Screen};
+pub use line::{Crossing, Line};

@@ -337,6 +337,21 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Bytes of own changes after a seq, before compression.
+    pub(crate) fn unsent_bytes(&self, replica: ReplicaId, acked: u64) -> Result<u64, Error> {
+        let mut query = self
+            .tx
+            .prepare_cached("SELECT coalesce(sum(length(bytes)), 0) FROM change WHERE replica = ?1 AND seq > ?2")?;
+        Ok(query.query_row(params![replica.0, acked], |row| row.get(0))?)
+    }
+
+    /// How many records have own changes after a seq.
+    pub(crate) fn unsent_records(&self, replica: ReplicaId, acked: u64) -> Result<u64, Error> {
+        let mut query =
+            self.tx.prepare_cached("SELECT count(DISTINCT record) FROM change WHERE replica = ?1 AND seq > ?2")?;
+        Ok(query.query_row(params![replica.0, acked], |row| row.get(0))?)
+    }
+
     /// Records with own changes after a seq, in the order of area and title.
     pub(crate) fn unsent(&self, replica: ReplicaId, acked: u64) -> Result<Vec<RecordRow>, Error> {
         let mut query = self.tx.prepare_cached(&format!(

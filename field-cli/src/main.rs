@@ -2,11 +2,12 @@
 //!
 //! Text for people, `--json` for scripts: one JSON document on standard output, whose form `docs/FIELD.md`
 //! describes. Ends with 0: done, 1: failed, 2: used wrongly, 3: the server could not be reached (nothing is
-//! lost, try later).
+//! lost, try later), 4: a sync of this device is running already.
 
 mod arguments;
 mod interview;
 mod show;
+mod sync;
 
 use arguments::{Arguments, Assignment, Command};
 use clap::Parser;
@@ -49,6 +50,7 @@ fn exit(error: &Error) -> (u8, &'static str) {
     match error {
         error if error.is_unreachable() => (3, "unreachable"),
         Error::BadAnswer(_) | Error::BadName(_) | Error::TooLarge(_) => (2, "used-wrongly"),
+        Error::Syncing => (4, "syncing"),
         Error::NotEnrolled => (1, "not-enrolled"),
         Error::UnknownRecord(_) | Error::UnknownQuestionnaire(_) => (1, "not-found"),
         Error::Refused(_) | Error::GaveUp(_) => (1, "refused"),
@@ -56,6 +58,8 @@ fn exit(error: &Error) -> (u8, &'static str) {
         | Error::NewerSchema { .. }
         | Error::SetAside { .. }
         | Error::Corrupt(_)
+        | Error::Lock(_)
+        | Error::Busy { .. }
         | Error::Unreachable(_) => (1, "failed"),
     }
 }
@@ -78,7 +82,14 @@ async fn run(arguments: &Arguments) -> Result<Answer, Error> {
     let mut device = Device::open(&arguments.db, System)?;
     match &arguments.command {
         Command::Enroll { server, code, name } => enroll(&mut device, server, code, name).await,
-        Command::Sync => sync(&mut device, arguments.json).await,
+        Command::Sync { night, language, progress } => {
+            let how = match (arguments.json, progress) {
+                (false, _) => sync::Telling::People,
+                (true, false) => sync::Telling::Nobody,
+                (true, true) => sync::Telling::Scripts,
+            };
+            sync::run(&mut device, *night, language.as_deref(), how).await
+        }
         Command::Status => status(&mut device),
         Command::Areas => areas(&mut device),
         Command::Team => Ok(show::team(&device.team()?)),
@@ -132,32 +143,6 @@ async fn enroll(device: &mut Field, server: &str, code: &str, name: &str) -> Res
     let answer = Http::new()?.enrol(device, server, code, name).await?;
     let text = format!("This is the device of {} now. Sync to get areas and questionnaires.", answer.enumerator);
     Ok(Answer::new(text, json!({ "enumerator": answer.enumerator })))
-}
-
-async fn sync(device: &mut Field, quiet: bool) -> Result<Answer, Error> {
-    let (report, traffic) = Http::new()?
-        .sync(device, |traffic| {
-            if !quiet {
-                eprint!("\r{} bytes up, {} bytes down", traffic.up, traffic.down);
-            }
-        })
-        .await?;
-    if !quiet {
-        eprintln!();
-    }
-    let status = device.status()?;
-    let text = format!(
-        "{} changes sent, {} received, in {} round trips.\n{}",
-        report.acked,
-        report.pulled,
-        report.round_trips,
-        show::receipt(&status)
-    );
-    let json = json!({
-        "acked": report.acked, "pulled": report.pulled, "round_trips": report.round_trips, "forks": report.forks,
-        "bytes_up": traffic.up, "bytes_down": traffic.down, "status": status,
-    });
-    Ok(Answer::new(text, json))
 }
 
 fn status(device: &mut Field) -> Result<Answer, Error> {

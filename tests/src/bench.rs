@@ -8,10 +8,12 @@
 //! | [`workbook`] | loading a workbook, beside pyxform |
 //! | [`growth`] | the first sync of a new device, an ordinary one behind a million changes |
 //! | [`device`] | the device: save, open, upload, a night with nothing new |
+//! | [`line`] | nights over a line like 2G, and what a cut costs |
 
 pub mod device;
 pub mod growth;
 pub mod ingest;
+pub mod line;
 pub mod validate;
 pub mod workbook;
 pub mod workload;

@@ -4,6 +4,7 @@
 pub mod account;
 pub mod bench;
 pub mod field;
+pub mod line;
 pub mod mutants;
 pub mod night;
 pub mod powerloss;

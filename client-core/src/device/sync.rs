@@ -26,6 +26,12 @@ impl<H: Host> DeviceStore for Device<H> {
             let acked_through = number(tx, meta::ACKED)?;
             let (last, _) = tx.head(replica)?;
             let acked_hash = tx.hash_at(replica, acked_through)?.unwrap_or_default();
+            let mut in_doubt = Vec::new();
+            for end in sent_in_doubt(tx, replica)? {
+                if let Some(hash) = tx.hash_at(replica, end)?.filter(|_| end > acked_through) {
+                    in_doubt.push((end, hash));
+                }
+            }
             let adoption = tx.meta(meta::ADOPTION)?.map(|json| super::from_json(&json)).transpose()?;
             Ok(Position {
                 replica,
@@ -42,6 +48,7 @@ impl<H: Host> DeviceStore for Device<H> {
                 held: if tx.meta(meta::TELLS)?.is_some() { tx.provable()? } else { BTreeMap::new() },
                 gives_back: !tx.wanted()?.is_empty(),
                 adoption,
+                in_doubt,
             })
         })
     }
@@ -72,6 +79,13 @@ impl<H: Host> DeviceStore for Device<H> {
         })
     }
 
+    fn sending(&mut self, ends: &[u64]) -> Result<(), Error> {
+        self.store.write(|tx| {
+            let (replica, _) = identity(tx)?;
+            tx.set_meta(meta::IN_DOUBT, &to_json(&InDoubt { replica, ends: ends.to_vec() })?)
+        })
+    }
+
     fn absorb(&mut self, reply: &Reply) -> Result<Absorbed, Error> {
         let Self { store, host, forms, .. } = self;
         let now_ms = host.now_ms();
@@ -89,6 +103,9 @@ impl<H: Host> DeviceStore for Device<H> {
             }
             let stamps = signed_stamps(tx, reply)?;
             take_header(tx, reply, &stamps)?;
+            if !reply.cut_off {
+                tx.delete_meta(meta::IN_DOUBT)?;
+            }
             for outcome in &reply.outcomes {
                 if outcome.verdict != Verdict::Duplicate {
                     let dot = Dot { replica: outcome.replica, seq: outcome.seq };
@@ -156,6 +173,20 @@ impl<H: Host> DeviceStore for Device<H> {
             Ok(absorbed)
         })
     }
+}
+
+/// Batches that were sent and got no answer yet: kept, so that a sync that was broken off goes on there another night.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct InDoubt {
+    replica: ReplicaId,
+    ends: Vec<u64>,
+}
+
+/// Where batches of this replica ended that got no answer.
+fn sent_in_doubt(tx: &Tx<'_>, replica: ReplicaId) -> Result<Vec<u64>, Error> {
+    let Some(json) = tx.meta(meta::IN_DOUBT)? else { return Ok(Vec::new()) };
+    let in_doubt: InDoubt = super::from_json(&json)?;
+    Ok(if in_doubt.replica == replica { in_doubt.ends } else { Vec::new() })
 }
 
 /// A record whose line in the lists is to be derived again. Households sort first: their names and areas

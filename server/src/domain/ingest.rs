@@ -1,5 +1,6 @@
 //! The writer's turn: a prepared request goes into the log, the derived rows and the buckets, all or nothing.
 
+mod acks;
 mod buckets;
 mod log;
 mod shared;
@@ -62,7 +63,7 @@ pub struct World {
 /// # Errors
 /// If the store fails; nothing is stored then.
 pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Result<Applied, Failure> {
-    let Prepared { device, header, adoptions, stamps, mut batches, refused, .. } = prepared;
+    let Prepared { device, header, adoptions, stamps, haves, mut batches, refused, .. } = prepared;
     // Whatever carried them: what comes after a fork is told from what comes after a gap.
     batches.sort_by_key(|batch| (batch.verified.batch.replica, batch.verified.batch.first));
     for adoption in adoptions {
@@ -92,6 +93,9 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
         if replica == header.replica {
             shared.note(first, last, intake);
         }
+    }
+    if let Some((first, last)) = turn.arrived(&header, haves, &mut applied)? {
+        shared.note(first, last, Intake::Held { duplicates: 0, through: last });
     }
     let scope = tx.seen_areas(&device.enumerator)?.into_iter().map(|seen| seen.area).collect();
     turn.finish(Some(&scope))?;
@@ -361,16 +365,7 @@ impl<'a> Turn<'a> {
                     self.tx.insert_batch(id, &verified.batch)?;
                 }
                 // What became of them may have been told in a reply that was lost.
-                for (seq, held, code) in self.tx.states(id, first, first.saturating_add(duplicates))? {
-                    let verdict = match held {
-                        ChangeState::Applied => Verdict::Duplicate,
-                        ChangeState::Quarantined => Verdict::Quarantined,
-                        ChangeState::Escrow => Verdict::Escrow,
-                        ChangeState::Superseded => Verdict::Superseded,
-                    };
-                    let code = code.and_then(|code| Code::ALL.iter().copied().find(|known| known.as_str() == code));
-                    self.outcomes.push(Outcome { replica, seq, verdict, code, detail: String::new() });
-                }
+                self.tell_states((replica, id), first, first.saturating_add(duplicates), |_| true)?;
             }
             Intake::Parked { missing } => {
                 let problem = Problem::new(Code::Gap, format!("send from change {missing}"));
@@ -382,9 +377,7 @@ impl<'a> Turn<'a> {
             self.tx.set_head(id, head, head_hash)?;
         }
         self.stamp_added(replica, id)?;
-        for StampRow { first, last, stamp, signature } in self.tx.stamps(id, first, last)? {
-            applied.stamps.push(Stamped { replica, first, last, stamp, signature });
-        }
+        self.tell_stamps((replica, id), first, last, applied)?;
         Ok(intake)
     }
 

@@ -17,8 +17,10 @@ use sync_protocol::{
     },
 };
 
-/// Bytes of changes in one reply, before compression; a run of one bucket is a quarter of it.
+/// Bytes of changes in one reply, before compression, unless the device wants less.
 const BUDGET: usize = 512 << 10;
+/// The least that a device may want.
+const LEAST_BUDGET: usize = 16 << 10;
 
 /// What the reply depends on beside the device and the store.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +74,10 @@ pub fn reply(
     reply.lacks = lacks(tx, request)?;
     reply.team = tx.team(&device.enumerator)?.into_iter().map(team_device).collect();
     let seen: BTreeSet<i64> = areas.values().copied().collect();
-    let mut left = BUDGET;
+    let wanted = request.want.map_or(BUDGET, |want| usize::try_from(want).unwrap_or(usize::MAX));
+    let budget = wanted.clamp(LEAST_BUDGET, BUDGET);
+    // A run ends in a cursor: on a bad line it is what a cut costs.
+    let (mut left, run) = (budget, budget / 4);
     for (code, area) in areas {
         let given = request.cursors.get(&code).copied();
         // A device that comes from an older epoch is told every cursor, cut down to what the restore left.
@@ -90,13 +95,18 @@ pub fn reply(
         if left > 0 && (told.is_some() || patience.is_over(tx, area, cursor)?) {
             // The log goes on from where it ended when the first of the snapshots were told.
             let seq = if told.is_some() { cursor } else { tx.bucket_head(area)? };
-            let (snapshots, after, size) = snapshot::page(tx, area, told.unwrap_or(0), left)?;
-            left = left.saturating_sub(size);
-            let at = Cursor { bucket: code.clone(), seq, after };
             let departed = if told.is_some() { Vec::new() } else { tx.departures(area, cursor)? };
-            let moved = moved(tx, departed.into_iter().map(|(_, household)| household), &seen)?;
-            reply.pulled.push(Run { snapshots, moved, cursor: at, ..Run::to(&code, seq) });
-            if after.is_some() {
+            let mut moved = moved(tx, departed.into_iter().map(|(_, household)| household), &seen)?;
+            let mut place = told.or(Some(0));
+            while let Some(after) = place.filter(|_| left > 0) {
+                let (snapshots, next, size) = snapshot::page(tx, area, after, left.min(run))?;
+                left = left.saturating_sub(size);
+                let at = Cursor { bucket: code.clone(), seq, after: next };
+                let moved = std::mem::take(&mut moved);
+                reply.pulled.push(Run { snapshots, moved, cursor: at, ..Run::to(&code, seq) });
+                place = next;
+            }
+            if place.is_some() {
                 reply.header.more = true;
                 continue;
             }
@@ -107,7 +117,7 @@ pub fn reply(
                 reply.header.more = reply.header.more || tx.bucket_head(area)? > cursor;
                 break;
             }
-            let pulled = tx.pull(area, cursor, (request.replica, request.dropped), left.min(BUDGET / 4))?;
+            let pulled = tx.pull(area, cursor, (request.replica, request.dropped), left.min(run))?;
             let size = pulled.changes.iter().map(|change| change.bytes.len()).sum::<usize>();
             left = left.saturating_sub(size);
             let through = pulled.through;
