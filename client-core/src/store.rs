@@ -193,11 +193,12 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Own changes that wait for a coordinator's decision, the first of them.
+    /// Own changes that wait for a coordinator's decision, the first of them. What is in escrow may be applied already where
+    /// the server was restored and a copy of this phone sent it again.
     pub(crate) fn waits(&self, replica: ReplicaId) -> Result<Vec<u64>, Error> {
         let mut query = self.tx.prepare_cached(
-            "SELECT seq FROM change WHERE verdict IS NOT NULL AND verdict LIKE 'quarantined%' AND replica = ?1
-             ORDER BY seq LIMIT 100",
+            "SELECT seq FROM change WHERE verdict IS NOT NULL AND (verdict LIKE 'quarantined%' OR verdict LIKE 'escrow%')
+             AND replica = ?1 ORDER BY seq LIMIT 100",
         )?;
         let rows = query.query_map([replica.0], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
