@@ -90,6 +90,8 @@ pub struct Status {
     pub conflicts: u64,
     /// Own changes that the server keeps without applying them.
     pub quarantined: u64,
+    /// Changes of others that are kept apart: see [`Device::displaced`].
+    pub displaced: u64,
 }
 
 /// One line of a list of records.
@@ -275,8 +277,18 @@ impl<H: Host> Device<H> {
                 interviews_backed_up: backed_up,
                 conflicts: u64::try_from(tx.conflicted()?.len()).unwrap_or(u64::MAX),
                 quarantined: tx.quarantined()?,
+                displaced: u64::try_from(tx.displaced()?.len()).unwrap_or(u64::MAX),
             })
         })
+    }
+
+    /// Changes whose dot means another one now: the server and their author's phone were both restored from copies that
+    /// lacked them, and the author wrote on. Nobody but the phones that pulled them before has them still.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn displaced(&mut self) -> Result<Vec<(Dot, Vec<u8>)>, Error> {
+        self.store.read(|tx| tx.displaced())
     }
 
     /// The households on this device: those that are assigned first, then by area and name.

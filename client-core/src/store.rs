@@ -4,6 +4,7 @@
 //! Every write runs in one IMMEDIATE transaction that the caller opens with [`Store::write`].
 
 mod carried;
+mod displaced;
 mod migrations;
 mod scope;
 mod session;
@@ -314,6 +315,12 @@ impl Tx<'_> {
             row.conflicts,
             row.answers
         ])?;
+        Ok(())
+    }
+
+    /// Removes the line of a record that has no change left.
+    pub(crate) fn delete_record(&self, id: RecordId) -> Result<(), Error> {
+        self.tx.prepare_cached("DELETE FROM record WHERE id = ?1")?.execute([id.0])?;
         Ok(())
     }
 

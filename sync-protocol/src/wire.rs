@@ -19,7 +19,7 @@ pub use reply::{
     Area, Assignment, Cursor, Delivered, Epoch, FirstVisit, Fork, Lack, Outcome, Proof, Reply, ReplyHeader, Run, Scope,
     Stamped, TeamDevice, Verdict,
 };
-pub use request::{Have, Request, RequestHeader};
+pub use request::{Acked, Have, Request, RequestHeader};
 
 /// The protocol versions that this program speaks, oldest first.
 ///

@@ -378,7 +378,8 @@ fn request_meaning(request: &Request) -> Json {
     let header = &request.header;
     let mut meaning = json!({
         "replica": header.replica, "clock": header.clock, "app": header.app, "unsent": header.unsent,
-        "scope": header.scope, "epoch": header.epoch, "cursors": header.cursors, "adopt": request.adoptions.first(),
+        "scope": header.scope, "epoch": header.epoch, "cursors": header.cursors, "acked": header.acked,
+        "adopt": request.adoptions.first(),
         "batches": request.batches.iter().map(batch).collect::<Vec<_>>(), "complete": !request.cut_off,
     });
     let members = meaning.as_object_mut().unwrap();

@@ -30,13 +30,26 @@ pub fn program(name: &str) -> Result<PathBuf> {
 #[derive(Debug, Clone)]
 pub struct Office {
     data: PathBuf,
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Office {
     /// Speaks for a data directory.
     #[must_use]
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self { data: data.into() }
+        Self { data: data.into(), environment: Vec::new() }
+    }
+
+    /// Gives its programs more of an environment.
+    #[must_use]
+    pub fn with_environment(self, environment: Vec<(&'static str, PathBuf)>) -> Self {
+        Self { environment, ..self }
+    }
+
+    fn command(&self) -> Result<Command> {
+        let mut command = Command::new(program("tenun-server")?);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Ok(command)
     }
 
     /// The data directory.
@@ -54,7 +67,8 @@ impl Office {
     }
 
     fn run_with_input(&self, command: &str, arguments: &[&str], input: &str) -> Result<String> {
-        let mut child = Command::new(program("tenun-server")?)
+        let mut child = self
+            .command()?
             .args(command.split(' '))
             .arg("--data")
             .arg(&self.data)
@@ -76,7 +90,7 @@ impl Office {
     /// # Errors
     /// If it is not sound.
     pub fn verify(&self, backup: &Path) -> Result<String> {
-        let output = Command::new(program("tenun-server")?).arg("verify-backup").arg(backup).output()?;
+        let output = self.command()?.arg("verify-backup").arg(backup).output()?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr));
         }
@@ -127,7 +141,8 @@ impl Office {
     /// # Errors
     /// If it does not start.
     pub fn serve(&self, port: u16) -> Result<Running> {
-        let mut child = Command::new(program("tenun-server")?)
+        let mut child = self
+            .command()?
             .arg("serve")
             .arg("--data")
             .arg(&self.data)

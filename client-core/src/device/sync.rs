@@ -137,10 +137,15 @@ impl<H: Host> DeviceStore for Device<H> {
                     let by = read.as_ref().map(Touched::by);
                     let record = by.map_or(RecordId(uuid::Uuid::nil()), |by| by.record);
                     let is_new = tx.insert_change(dot, record, None, Some(change.stamp), &change.bytes)?;
-                    absorbed.pulled += u64::from(is_new);
+                    let left = if is_new { None } else { tx.displace(dot, record, change.stamp, &change.bytes)? };
+                    absorbed.pulled += u64::from(is_new || left.is_some());
                     // An own one that the log had kept of a household that was dropped: it is back.
-                    if is_new || tx.record(record)?.is_none() {
+                    if is_new || left.is_some() || tx.record(record)?.is_none() {
                         touched.extend(by);
+                    }
+                    if let Some(record) = left {
+                        let is_interview = tx.record(record)?.is_some_and(|row| row.round.is_some());
+                        touched.insert(Touched { is_interview, record });
                     }
                 }
                 proofs.iter().try_for_each(|proof| tx.keep_proof(proof))?;
@@ -235,6 +240,7 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
         }
     }
     tx.set_meta(meta::EPOCH, &reply.header.epoch)?;
+    let acked_before = number(tx, meta::ACKED)?;
     if reply.fork.is_none() {
         let (replica, _) = identity(tx)?;
         let (last, _) = tx.head(replica)?;
@@ -242,14 +248,17 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
         // device no more: the ack counts.
         let all: Vec<&Stamped> = reply.stamps.iter().collect();
         let told = if reply.cut_off { stamps } else { &all };
-        let before = number(tx, meta::ACKED)?;
-        let stamped = stamped_through(told, replica, before);
+        let stamped = stamped_through(told, replica, acked_before);
         let acked = reply.header.acked_through.min(stamped).min(last);
         tx.set_meta(meta::ACKED, &acked.to_string())?;
-        tx.clear_verdicts(replica, before, acked)?;
+        tx.clear_verdicts(replica, acked_before, acked)?;
     }
     // What is in a backup under this name may be another life's.
-    let safe = reply.header.safe_through.min(number(tx, meta::ACKED)?);
+    let mut safe = reply.header.safe_through.min(number(tx, meta::ACKED)?);
+    if number(tx, meta::ACKED)? < acked_before {
+        // Nor does a server that is behind know yet whose history it holds there.
+        safe = safe.min(number(tx, meta::SAFE)?);
+    }
     tx.set_meta(meta::SAFE, &safe.to_string())?;
     Ok(())
 }

@@ -29,7 +29,7 @@ use sync_protocol::{
     chain::SignedStamp,
     engine::intake::{Intake, Log, Verified, carry, receive},
     problem::{Code, Problem},
-    wire::{Fork, Outcome, Stamped, Verdict},
+    wire::{Fork, Outcome, RequestHeader, Stamped, Verdict},
 };
 
 /// What became of a request.
@@ -78,6 +78,10 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     let mut applied = Applied { outcomes: refused, ..Applied::default() };
     let held_before = turn.row(header.replica)?.head;
     let mut shared = Shared::new(&header);
+    if turn.is_another_life(&header)? {
+        applied.fork = Some(Fork { replica: header.replica, common: 0 });
+        shared.note(1, 0, Intake::Fork { common: 0 });
+    }
     for batch in batches {
         if batch.is_carried {
             turn.carried(batch)?;
@@ -208,6 +212,14 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// Whether another life's changes stand where a device takes its own for acked: after a restore, a copy of it was
+    /// faster. The device finds where the histories part by sending from the start.
+    fn is_another_life(&mut self, header: &RequestHeader) -> Result<bool, StoreError> {
+        let Some(acked) = header.acked else { return Ok(false) };
+        let held = self.hash_at(header.replica, acked.seq)?;
+        Ok(held.is_some_and(|held| held != acked.hash))
+    }
+
     fn fresh(&mut self, key: RecordKey, id: i64, stamp: Stamp, change: Change) {
         if self.is_carried {
             self.carried.insert(id);
@@ -234,8 +246,12 @@ impl<'a> Turn<'a> {
                 self.tx.insert_stamp(id, &row)?;
             }
             if let Some(Stamped { first, last, stamp, signature, .. }) = given {
-                let row = StampRow { first: *first, last: *last, stamp: *stamp, signature: *signature };
-                self.tx.insert_stamp(id, &row)?;
+                // Of what was stamped together a part may be here already, with a stamp of its own: the rest keeps its times.
+                let part = (next.max(*first), to.min(*last));
+                let resigned =
+                    || SignedStamp::sign(*stamp, replica, part.0, part.1, &self.world.identity.key).signature;
+                let signature = if part == (*first, *last) { *signature } else { resigned() };
+                self.tx.insert_stamp(id, &StampRow { first: part.0, last: part.1, stamp: *stamp, signature })?;
             }
             next = given.map_or(to, |given| given.last).saturating_add(1);
         }

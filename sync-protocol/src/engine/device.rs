@@ -8,7 +8,7 @@ use crate::{
     chain::{Adoption, Batch, Carried, SecretKey, Span},
     ids::{Hash, ReplicaId},
     problem::{Code, Problem},
-    wire::{Have, Reply, Request, RequestHeader, Stamped, VERSIONS},
+    wire::{Acked, Have, Reply, Request, RequestHeader, Stamped, VERSIONS},
 };
 use std::collections::BTreeMap;
 
@@ -381,6 +381,9 @@ impl Turn {
                 scope: at.scope,
                 epoch: at.epoch,
                 cursors: at.cursors,
+                // A batch shows by its `before` which history it goes on with.
+                acked: (batches.is_empty() && at.acked_through > 0)
+                    .then_some(Acked { seq: at.acked_through, hash: at.acked_hash }),
                 snapshots: at.snapshots,
                 dropped: at.dropped,
                 waits: at.waits,

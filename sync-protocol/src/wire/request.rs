@@ -34,6 +34,10 @@ pub struct RequestHeader {
     /// How far each bucket was pulled.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cursors: BTreeMap<String, u64>,
+    /// How far the device takes its changes for acked, where no batch says it: a server that was restored may hold another
+    /// life's changes there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acked: Option<Acked>,
     /// The buckets of which snapshots are being told, and how far (see [`super::Cursor::after`]).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub snapshots: BTreeMap<String, u64>,
@@ -64,6 +68,15 @@ pub struct Have {
     /// … and asks for those up to here.
     pub seq: u64,
     /// `h(seq)`.
+    pub hash: Hash,
+}
+
+/// Where a device takes its history for acked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acked {
+    /// The last acked seq, from 1.
+    pub seq: u64,
+    /// `h(seq)` of the device's own history.
     pub hash: Hash,
 }
 
@@ -137,6 +150,7 @@ impl Request {
             scope: String::new(),
             epoch: String::new(),
             cursors: BTreeMap::new(),
+            acked: None,
             snapshots: BTreeMap::new(),
             dropped: 0,
             waits: Vec::new(),
