@@ -68,13 +68,14 @@ pub(crate) async fn run(
 ) -> Result<Answer, Error> {
     let words = Words::of(language.unwrap_or_default());
     let http = Http::new()?;
-    let (report, traffic) = match night {
-        None => http.sync(device, |progress| telling.progress(progress, words)).await?,
-        Some(window) => by_night(&http, device, window, telling, words).await?,
+    let done = match night {
+        None => http.sync(device, |progress| telling.progress(progress, words)).await,
+        Some(window) => by_night(&http, device, window, telling, words).await,
     };
     if matches!(telling, Telling::People) {
         eprintln!();
     }
+    let (report, traffic) = done?;
     let status = device.status()?;
     let text = words.done(&report, &traffic, &status);
     let json = json!({

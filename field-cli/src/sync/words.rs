@@ -34,7 +34,7 @@ impl Words {
                     Stage::Fetching => "Fetching a questionnaire",
                     Stage::Sent => "All sent",
                 };
-                format!("{what}: {records_sent} of {records} records on the server, {up} up, {down} down")
+                format!("{what}: {records_sent} of {records} records on the server, {up} sent, {down} received")
             }
             Self::Indonesian => {
                 let what = match stage {
@@ -43,7 +43,7 @@ impl Words {
                     Stage::Fetching => "Mengambil kuesioner",
                     Stage::Sent => "Semua terkirim",
                 };
-                format!("{what}: {records_sent} dari {records} catatan di server, naik {up}, turun {down}")
+                format!("{what}: {records_sent} dari {records} catatan di server, {up} terkirim, {down} diterima")
             }
         };
         if let Some(left) = left {
@@ -89,12 +89,12 @@ impl Words {
         let Report { round_trips, acked, pulled, .. } = report;
         match self {
             Self::English => format!(
-                "{acked} changes sent, {pulled} received, in {round_trips} round trips; {up} up, {down} down.\n{}",
+                "{acked} changes sent, {pulled} received, in {round_trips} round trips ({up} up, {down} down).\n{}",
                 show::receipt(status)
             ),
             Self::Indonesian => {
                 let mut text = format!(
-                    "{acked} perubahan terkirim, {pulled} diterima, dalam {round_trips} putaran; naik {up}, turun {down}.\n\
+                    "{acked} perubahan terkirim, {pulled} diterima, dalam {round_trips} putaran (kirim {up}, terima {down}).\n\
                      {} dari {} wawancara aman di server, {} di antaranya dalam cadangan.\n\
                      {} perubahan tersimpan, {} belum terkirim.",
                     status.interviews_on_server,
@@ -131,9 +131,10 @@ mod tests {
             records: 20,
             left: Some(Duration::from_millis(6_800)),
         };
-        let english = "Sending: 3 of 20 records on the server, 17.1 KB up, 0.2 KB down, about 7 s left";
+        let english = "Sending: 3 of 20 records on the server, 17.1 KB sent, 0.2 KB received, about 7 s left";
         assert_eq!(Words::of("en").progress(&progress), english);
-        let indonesian = "Mengirim: 3 dari 20 catatan di server, naik 17,1 KB, turun 0,2 KB, sekitar 7 detik lagi";
+        let indonesian =
+            "Mengirim: 3 dari 20 catatan di server, 17,1 KB terkirim, 0,2 KB diterima, sekitar 7 detik lagi";
         assert_eq!(Words::of("Bahasa Indonesia (id)").progress(&progress), indonesian);
         let later = Progress { left: Some(Duration::from_secs(150)), ..progress };
         assert!(Words::English.progress(&later).ends_with("about 3 min left"));
