@@ -28,7 +28,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use sync_protocol::{Path, Place, QuestionnaireRef, Record, RecordId};
+use sync_protocol::{Dot, Path, Place, QuestionnaireRef, Record, RecordId};
 
 /// An interview that is open on a screen.
 ///
@@ -87,7 +87,8 @@ impl Interview {
     pub fn open<H: Host>(device: &mut Device<H>, record: RecordId, author: &str) -> Result<Self, Error> {
         let (mut interview, kept) = Self::read(device, record, author)?;
         if kept.is_none() && interview.merged.answers().next().is_none() {
-            let begun = interview.begin(device)?;
+            let replica = device.status()?.replica;
+            let begun = interview.begin(device)?.map(|seq| Dot { replica, seq });
             device.store.write(|tx| tx.set_begun(record, begun))?;
         }
         let steps = interview.steps();

@@ -22,7 +22,7 @@ pub use assignments::{Assigned, Seen, TeamDevice};
 pub use backups::{BackupRow, copy, file, open_copy};
 pub use catalogue::{AreaRow, QuestionnaireRow};
 pub use lists::{BranchRow, ChangeSource, DeviceRow, ProgressBy, ProgressRow, QuarantineRow, RecordFilter, RecordRow};
-pub use log::{BranchChange, ChangeInsert, ChangeRow, ChangeState, NewChange, ReplicaRow, StampRow};
+pub use log::{BranchChange, ChangeInsert, ChangeRow, ChangeState, NewChange, ReplicaRow, StampRow, Unseen};
 pub use people::{Account, Device};
 pub use records::{Derived, Pulled, RecordKey};
 pub use validation::Waiting;

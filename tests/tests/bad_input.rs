@@ -157,16 +157,26 @@ async fn tokens_and_replicas_of_others_open_nothing() -> Result<()> {
     stranger.token = "0".repeat(64);
     assert_eq!(stranger.send(url, stranger.request(vec![]).to_bytes(), None).await?.code(), "unauthorised");
 
-    // My token with their replica, as the one who syncs and as the author of a batch.
+    // My token with their replica as the one who syncs. What they signed I may carry: it counts for them, and acks me nothing.
+    // What nobody known signed is refused.
     let mut thief = theirs.clone();
     thief.token.clone_from(&mine.token);
     assert_eq!(thief.send(url, thief.request(vec![]).to_bytes(), None).await?.code(), "wrong-replica");
-    let stolen = theirs.batch(std::slice::from_ref(&body));
+    let carried = theirs.batch(std::slice::from_ref(&body));
     let own = mine.batch(std::slice::from_ref(&body));
-    let reply = mine.push(url, vec![stolen, own]).await?;
-    assert_eq!(reply.outcomes[0].verdict, Verdict::Refused);
+    let mut nobody = mine.clone();
+    nobody.replica = sync_protocol::ReplicaId(id(77));
+    let unknown = nobody.batch(std::slice::from_ref(&body));
+    let reply = mine.push(url, vec![carried, unknown, own]).await?;
+    assert_eq!(reply.outcomes.len(), 1, "{:?}", reply.outcomes);
+    assert_eq!(
+        (reply.outcomes[0].verdict, reply.outcomes[0].replica),
+        (Verdict::Refused, sync_protocol::ReplicaId(id(77)))
+    );
     assert_eq!(reply.outcomes[0].code.unwrap().as_str(), "wrong-replica");
-    assert_eq!(reply.header.acked_through, 1, "my own batch counts beside it");
+    assert_eq!(reply.header.acked_through, 1, "my own batch counts beside them");
+    let heard = theirs.push(url, vec![]).await?;
+    assert_eq!(heard.header.acked_through, 1, "and theirs counts for them");
 
     // A batch that somebody tampered with, and one signed with another key.
     let mut tampered = mine.clone().batch(std::slice::from_ref(&body));

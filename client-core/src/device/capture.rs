@@ -211,6 +211,12 @@ impl<H: Host> Device<H> {
             check_limits(tx, &change, &bytes)?;
             let hash = link(previous, replica, dot.seq, digest(&bytes));
             tx.insert_change(dot, id, Some(hash), None, &bytes)?;
+            if let Subject::Household(household) = &change.subject
+                && change.ops.iter().any(|op| matches!(op, Op::Set { path, .. } if path.name() == "area"))
+            {
+                // Where it lives is what is said last: it was told to have moved away before that was known.
+                tx.clear_moved(household.0)?;
+            }
             summary::refresh(tx, id, forms)?;
             Ok(Some(dot.seq))
         })
@@ -288,7 +294,7 @@ fn ops(record: &Record, edits: &[Edit]) -> Result<Vec<Op>, Error> {
             }
             Edit::Void { reason } => {
                 if record.standing() != Standing::Void {
-                    let preds = record.changes().map(|(dot, _)| dot).collect();
+                    let preds = record.changes().map(|(dot, _)| dot).chain(record.dead()).collect();
                     ops.push(Op::Void { reason: reason.clone(), preds });
                 }
             }

@@ -1,10 +1,10 @@
 //! What a finished interview says of its household: answers marked `tenun::household`, and the rows that they stand in.
 
-use super::{Device, identity};
+use super::Device;
 use crate::{device::Edit, error::Error, host::Host, interview::places};
 use questionnaire::{Merge, text_of};
 use std::collections::BTreeSet;
-use sync_protocol::{Dot, HouseholdId, Path, Place, QuestionnaireRef, Record, RecordId, Subject, Value};
+use sync_protocol::{HouseholdId, Path, Place, QuestionnaireRef, Record, RecordId, Subject, Value};
 
 impl<H: Host> Device<H> {
     /// Carries answers marked `tenun::household` over to the household record, with the roster rows that hold some.
@@ -24,10 +24,25 @@ impl<H: Host> Device<H> {
         };
         let record = self.record(interview)?;
         let known = self.record(household.into()).unwrap_or_default();
-        let begun = self.store.read(|tx| {
-            let (replica, _) = identity(tx)?;
-            Ok(tx.begun(interview)?.map(|seq| Dot { replica, seq }))
-        })?;
+        let begun = self.store.read(|tx| tx.begun(interview))?;
+        // What others said of a row since the interview began was not seen by whoever removed it.
+        let is_news = |row: &Place| -> Result<bool, Error> {
+            for (repeats, question) in questionnaire.questions() {
+                let Some(field) = question.updates_household.as_ref().filter(|_| repeats == repeats_of(row)) else {
+                    continue;
+                };
+                let began = Path::new(row.clone(), question.key.as_str())?;
+                let history = record.history(&began);
+                let began = history.iter().find(|(sibling, _)| Some(sibling.dot) == begun);
+                let began = began.map(|(sibling, _)| text_of(sibling.value));
+                let now = known.answer(&Path::new(row.clone(), field.as_str())?);
+                let now = now.and_then(|answer| Some(text_of(answer.siblings.first()?.value)));
+                if now.is_some() && question.merge == Merge::Alone && now != began {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
         let (mut seen, mut unseen) = (Vec::new(), Vec::new());
         let mut rows = BTreeSet::new();
         for (repeats, question) in questionnaire.questions() {
@@ -35,7 +50,7 @@ impl<H: Host> Device<H> {
             for row in places(&known, &repeats) {
                 // One that the interview never had is somebody else's news.
                 let was_here = !row.is_record() && !record.touched(&row).is_empty();
-                if was_here && !record.is_shown(&row) && rows.insert(row.clone()) {
+                if was_here && !record.is_shown(&row) && !is_news(&row)? && rows.insert(row.clone()) {
                     seen.push(Edit::RemoveRow(row));
                 }
             }
@@ -73,6 +88,11 @@ impl<H: Host> Device<H> {
         }
         Ok(())
     }
+}
+
+/// The repeats that a row stands in, outer ones first.
+fn repeats_of(row: &Place) -> Vec<&str> {
+    row.steps().map(|(repeat, _)| repeat).collect()
 }
 
 /// Makes a row and those around it, where the household has never had them.

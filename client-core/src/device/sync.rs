@@ -95,7 +95,6 @@ impl<H: Host> DeviceStore for Device<H> {
             if tx.meta(meta::TELLS)?.is_some() && !reply.cut_off {
                 tx.delete_meta(meta::TELLS)?;
                 tx.want(&reply.lacks)?;
-                carried::forget_unprovable(tx)?;
             }
             // A server that was restored signs with another key: the scope tells.
             if let Some(scope) = &reply.scope {
@@ -119,7 +118,7 @@ impl<H: Host> DeviceStore for Device<H> {
             for stamped in stamps {
                 tx.stamp(stamped)?;
             }
-            if !reply.team.is_empty() {
+            if !reply.team.is_empty() || (!reply.cut_off && tx.meta(meta::TEAM)?.is_some()) {
                 tx.set_meta(meta::TEAM, &to_json(&reply.team)?)?;
             }
             for Run { snapshots, changes, proofs, moved, cursor } in &reply.pulled {
@@ -167,7 +166,10 @@ impl<H: Host> DeviceStore for Device<H> {
             for touched in touched {
                 summary::refresh(tx, touched.record, forms)?;
             }
-            if let Some(scope) = super::scope(tx)? {
+            // What a restored server may still ask for stays until it has been given back.
+            carried::forget_unprovable(tx)?;
+            let owes = tx.meta(meta::TELLS)?.is_some() || !tx.wanted()?.is_empty();
+            if let Some(scope) = super::scope(tx)?.filter(|_| !owes) {
                 scope::drop_lost(tx, &scope, forms, now_ms)?;
             }
             Ok(absorbed)
@@ -326,6 +328,7 @@ fn go_on<H: Host>(tx: &Tx<'_>, host: &mut H, common: u64, touched: &mut BTreeSet
         let bytes = change.to_bytes();
         previous = link(previous, new, change.dot.seq, digest(&bytes));
         tx.replace_change(dot, change.dot, previous, &bytes)?;
+        tx.rename_begun(dot, change.dot)?;
         touched.insert(Touched::by(&change));
     }
     Ok(())

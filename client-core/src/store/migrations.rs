@@ -117,6 +117,10 @@ const STEPS: &[&str] = &[
         seq INTEGER NOT NULL CHECK (seq > 0),
         bytes BLOB NOT NULL
      ) STRICT;",
+    // 2026-11: what an interview began with is named in full: the device may go on under another name.
+    "ALTER TABLE session ADD COLUMN begun_by BLOB;
+     UPDATE session SET begun_by = (SELECT replica FROM change WHERE change.record = session.record AND change.seq = begun
+        AND change.hash IS NOT NULL) WHERE begun IS NOT NULL;",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

@@ -1,7 +1,7 @@
 //! What lets devices give back to a restored server what it lost of others' changes (DESIGN §5, rule 9): the proofs that go
 //! with what they pull, and what the server says it lacks.
 
-use crate::store::{ChangeRow, StampRow, StoreError, Tx};
+use crate::store::{ChangeRow, StampRow, StoreError, Tx, Unseen};
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
     ReplicaId,
@@ -12,7 +12,14 @@ use sync_protocol::{
 /// What proves the changes of a run that are in no verified backup yet: the batches that they came in.
 ///
 /// A batch that the server does not hold whole, because it was carried here without some of its changes, proves nothing.
-pub(super) fn proofs(tx: Tx<'_>, changes: &[ChangeRow]) -> Result<Vec<Proof>, StoreError> {
+/// `told` remembers the batches that this reply proves already. Digests stand in only for what the device does not see: the
+/// rest of the batch it has, or pulls. One that would weigh more than what it proves is left to its author.
+pub(super) fn proofs(
+    tx: Tx<'_>,
+    changes: &[ChangeRow],
+    seen: &BTreeSet<i64>,
+    told: &mut BTreeSet<(ReplicaId, u64, u64)>,
+) -> Result<Vec<Proof>, StoreError> {
     let mut seqs: BTreeMap<ReplicaId, BTreeSet<u64>> = BTreeMap::new();
     for change in changes {
         seqs.entry(change.dot.replica).or_default().insert(change.dot.seq);
@@ -26,15 +33,14 @@ pub(super) fn proofs(tx: Tx<'_>, changes: &[ChangeRow]) -> Result<Vec<Proof>, St
         for (Span { first, last, before, after, .. }, signature) in tx.batches_over(&row, *first, *last)? {
             let here = seqs.range(first..=last).count();
             let count = usize::try_from(last.saturating_sub(first)).unwrap_or(usize::MAX).saturating_add(1);
-            if here == 0 {
+            if here == 0 || told.contains(&(replica, first, last)) {
                 continue;
             }
-            let mut withheld = BTreeMap::new();
-            if here < count {
-                withheld = tx.digests(row.id, first, last)?;
-                withheld.retain(|seq, _| !seqs.contains(seq));
-            }
-            if here.saturating_add(withheld.len()) == count {
+            let unseen = if here < count { tx.unseen(row.id, first, last, seen)? } else { Unseen::default() };
+            let is_whole = here == count || unseen.held == count;
+            let withheld = unseen.digests;
+            if is_whole && withheld.len() <= here.saturating_mul(4).saturating_add(8) {
+                told.insert((replica, first, last));
                 let stamps = tx.stamps(row.id, first, last)?.into_iter();
                 let stamps = stamps.map(|StampRow { first, last, stamp, signature }| Stamped {
                     replica,

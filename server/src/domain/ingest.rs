@@ -84,7 +84,10 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     }
     for batch in batches {
         if batch.is_carried {
-            turn.carried(batch)?;
+            // A device that was revoked brings nothing of others: its carrying could only do harm.
+            if !device.revoked {
+                turn.carried(batch)?;
+            }
             continue;
         }
         let (replica, first, last) =
@@ -157,6 +160,10 @@ struct Turn<'a> {
     checked: Vec<Option<Result<Change, Problem>>>,
     /// The stretches of seqs that the batch at hand added.
     added: Vec<(u64, u64)>,
+    /// The seqs of the batch at hand that somebody else had carried here.
+    joined: Vec<u64>,
+    /// Whether anything was ever authored again, once that was looked up.
+    any_said_again: Option<bool>,
     /// The batch at hand was carried by somebody else than its author.
     is_carried: bool,
     /// The changes that such batches added, by number.
@@ -188,6 +195,8 @@ impl<'a> Turn<'a> {
             replicas: BTreeMap::new(),
             checked: Vec::new(),
             added: Vec::new(),
+            joined: Vec::new(),
+            any_said_again: None,
             is_carried: false,
             carried: BTreeSet::new(),
             fresh: BTreeMap::new(),
@@ -342,6 +351,7 @@ impl<'a> Turn<'a> {
     fn batch(&mut self, batch: Checked, applied: &mut Applied) -> Result<Intake, StoreError> {
         let Checked { verified, changes, .. } = batch;
         (self.checked, self.added) = (changes, Vec::new());
+        self.joined.clear();
         let (replica, first, last) = (verified.batch.replica, verified.batch.first, verified.batch.last());
         let before = *self.row(replica)?;
         let intake = match &applied.fork {
@@ -366,6 +376,11 @@ impl<'a> Turn<'a> {
                 }
                 // What became of them may have been told in a reply that was lost.
                 self.tell_states((replica, id), first, first.saturating_add(duplicates), |_| true)?;
+                for seq in std::mem::take(&mut self.joined) {
+                    self.tell_states((replica, id), seq, seq.saturating_add(1), |verdict| {
+                        verdict != Verdict::Duplicate
+                    })?;
+                }
             }
             Intake::Parked { missing } => {
                 let problem = Problem::new(Code::Gap, format!("send from change {missing}"));
@@ -386,12 +401,12 @@ impl<'a> Turn<'a> {
         let Checked { verified, changes, .. } = batch;
         (self.checked, self.added) = (changes, Vec::new());
         let before = *self.row(verified.batch.replica)?;
-        let to_escrow = self.to_escrow;
-        self.to_escrow = to_escrow || before.device.map_or(Ok(false), |device| self.tx.is_revoked(device))?;
+        let (to_escrow, stamp) = (self.to_escrow, self.stamp);
+        self.to_escrow = before.device.map_or(Ok(false), |device| self.tx.is_revoked(device))?;
+        // The carrier's clock says nothing of the author's.
+        self.stamp.skew_ms = 0;
         self.is_carried = true;
-        let done = carry(self, &verified);
-        (self.is_carried, self.to_escrow) = (false, to_escrow);
-        done?;
+        carry(self, &verified)?;
         let row = *self.row(verified.batch.replica)?;
         if row.head > before.head {
             self.tx.set_head(row.id, row.head, row.head_hash)?;
@@ -402,7 +417,9 @@ impl<'a> Turn<'a> {
         if !self.added.is_empty() {
             self.tx.insert_batch(row.id, &verified.batch)?;
         }
-        self.stamp_added(row.replica, row.id)
+        self.stamp_added(row.replica, row.id)?;
+        (self.is_carried, self.to_escrow, self.stamp) = (false, to_escrow, stamp);
+        Ok(())
     }
 
     fn stamp_added(&mut self, replica: ReplicaId, id: i64) -> Result<(), StoreError> {
@@ -489,6 +506,15 @@ impl<'a> Turn<'a> {
 }
 
 impl Turn<'_> {
+    fn was_ever_said_again(&mut self) -> Result<bool, StoreError> {
+        let any = match self.any_said_again {
+            Some(any) => any,
+            None => self.tx.any_said_again()?,
+        };
+        self.any_said_again = Some(any);
+        Ok(any)
+    }
+
     /// Whether what a re-authored change replaces counts already: in its place, or re-authored before.
     fn is_superseded(&self, replica: ReplicaId, replaced: Hash) -> Result<bool, StoreError> {
         Ok(self.tx.is_said_again(replaced)? || self.tx.is_held_before_adoption(replica, replaced)?)

@@ -6,7 +6,7 @@ use super::{
     ingest::Applied,
     snapshot::{self, Patience},
 };
-use crate::store::{Assigned, ChangeState, Device, Seen, StoreError, TeamDevice, Tx};
+use crate::store::{Assigned, ChangeRow, ChangeState, Device, Seen, StoreError, TeamDevice, Tx};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
@@ -65,15 +65,16 @@ pub fn reply(
     if scope.version != request.scope {
         reply.scope = Some(scope);
     }
+    reply.outcomes.extend(decided(tx, request.replica, &request.waits)?);
+    reply.lacks = lacks(tx, request)?;
     // A forked device comes back under its new name: what the old name authored is no longer all its own,
     // and a cursor given now would pass over the other branch.
     if reply.fork.is_some() {
         return Ok(reply);
     }
-    reply.outcomes.extend(decided(tx, request.replica, &request.waits)?);
-    reply.lacks = lacks(tx, request)?;
     reply.team = tx.team(&device.enumerator)?.into_iter().map(team_device).collect();
     let seen: BTreeSet<i64> = areas.values().copied().collect();
+    let mut proved = BTreeSet::new();
     let wanted = request.want.map_or(BUDGET, |want| usize::try_from(want).unwrap_or(usize::MAX));
     let budget = wanted.clamp(LEAST_BUDGET, BUDGET);
     // A run ends in a cursor: on a bad line it is what a cut costs.
@@ -83,6 +84,8 @@ pub fn reply(
         // A device that comes from an older epoch is told every cursor, cut down to what the restore left.
         let (known, cut) = match given {
             Some(cursor) if request.epoch == identity.epoch => (Some(cursor), None),
+            // Its snapshots were not all told, and the restored log does not know how far: they are told anew.
+            Some(_) if request.snapshots.contains_key(&code) => (None, None),
             Some(cursor) => (None, tx.cut_cursor(&request.epoch, area, cursor)?),
             None => (None, None),
         };
@@ -92,6 +95,10 @@ pub fn reply(
         }
         let known = known.or(cut);
         let told = request.snapshots.get(&code).filter(|_| known.is_some() && cut.is_none()).copied();
+        if told.is_some() && left == 0 {
+            reply.header.more = true;
+            continue;
+        }
         if left > 0 && (told.is_some() || patience.is_over(tx, area, cursor)?) {
             // The log goes on from where it ended when the first of the snapshots were told.
             let seq = if told.is_some() { cursor } else { tx.bucket_head(area)? };
@@ -112,6 +119,13 @@ pub fn reply(
             }
             cursor = seq;
         }
+        // Households that left the bucket since are told no more, but that they left.
+        let mut gone = BTreeSet::new();
+        for (_, household) in tx.departures(area, cursor)? {
+            if tx.placement(household)?.is_disjoint(&seen) {
+                gone.insert(household);
+            }
+        }
         loop {
             if left == 0 {
                 reply.header.more = reply.header.more || tx.bucket_head(area)? > cursor;
@@ -122,8 +136,12 @@ pub fn reply(
             left = left.saturating_sub(size);
             let through = pulled.through;
             if known != Some(through) && (through > cursor || known.is_none()) {
-                let proofs = proofs(tx, &pulled.changes)?;
-                let delivered = pulled.changes.into_iter().map(|change| Delivered {
+                let mut changes = pulled.changes;
+                if !gone.is_empty() {
+                    changes = still_seen(tx, changes, &gone)?;
+                }
+                let proofs = proofs(tx, &changes, &seen, &mut proved)?;
+                let delivered = changes.into_iter().map(|change| Delivered {
                     replica: change.dot.replica,
                     seq: change.dot.seq,
                     stamp: change.stamp,
@@ -155,6 +173,17 @@ fn moved(
         }
     }
     Ok(moved)
+}
+
+/// The changes that are of none of some households.
+fn still_seen(tx: Tx<'_>, changes: Vec<ChangeRow>, gone: &BTreeSet<i64>) -> Result<Vec<ChangeRow>, StoreError> {
+    let mut seen = Vec::with_capacity(changes.len());
+    for change in changes {
+        if tx.household_of_change(change.id)?.is_none_or(|household| !gone.contains(&household)) {
+            seen.push(change);
+        }
+    }
+    Ok(seen)
 }
 
 /// What became of the changes that a device knows to wait for a coordinator's decision.

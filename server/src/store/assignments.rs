@@ -158,8 +158,9 @@ impl Tx<'_> {
             "WITH RECURSIVE led (id, code) AS (
                 SELECT area.id, area.code FROM lead JOIN area ON area.id = lead.area WHERE enumerator = ?1
                 UNION SELECT area.id, area.code FROM led JOIN area ON area.parent = led.code)
-             SELECT area.id, area.code, {AREA_NAME} FROM area LEFT JOIN area AS outer ON outer.code = area.parent
-             WHERE area.id IN (SELECT area FROM assignment WHERE enumerator = ?1 UNION SELECT id FROM led)
+             SELECT area.id, area.code, {AREA_NAME}
+             FROM (SELECT area FROM assignment WHERE enumerator = ?1 UNION SELECT id FROM led) AS seen
+             CROSS JOIN area ON area.id = seen.area LEFT JOIN area AS outer ON outer.code = area.parent
              ORDER BY area.code"
         ))?;
         let rows = query
@@ -172,6 +173,10 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn team(&self, leader: &str) -> Result<Vec<TeamDevice>, StoreError> {
+        // Most lead nobody: no look at all devices for them.
+        if !self.conn.prepare_cached("SELECT 1 FROM lead WHERE enumerator = ?1")?.exists([leader])? {
+            return Ok(Vec::new());
+        }
         let mut query = self.conn.prepare_cached(
             "WITH RECURSIVE led (id, code) AS (
                 SELECT area.id, area.code FROM lead JOIN area ON area.id = lead.area WHERE enumerator = ?1

@@ -2,7 +2,7 @@
 
 use super::{StoreError, Tx};
 use rusqlite::{CachedStatement, OptionalExtension, Row, params};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
     Dot, Hash, ReplicaId, Stamp,
     chain::{Batch, PublicKey, Signature, Span, digest},
@@ -66,6 +66,15 @@ pub struct ChangeRow {
     pub stamp: Stamp,
     /// The bytes as authored.
     pub bytes: Vec<u8>,
+}
+
+/// What somebody does not see of a span of changes.
+#[derive(Clone, Debug, Default)]
+pub struct Unseen {
+    /// So many changes of the span are held at all.
+    pub held: usize,
+    /// The digests of those that are not seen, by seq.
+    pub digests: BTreeMap<u64, Hash>,
 }
 
 /// A change to be appended, but for what became of it.
@@ -231,20 +240,34 @@ impl<'a> Tx<'a> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The digests of a span of changes that are held, by seq.
+    /// Of a span of changes those whose household lives in none of the areas that somebody sees, or that count for none.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn digests(&self, replica: i64, first: u64, last: u64) -> Result<BTreeMap<u64, Hash>, StoreError> {
-        let mut query =
-            self.conn.prepare_cached("SELECT seq, bytes FROM change WHERE replica = ?1 AND seq BETWEEN ?2 AND ?3")?;
+    pub fn unseen(&self, replica: i64, first: u64, last: u64, seen: &BTreeSet<i64>) -> Result<Unseen, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT seq, bytes, household FROM change LEFT JOIN record ON record.id = change.record
+             WHERE replica = ?1 AND seq BETWEEN ?2 AND ?3",
+        )?;
         let mut rows = query.query(params![replica, first, last])?;
-        let mut digests = BTreeMap::new();
+        let mut unseen = Unseen::default();
+        let mut visible: BTreeMap<i64, bool> = BTreeMap::new();
         while let Some(row) = rows.next()? {
+            unseen.held += 1;
+            if let Some(household) = row.get::<_, Option<i64>>(2)? {
+                let is_visible = match visible.get(&household) {
+                    Some(is_visible) => *is_visible,
+                    None => !self.placement(household)?.is_disjoint(seen),
+                };
+                visible.insert(household, is_visible);
+                if is_visible {
+                    continue;
+                }
+            }
             let bytes = row.get_ref(1)?.as_blob().map_err(|_ignored| StoreError::Corrupt("a change's bytes"))?;
-            digests.insert(row.get(0)?, digest(bytes));
+            unseen.digests.insert(row.get(0)?, digest(bytes));
         }
-        Ok(digests)
+        Ok(unseen)
     }
 
     /// The seqs of a replica's changes that are held beyond `after`, in order.
@@ -469,6 +492,14 @@ impl<'a> Tx<'a> {
         )?;
         put.execute(params![replica, seq, hash.0, stamp.received_ms, stamp.skew_ms, bytes])?;
         Ok(())
+    }
+
+    /// Whether anything was ever authored again.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn any_said_again(&self) -> Result<bool, StoreError> {
+        Ok(self.conn.prepare_cached("SELECT 1 FROM said_again")?.exists([])?)
     }
 
     /// Whether a change that counts says again what a hash names.

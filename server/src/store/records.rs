@@ -250,6 +250,17 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The household that a change is about, by number; none where it does not count.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn household_of_change(&self, change: i64) -> Result<Option<i64>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT household FROM change JOIN record ON record.id = change.record WHERE change.id = ?1",
+        )?;
+        Ok(query.query_row([change], |row| row.get(0)).optional()?)
+    }
+
     /// The last seq given out in a bucket.
     ///
     /// # Errors

@@ -142,11 +142,18 @@ pub fn receive<L: Log>(log: &mut L, verified: &Verified) -> Result<Intake, L::Er
             return Ok(Intake::Fork { common: seq.saturating_sub(1) });
         }
     }
-    while let Some(parked) = log.unpark(batch.replica, through.saturating_add(1))? {
-        through = join_parked(log, &parked, through, head)?;
-        head = log.hash_at(batch.replica, through)?.unwrap_or(head);
-    }
+    let through = close_gap(log, batch.replica, through, head)?;
     Ok(Intake::Held { duplicates, through })
+}
+
+/// Joins what was parked behind a gap that is closed now; the last contiguous seq.
+fn close_gap<L: Log>(log: &mut L, replica: ReplicaId, through: u64, head: Hash) -> Result<u64, L::Error> {
+    let (mut through, mut head) = (through, head);
+    while let Some(parked) = log.unpark(replica, through.saturating_add(1))? {
+        through = join_parked(log, &parked, through, head)?;
+        head = log.hash_at(replica, through)?.unwrap_or(head);
+    }
+    Ok(through)
 }
 
 fn hash_before<L: Log>(log: &mut L, batch: &Batch) -> Result<Option<Hash>, L::Error> {
@@ -165,28 +172,33 @@ pub fn carry<L: Log>(log: &mut L, verified: &Verified) -> Result<(), L::Error> {
     let batch = &verified.batch;
     let (mut through, mut head) = log.head(batch.replica)?;
     let mut previous = batch.before;
+    // What follows a change of another history of its author is of that history, too.
+    let known = if batch.first == through.saturating_add(1) { Some(head) } else { hash_before(log, batch)? };
+    let mut is_other = known.is_some_and(|known| known != batch.before);
     for (index, hash) in verified.hashes.iter().enumerate() {
         let seq = verified.seq(index);
         let is_whole = matches!(batch.changes.get(index), Some(Carried::Bytes(_)));
         let is_next = seq == through.saturating_add(1);
-        match log.hash_at(batch.replica, seq)? {
-            Some(held) if held == *hash && seq > through && is_next && previous == head && is_whole => {
+        let held = log.hash_at(batch.replica, seq)?;
+        is_other = is_other || held.is_some_and(|held| held != *hash) || (is_next && previous != head);
+        match held {
+            _ if is_other && held == Some(*hash) => {}
+            _ if is_other && is_whole => log.hold_branch(verified, index)?,
+            _ if is_other => {}
+            Some(held) if held == *hash && is_next && is_whole => {
                 log.join(verified, index)?;
                 (through, head) = (seq, *hash);
             }
-            Some(held) if held == *hash => {}
-            // Another history of its author: kept beside the one that is here.
-            Some(_) if is_whole => log.hold_branch(verified, index)?,
-            None if is_whole && is_next && previous == head => {
+            None if is_whole && is_next => {
                 log.append(verified, index)?;
                 (through, head) = (seq, *hash);
             }
-            None if is_whole && is_next => log.hold_branch(verified, index)?,
             None if is_whole => log.append_apart(verified, index)?,
             Some(_) | None => {}
         }
         previous = *hash;
     }
+    close_gap(log, batch.replica, through, head)?;
     Ok(())
 }
 

@@ -31,14 +31,12 @@ impl Log for Turn<'_> {
 
     fn append(&mut self, verified: &Verified, index: usize) -> Result<(), StoreError> {
         self.keep(verified, index)?;
-        self.join(verified, index)
+        self.advance(verified, index)
     }
 
     fn join(&mut self, verified: &Verified, index: usize) -> Result<(), StoreError> {
-        let hash = verified.hashes.get(index).copied().ok_or(StoreError::Corrupt("a batch without a hash"))?;
-        let row = self.row(verified.batch.replica)?;
-        (row.head, row.head_hash) = (verified.seq(index), hash);
-        Ok(())
+        self.joined.push(verified.seq(index));
+        self.advance(verified, index)
     }
 
     fn append_apart(&mut self, verified: &Verified, index: usize) -> Result<(), StoreError> {
@@ -65,7 +63,12 @@ impl Log for Turn<'_> {
         let batch = Request::from_bytes(&body).map_err(corrupt)?.batches.into_iter().next();
         let batch = batch.ok_or(StoreError::Corrupt("a parked batch"))?;
         let hashes = batch.verify(&row.key).map_err(corrupt)?;
-        tx.insert_batch(row.id, &batch)?;
+        let held = row.head.checked_sub(batch.first).and_then(|index| usize::try_from(index).ok());
+        let leads_on = held.map_or(Some(batch.before), |index| hashes.get(index).copied()) == Some(row.head_hash);
+        // Where it does not, it is another history: it becomes a branch, whose batches prove nothing of this chain.
+        if leads_on {
+            tx.insert_batch(row.id, &batch)?;
+        }
         let checked = check(Verified { batch, hashes }, &self.world.catalogue, &self.world.limits);
         self.checked = checked.changes;
         Ok(Some(checked.verified))
@@ -82,6 +85,14 @@ impl Log for Turn<'_> {
 }
 
 impl Turn<'_> {
+    /// Moves the end of the replica's chain to a change of the batch.
+    fn advance(&mut self, verified: &Verified, index: usize) -> Result<(), StoreError> {
+        let hash = verified.hashes.get(index).copied().ok_or(StoreError::Corrupt("a batch without a hash"))?;
+        let row = self.row(verified.batch.replica)?;
+        (row.head, row.head_hash) = (verified.seq(index), hash);
+        Ok(())
+    }
+
     /// Stores a change of the batch at hand and applies it, or keeps it apart for a reason.
     fn keep(&mut self, verified: &Verified, index: usize) -> Result<(), StoreError> {
         let (replica, seq) = (verified.batch.replica, verified.seq(index));
@@ -112,6 +123,12 @@ impl Turn<'_> {
                 return Ok(());
             }
         };
+        // It was authored again under another name, and a server that was restored had forgotten this one.
+        if self.was_ever_said_again()? && tx.is_said_again(*hash)? {
+            self.insert(new, None, ChangeState::Superseded)?;
+            self.outcome(replica, seq, Verdict::Superseded, None);
+            return Ok(());
+        }
         if let Some(replaced) = change.instead_of
             && self.is_superseded(replica, replaced)?
         {
