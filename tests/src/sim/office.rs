@@ -237,7 +237,7 @@ impl Office {
         let conn = self.conn.as_mut().ok_or(StoreError::Corrupt("the server is closed"))?;
         let tx = conn.transaction().map_err(StoreError::from)?;
         // Now and then the office has no patience with a history of more than a few changes.
-        let impatient = Patience { changes: 3, per_household: 0 };
+        let impatient = Patience { at_first: 1, changes: 3, per_household: 0 };
         let patience = if now_ms % 3 == 0 { impatient } else { Patience::default() };
         let terms = Terms { identity: &identity, limits: &limits, patience, now_ms };
         let reply = pull::reply(Tx::new(&tx), &device, &header, applied, terms)?;

@@ -70,8 +70,14 @@ struct WrittenChange {
     /// Received and skew; empty where the server has not seen the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stamp: Option<Vec<i64>>,
-    seq: u64,
-    at: i64,
+    /// The next one of the replica where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<i64>,
+    /// In place of `at`: milliseconds after the change before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    later: Option<i64>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     add: BTreeMap<Text<Place>, i64>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -122,13 +128,16 @@ impl Serialize for Snapshot {
             let (change, stamp) = one;
             let same = |is: fn(&Change, &Change) -> bool| before.is_some_and(|(before, _)| is(before, change));
             let same_stamp = before.map_or(stamp.is_none(), |(_, before)| before == stamp);
+            let later = before.and_then(|(before, _)| change.wall_ms.checked_sub(before.wall_ms));
             let mut written = WrittenChange {
                 replica: (!same(|a, b| a.dot.replica == b.dot.replica)).then_some(change.dot.replica),
                 by: (!same(|a, b| a.author == b.author)).then(|| change.author.clone()),
                 form: (!same(|a, b| a.questionnaire == b.questionnaire)).then(|| Text(change.questionnaire.clone())),
                 stamp: (!same_stamp).then(|| stamp.map_or(Vec::new(), |stamp| vec![stamp.received_ms, stamp.skew_ms])),
-                seq: change.dot.seq,
-                at: change.wall_ms,
+                seq: (!same(|a, b| a.dot.replica == b.dot.replica && a.dot.seq.checked_add(1) == Some(b.dot.seq)))
+                    .then_some(change.dot.seq),
+                at: later.is_none().then_some(change.wall_ms),
+                later,
                 add: BTreeMap::new(),
                 set: BTreeMap::new(),
                 note: Vec::new(),
@@ -181,13 +190,16 @@ impl<'de> Deserialize<'de> for Snapshot {
             None => Subject::Household(household),
         };
         let (mut replica, mut author, mut form, mut stamp) = (None, None, None, None);
+        let (mut seq, mut at): (Option<u64>, Option<i64>) = (None, None);
         let mut changes = Vec::with_capacity(written.changes.len());
         for one in written.changes {
             replica = one.replica.or(replica);
             author = one.by.or(author);
             form = one.form.map(|Text(form)| form).or(form);
             stamp = one.stamp.or(stamp);
-            let missing = |what: &str| D::Error::custom(format_args!("the first change says no `{what}`"));
+            let missing = |what: &str| D::Error::custom(format_args!("a change says no `{what}`"));
+            seq = one.seq.or(seq.and_then(|seq| seq.checked_add(1)));
+            at = one.at.or(at.zip(one.later).and_then(|(at, later)| at.checked_add(later)));
             let mut ops: Vec<Op> = one.add.into_iter().map(|(Text(row), order)| Op::AddRow { row, order }).collect();
             for (Text(place), names) in one.set {
                 for (name, value) in names {
@@ -199,11 +211,14 @@ impl<'de> Deserialize<'de> for Snapshot {
             ops.extend(one.note.into_iter().map(|text| Op::Note { text }));
             ops.extend(one.void.map(|reason| Op::Void { reason, preds: Vec::new() }));
             let change = Change {
-                dot: Dot { replica: replica.ok_or_else(|| missing("replica"))?, seq: one.seq },
+                dot: Dot {
+                    replica: replica.ok_or_else(|| missing("replica"))?,
+                    seq: seq.ok_or_else(|| missing("seq"))?,
+                },
                 subject: subject.clone(),
                 questionnaire: form.clone().ok_or_else(|| missing("form"))?,
                 author: author.clone().ok_or_else(|| missing("by"))?,
-                wall_ms: one.at,
+                wall_ms: at.ok_or_else(|| missing("at"))?,
                 ops,
                 instead_of: None,
             };
