@@ -14,8 +14,10 @@
 //! | [`review`] | coordinators' decisions, which are changes of the server's replica |
 //! | [`detail`] | one record with siblings, provenance and history |
 //! | [`export`] | CSV |
+//! | [`attachments`] | photos and files: who may send and see them, orphans |
 //! | [`backup`] | copies: taken, proved, brought back as a new epoch |
 
+pub mod attachments;
 pub mod backup;
 pub mod catalogue;
 pub mod derive;

@@ -1,7 +1,7 @@
 //! The writer's turn: a prepared request goes into the log, the derived rows and the buckets, all or nothing.
 
 use super::{
-    Failure,
+    Failure, attachments,
     catalogue::Catalogue,
     derive,
     identity::Identity,
@@ -158,6 +158,7 @@ pub fn apply_released(tx: Tx<'_>, id: i64, change: Change, stamp: Stamp, world: 
         tx.set_said_again(replaced, id)?;
     }
     let key = turn.record(&change)?;
+    attachments::note(tx, key.id, &change)?;
     tx.set_change_state(id, ChangeState::Applied, Some(key.id))?;
     turn.fresh(key, id, stamp, change);
     turn.finish(None)
@@ -499,6 +500,7 @@ impl Log for Turn<'_> {
         if let Some(replaced) = change.instead_of {
             tx.set_said_again(replaced, number)?;
         }
+        attachments::note(tx, key.id, &change)?;
         self.fresh(key, number, stamp, change);
         Ok(())
     }

@@ -309,5 +309,11 @@ problems! {
     NotFound: "Yang dicari tidak ada di sini.";
     Stale: "Yang ditampilkan sudah berubah sementara itu: lihat lagi.";
     Busy: "Server sedang sibuk: coba lagi nanti.";
+    AttachmentTooLarge: "Lampiran lebih besar daripada yang boleh.";
+    AttachmentType: "Lampiran berjenis ini tidak diterima di sini.";
+    ChecksumMismatch: "Isi yang diterima berbeda dari yang diumumkan.";
+    WrongOffset: "Unggahan berlanjut pada bita yang lain.";
+    UploadExpired: "Unggahan tidak selesai pada waktunya: mulai lagi.";
+    UnsupportedUpload: "Unggahan di sini memakai tus 1.0.0.";
     Internal: "Server gagal; tidak ada yang disimpan setengah-setengah.";
 }
