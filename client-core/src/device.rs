@@ -2,17 +2,20 @@
 //!
 //! Capturing answers is in `device/capture.rs`, absorbing a sync in `device/sync.rs`.
 
+mod attachments;
 mod capture;
 mod forms;
 mod summary;
 mod sync;
 
+pub use attachments::{AttachmentLine, Whereabouts};
 pub use capture::Edit;
 use forms::Forms;
 pub use forms::Moved;
 
 use crate::{
     error::Error,
+    files::Files,
     host::Host,
     store::{RecordRow, Store, Tx},
 };
@@ -43,6 +46,7 @@ pub struct Device<H> {
     pub(crate) store: Store,
     host: H,
     forms: Forms,
+    files: Box<dyn Files>,
 }
 
 /// How many changes and interviews are saved, sent and safe.
@@ -127,7 +131,16 @@ impl<H: Host> Device<H> {
             }
             Ok(())
         })?;
-        Ok(Self { store, host, forms: Forms::default() })
+        #[cfg(feature = "native")]
+        let files = Box::new(crate::files::Folder::beside(path));
+        #[cfg(not(feature = "native"))]
+        let files = Box::new(crate::files::NoFiles);
+        Ok(Self { store, host, forms: Forms::default(), files })
+    }
+
+    /// Gives the device another place for the bytes of photos and files than the folder beside its database.
+    pub fn set_files(&mut self, files: Box<dyn Files>) {
+        self.files = files;
     }
 
     /// The host, to set its clock in tests.

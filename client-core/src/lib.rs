@@ -25,18 +25,22 @@
 //! | [`Device`] | what a screen calls: list, start, save, finish, status |
 //! | [`Interview`] | an interview in progress: its screens, what is wrong, where it stands |
 //! | [`host`] | clock and randomness |
+//! | [`files`] | where the bytes of photos and files lie |
 //! | `store` | the SQL: the only place that knows any |
 //! | [`transport`] | the network: enrolment and `POST /v1/sync` |
 
 mod device;
 mod error;
+pub mod files;
 pub mod host;
 mod interview;
+#[cfg(feature = "native")]
+mod picture;
 mod store;
 #[cfg(feature = "native")]
 pub mod transport;
 
-pub use device::{Device, Edit, Moved, RecordSummary, Status};
-pub use error::Error;
+pub use device::{AttachmentLine, Device, Edit, Moved, RecordSummary, Status, Whereabouts};
+pub use error::{Error, FileProblem};
 pub use host::Host;
 pub use interview::{Asked, Choices, Content, Flaw, Given, Interview, Position, RowLine, Screen};

@@ -3,8 +3,11 @@
 //! The changes are the truth; `record` is derived from them and only there so that lists open quickly.
 //! Every write runs in one IMMEDIATE transaction that the caller opens with [`Store::write`].
 
+mod attachments;
 mod migrations;
 mod session;
+
+pub(crate) use attachments::AttachmentRow;
 
 use crate::error::Error;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};

@@ -1,5 +1,9 @@
 //! The network of a native device: enrolment, questionnaires and the driver of the sync engine over HTTP.
 
+mod attachments;
+
+pub use attachments::Sending;
+
 use crate::{Device, Error, Host};
 use reqwest::{StatusCode, header};
 use std::{io::Read, time::Duration};

@@ -35,8 +35,21 @@ pub(crate) enum Command {
         #[arg(long, default_value = "terminal")]
         name: String,
     },
-    /// Send what was saved and fetch what others did.
-    Sync,
+    /// Send what was saved and fetch what others did; photos and files after the answers.
+    Sync {
+        /// Leave photos and files for another time.
+        #[arg(long)]
+        answers_only: bool,
+    },
+    /// The photos and files that the records on this device name, and where their bytes are.
+    Attachments {
+        /// Fetch the original of this SHA-256.
+        #[arg(long, value_name = "SHA256")]
+        get: Option<String>,
+        /// Write it to this file; to its name in the current folder if it is left out.
+        #[arg(long, requires = "get")]
+        to: Option<PathBuf>,
+    },
     /// How many changes and interviews are saved, sent and safe.
     Status,
     /// The areas that you work in.

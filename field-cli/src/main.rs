@@ -5,6 +5,7 @@
 //! lost, try later).
 
 mod arguments;
+mod attachments;
 mod interview;
 mod show;
 
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
 fn exit(error: &Error) -> (u8, &'static str) {
     match error {
         error if error.is_unreachable() => (3, "unreachable"),
-        Error::BadAnswer(_) | Error::BadName(_) | Error::TooLarge(_) => (2, "used-wrongly"),
+        Error::BadAnswer(_) | Error::BadName(_) | Error::TooLarge(_) | Error::File(_) => (2, "used-wrongly"),
         Error::NotEnrolled => (1, "not-enrolled"),
         Error::UnknownRecord(_) | Error::UnknownQuestionnaire(_) => (1, "not-found"),
         Error::Refused(_) | Error::GaveUp(_) => (1, "refused"),
@@ -78,7 +79,9 @@ async fn run(arguments: &Arguments) -> Result<Answer, Error> {
     let mut device = Device::open(&arguments.db, System)?;
     match &arguments.command {
         Command::Enroll { server, code, name } => enroll(&mut device, server, code, name).await,
-        Command::Sync => sync(&mut device, arguments.json).await,
+        Command::Sync { answers_only } => sync(&mut device, *answers_only, arguments.json).await,
+        Command::Attachments { get: None, .. } => attachments::list(&mut device),
+        Command::Attachments { get: Some(hash), to } => attachments::get(&mut device, hash, to.as_deref()).await,
         Command::Status => status(&mut device),
         Command::Areas => areas(&mut device),
         Command::Households => Ok(show::list(&device.households()?)),
@@ -133,7 +136,7 @@ async fn enroll(device: &mut Field, server: &str, code: &str, name: &str) -> Res
     Ok(Answer::new(text, json!({ "enumerator": answer.enumerator })))
 }
 
-async fn sync(device: &mut Field, quiet: bool) -> Result<Answer, Error> {
+async fn sync(device: &mut Field, answers_only: bool, quiet: bool) -> Result<Answer, Error> {
     let (report, traffic) = Http::new()?
         .sync(device, |traffic| {
             if !quiet {
@@ -144,6 +147,8 @@ async fn sync(device: &mut Field, quiet: bool) -> Result<Answer, Error> {
     if !quiet {
         eprintln!();
     }
+    // Answers first: whatever becomes of photos, the answers are there.
+    let photos = if answers_only { None } else { Some(attachments::send(device, quiet).await) };
     let status = device.status()?;
     let text = format!(
         "{} changes sent, {} received, in {} round trips.\n{}",
@@ -152,8 +157,10 @@ async fn sync(device: &mut Field, quiet: bool) -> Result<Answer, Error> {
         report.round_trips,
         show::receipt(&status)
     );
+    let text = text + &photos.as_ref().map(attachments::said).unwrap_or_default();
+    let photos = photos.map(attachments::json);
     let json = json!({
-        "acked": report.acked, "pulled": report.pulled, "round_trips": report.round_trips, "forks": report.forks,
+        "attachments": photos, "acked": report.acked, "pulled": report.pulled, "round_trips": report.round_trips, "forks": report.forks,
         "bytes_up": traffic.up, "bytes_down": traffic.down, "status": status,
     });
     Ok(Answer::new(text, json))
@@ -297,6 +304,9 @@ fn edits(
     for answer in answers {
         let path: Path = answer.path.parse()?;
         let value = match &questionnaire {
+            Some(questionnaire) if attachments::is_file(questionnaire, &path, &answer.text) => {
+                attachments::take(device, record, &path, &answer.text)?
+            }
             Some(questionnaire) => {
                 questionnaire.parse_value(&path, &answer.text).map_err(|problem| Error::BadAnswer(problem.detail))?
             }

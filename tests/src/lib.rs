@@ -5,6 +5,7 @@ pub mod account;
 pub mod bench;
 pub mod field;
 pub mod night;
+pub mod photos;
 pub mod raw;
 pub mod server;
 pub mod sim;

@@ -1,6 +1,6 @@
 //! Capturing answers: one save is one change, durable when the call returns.
 
-use super::{Device, enrolled, identity, meta, random_uuid, summary};
+use super::{Device, attachments, enrolled, identity, meta, random_uuid, summary};
 use crate::{
     error::Error,
     host::Host,
@@ -8,7 +8,7 @@ use crate::{
 };
 use questionnaire::{Merge, text_of};
 use sync_protocol::{
-    Change, Dot, HouseholdId, Limits, Op, Path, Place, QuestionnaireRef, Record, RecordId, Subject, Value,
+    Attachment, Change, Dot, HouseholdId, Limits, Op, Path, Place, QuestionnaireRef, Record, RecordId, Subject, Value,
     chain::{digest, link},
     ids::{BadName, FIRST_INTERVIEW},
     problem::Code,
@@ -262,6 +262,9 @@ impl<H: Host> Device<H> {
             let change = Change { dot, subject, questionnaire, author, wall_ms, ops, instead_of: None };
             let bytes = change.to_bytes();
             check_limits(tx, &change, &bytes)?;
+            if Attachment::of_ops(&change.ops).next().is_some() {
+                attachments::check_saved(tx, &forms.merged(tx, id)?, id, &change.ops, &limits(tx)?)?;
+            }
             let hash = link(previous, replica, dot.seq, digest(&bytes));
             tx.insert_change(dot, id, Some(hash), None, &bytes)?;
             summary::refresh(tx, id, forms)?;

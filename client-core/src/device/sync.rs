@@ -1,6 +1,6 @@
 //! The device's side of a sync: where it stands, what it sends, and how it takes in a reply.
 
-use super::{Device, enrolled, identity, meta, number, reread, set_identity, summary, to_json};
+use super::{Device, attachments, enrolled, identity, meta, number, reread, set_identity, summary, to_json};
 use crate::{
     error::Error,
     host::Host,
@@ -82,7 +82,9 @@ impl<H: Host> DeviceStore for Device<H> {
                 for change in changes {
                     let dot = Dot { replica: change.replica, seq: change.seq };
                     // What this program is too old to read is kept for a newer one, under no record.
-                    let by = reread(dot, &change.bytes).ok().map(|change| Touched::by(&change));
+                    let read = reread(dot, &change.bytes).ok();
+                    read.iter().try_for_each(|change| attachments::note_pulled(tx, change))?;
+                    let by = read.map(|change| Touched::by(&change));
                     let record = by.map_or(RecordId(uuid::Uuid::nil()), |by| by.record);
                     if tx.insert_change(dot, record, None, Some(change.stamp), &change.bytes)? {
                         absorbed.pulled += 1;
@@ -136,6 +138,7 @@ fn verdict(verdict: Verdict, code: Option<&str>) -> String {
 fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Error> {
     if tx.meta(meta::EPOCH)?.is_some_and(|epoch| epoch != reply.header.epoch) {
         tx.clear_cursors()?;
+        tx.offer_attachments_again()?;
     }
     tx.set_meta(meta::EPOCH, &reply.header.epoch)?;
     if reply.fork.is_none() {

@@ -67,6 +67,32 @@ pub struct AttachmentDetail {
     pub code: Option<String>,
 }
 
+/// How many attachments of a record are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Counted {
+    /// Here.
+    pub here: u32,
+    /// Still to come.
+    pub to_come: u32,
+    /// Not taken.
+    pub refused: u32,
+}
+
+impl Counted {
+    /// Counts.
+    pub fn of<'a>(attachments: impl Iterator<Item = &'a AttachmentDetail>) -> Self {
+        attachments.fold(Self::default(), |mut counted, attachment| {
+            match attachment.state {
+                State::Here => counted.here += 1,
+                State::ToCome => counted.to_come += 1,
+                State::Refused => counted.refused += 1,
+            }
+            counted
+        })
+    }
+}
+
 /// What is known of an attachment that a record names.
 ///
 /// # Errors

@@ -194,7 +194,8 @@ async fn serve_thumbnail(server: &Server, request: &HttpRequest, hash: Hash) -> 
     }
     match server.depot.thumbnail(hash).await.map_err(Failure::from)? {
         Thumbnail::Made(bytes) => Ok(response.content_type("image/jpeg").body(bytes)),
-        Thumbnail::None => Err(Rejection::new(Code::NotFound, "there is no thumbnail of this attachment")),
+        // It is here, and there is nothing small to show of it.
+        Thumbnail::None => Ok(response.status(actix_web::http::StatusCode::NO_CONTENT).finish()),
     }
 }
 

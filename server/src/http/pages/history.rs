@@ -122,6 +122,7 @@ mod tests {
             effective_ms,
             received_ms: 0,
             flags: Vec::new(),
+            attachment: None,
             replaced_by: replaced_by.iter().map(|dot| (*dot).to_owned()).collect(),
         }
     }
