@@ -8,6 +8,7 @@ pub mod incoming;
 mod objects;
 mod thumbnails;
 
+pub(crate) use objects::hash_of;
 pub use objects::{Body, Place};
 pub use thumbnails::Thumbnail;
 
@@ -83,11 +84,11 @@ impl Drop for Shared {
 }
 
 impl Depot {
-    /// Opens the bytes of a data directory.
+    /// Opens the bytes of a data directory; a server alone takes uploads on.
     ///
     /// # Errors
     /// If a folder can't be made or the store's address makes no sense.
-    pub fn open(data: &std::path::Path, place: Place) -> Result<Self, DepotError> {
+    pub fn open(data: &std::path::Path, place: Place, serves: bool) -> Result<Self, DepotError> {
         let folder = data.join(FOLDER);
         std::fs::create_dir_all(folder.join(INCOMING))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -97,7 +98,7 @@ impl Depot {
             .enable_all()
             .build()?;
         let store = place.open(&folder)?;
-        let incoming = Incoming::open(folder.join(INCOMING))?;
+        let incoming = Incoming::open(folder.join(INCOMING), serves)?;
         let thumbnails = data.join("thumbnails");
         let shared =
             Shared { runtime: Some(runtime), store, place, folder, thumbnails, incoming, decoding: Semaphore::new(1) };

@@ -58,7 +58,7 @@ impl Server {
         std::fs::create_dir_all(data).map_err(io)?;
         let mut conn = store::open_writer(data)?;
         let identity = store::in_transaction(&mut conn, Identity::load_or_make)?;
-        let depot = depot(data, &mut conn)?;
+        let depot = depot(data, &mut conn, true)?;
         let (bell, readers, catalogue) = (Bell::default(), Readers::new(data.to_owned()), Latest::default());
         let rung = bell.clone();
         let (writer, _ends_with_the_last_way_to_it) = Writer::start(conn, move || rung.ring()).map_err(io)?;
@@ -146,14 +146,14 @@ impl Server {
 /// The setting that says where the bytes of attachments are.
 pub const ATTACHMENTS: &str = "attachments";
 
-/// Opens the bytes of attachments where the store says that they are.
+/// Opens the bytes of attachments where the store says that they are; a server alone takes uploads on.
 ///
 /// # Errors
 /// If they can't be reached.
-pub fn depot(data: &Path, conn: &mut rusqlite::Connection) -> Result<Depot, Failure> {
+pub fn depot(data: &Path, conn: &mut rusqlite::Connection, serves: bool) -> Result<Depot, Failure> {
     let setting = store::in_transaction(conn, |tx| tx.meta(ATTACHMENTS))?;
     let told = |error: crate::depot::DepotError| Failure::problem(Code::Internal, error.to_string());
-    Depot::open(data, Place::from_setting(setting.as_deref()).map_err(told)?).map_err(told)
+    Depot::open(data, Place::from_setting(setting.as_deref()).map_err(told)?, serves).map_err(told)
 }
 
 fn failure(error: WriteError<Failure>) -> Failure {

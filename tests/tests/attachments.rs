@@ -19,7 +19,7 @@ use sha2::Digest;
 use sync_protocol::{Attachment, Hash, RecordId, Value};
 
 async fn survey() -> Result<Survey> {
-    let survey = Survey::start(60, 2)?;
+    let survey = Survey::start(200, 4)?;
     publish(&survey)?;
     Ok(survey)
 }
@@ -73,7 +73,7 @@ async fn a_photo_follows_its_answers_and_others_see_it_small_then_whole() -> Res
     assert_eq!(other.device.attachments()?[0].at, Whereabouts::Fetched);
 
     // Who works elsewhere sees neither the photo nor that there is one.
-    let mut stranger = survey.device(1, "stranger").await?;
+    let mut stranger = survey.device(2, "stranger").await?;
     let refused = survey.http.fetch_original(&mut stranger.device, photo.hash).await;
     assert!(matches!(refused, Err(Error::Refused(problem)) if problem.code.as_str() == "not-found"));
     Ok(())
@@ -248,7 +248,7 @@ async fn what_is_here_is_told_only_to_those_who_may_know() -> Result<()> {
     let address = format!("/v1/attachments/{}", sha256(&secret));
     // Two devices of one area, two of another.
     let (mut first, second) = (survey.raw(0, 11).await?, survey.raw(0, 12).await?);
-    let (mut thief, twin) = (survey.raw(1, 13).await?, survey.raw(1, 14).await?);
+    let (mut thief, twin) = (survey.raw(2, 13).await?, survey.raw(2, 14).await?);
     let tus = |token: &str| Tus::new(url, token).unwrap();
     let (house, theirs) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
     let answer = |house| {
@@ -265,7 +265,7 @@ async fn what_is_here_is_told_only_to_those_who_may_know() -> Result<()> {
     assert_eq!(tus(&second.token).create(&secret, "image/jpeg")?.0.offset(), Some(secret.len()));
     // Of another one: as if it were not here, also for who writes its hash into a record of their own.
     assert_eq!(tus(&thief.token).get(&address)?.status, 404);
-    let bodies = [survey::household(theirs, &survey.area(1)?, "Budi"), answer(theirs)];
+    let bodies = [survey::household(theirs, &survey.area(2)?, "Budi"), answer(theirs)];
     let batch = thief.batch(&bodies);
     thief.push(url, vec![batch]).await?;
     assert_eq!(tus(&thief.token).get(&address)?.status, 404);
@@ -291,12 +291,11 @@ async fn nothing_but_a_plain_picture_is_shown_in_place() -> Result<()> {
     let script = b"<!doctype html><script>alert(1)</script>".to_vec();
     let drawn = b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>".to_vec();
     let house = uuid::Uuid::from_u128(21);
-    let cases: [(&str, &Vec<u8>, &str, &str, bool); 5] = [
+    let cases: [(&str, &Vec<u8>, &str, &str, bool); 4] = [
         ("house", &picture, "image/jpeg", "a\"b.jpg", true),
         ("sign", &script, "image/png", "a.png", false),
         ("paper", &script, "text/html", "a.html", false),
         ("raw", &drawn, "image/svg+xml", "a.svg", false),
-        ("film", &picture, "video/mp4", "a.mp4", false),
     ];
     let mut answers = serde_json::Map::new();
     for (path, bytes, media, name, _) in &cases {
@@ -322,12 +321,10 @@ async fn nothing_but_a_plain_picture_is_shown_in_place() -> Result<()> {
         let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
         assert_eq!(header("x-content-type-options"), "nosniff");
         assert!(header("content-security-policy").contains("sandbox"));
-        // The same bytes may be named twice; the first word counts.
-        if bytes == &picture {
+        if inline {
             assert!(header("content-disposition").starts_with("inline"), "{media}");
             assert_eq!(header("content-type"), "image/jpeg");
         } else {
-            assert!(!inline);
             assert!(header("content-disposition").starts_with("attachment"), "{media}");
             assert_eq!(header("content-type"), "application/octet-stream");
         }

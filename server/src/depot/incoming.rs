@@ -258,9 +258,12 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Finds what was under way when the server ended.
-    pub(super) fn open(folder: PathBuf) -> Result<Self, DepotError> {
+    /// Finds what was under way when the server ended; a command beside a server looks at nothing.
+    pub(super) fn open(folder: PathBuf, serves: bool) -> Result<Self, DepotError> {
         let mut known = BTreeMap::new();
+        if !serves {
+            return Ok(Self { folder, known: Mutex::new(known) });
+        }
         for entry in std::fs::read_dir(&folder)? {
             let path = entry?.path();
             if path.extension().is_none_or(|ending| ending != "json") {
@@ -375,14 +378,14 @@ mod tests {
     #[test]
     fn an_upload_goes_on_where_its_file_ends_also_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let incoming = Incoming::open(folder.path().to_owned()).unwrap();
+        let incoming = Incoming::open(folder.path().to_owned(), true).unwrap();
         let upload = begin(&incoming, "one", 1, 0);
         let mut append = upload.append(0, None).unwrap();
         append.write(b"abc").unwrap();
         assert_eq!(append.end(false).unwrap(), 3);
         drop((upload, incoming));
 
-        let incoming = Incoming::open(folder.path().to_owned()).unwrap();
+        let incoming = Incoming::open(folder.path().to_owned(), true).unwrap();
         let upload = incoming.find("one").unwrap();
         assert!(matches!(upload.append(2, None), Err(AppendError::Offset(3))));
         let mut append = upload.append(3, None).unwrap();
@@ -395,7 +398,7 @@ mod tests {
     #[test]
     fn bytes_with_another_checksum_are_thrown_away_and_only_those() {
         let folder = tempfile::tempdir().unwrap();
-        let incoming = Incoming::open(folder.path().to_owned()).unwrap();
+        let incoming = Incoming::open(folder.path().to_owned(), true).unwrap();
         let upload = begin(&incoming, "one", 1, 0);
         for (bytes, announced, after) in [(b"abcde", b"abcde", 5), (b"fghix", b"fghij", 5), (b"fghij", b"fghij", 10)] {
             let from = upload.offset();
@@ -410,7 +413,7 @@ mod tests {
     #[test]
     fn who_comes_later_goes_on_and_who_was_cut_off_may_not() {
         let folder = tempfile::tempdir().unwrap();
-        let incoming = Incoming::open(folder.path().to_owned()).unwrap();
+        let incoming = Incoming::open(folder.path().to_owned(), true).unwrap();
         let upload = begin(&incoming, "one", 1, 0);
         let mut first = upload.append(0, None).unwrap();
         first.write(b"ab").unwrap();
@@ -424,7 +427,7 @@ mod tests {
     #[test]
     fn what_expired_and_what_is_too_much_makes_room() {
         let folder = tempfile::tempdir().unwrap();
-        let incoming = Incoming::open(folder.path().to_owned()).unwrap();
+        let incoming = Incoming::open(folder.path().to_owned(), true).unwrap();
         begin(&incoming, "other", 2, 0);
         for number in 0..=i64::try_from(MOST).unwrap() {
             begin(&incoming, &format!("n{number}"), 1, number);

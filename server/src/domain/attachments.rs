@@ -218,6 +218,45 @@ fn hashes_in(bytes: &[u8]) -> impl Iterator<Item = Hash> {
     })
 }
 
+/// What a move did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Copied now.
+    pub copied: u64,
+    /// There already.
+    pub there: u64,
+}
+
+/// Copies the bytes of all attachments from one place to another, by a file in between; each is hashed on the way.
+///
+/// # Errors
+/// If a store or the file fails; what was copied by then is not copied again.
+pub fn copy_all(
+    conn: &mut rusqlite::Connection,
+    from: &Depot,
+    to: &Depot,
+    between: &std::path::Path,
+) -> Result<Moved, Failure> {
+    let (mut moved, mut after) = (Moved::default(), None);
+    loop {
+        let page = in_transaction(conn, |tx| tx.attachments(after, 1000))?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.hash);
+        for row in page {
+            if to.wait(to.has(row.hash))? {
+                moved.there += 1;
+                continue;
+            }
+            from.wait(from.copy_to(row.hash, between))?;
+            to.wait(to.bring(row.hash, between))?;
+            moved.copied += 1;
+        }
+    }
+    // It may never have been made.
+    let _ = std::fs::remove_file(between);
+    Ok(moved)
+}
+
 /// Deletes what nobody can name any more: old enough, its devices have nothing left to send, and no change that is kept
 /// anywhere names it. Each is taken off the list first, so that none is listed without its bytes.
 ///

@@ -36,6 +36,15 @@ impl Tx<'_> {
         Ok(query.query_row([hash.0], |row| Ok(AttachmentRow { hash, size: row.get(0)? })).optional()?)
     }
 
+    /// Whether the store is of a program that knew attachments: an older copy does not.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn knows_attachments(&self) -> Result<bool, StoreError> {
+        let mut query = self.conn.prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = 'attachment'")?;
+        Ok(query.exists([])?)
+    }
+
     /// Attachments whose bytes are here, by hash: those after one, at most `limit`.
     ///
     /// # Errors
