@@ -6,10 +6,12 @@
 //! | [`ingest`] | the server: store alone, over HTTP, memory, growth |
 //! | [`validate`] | the rules: a household, an answer, the queue beside ingest |
 //! | [`workbook`] | loading a workbook, beside pyxform |
+//! | [`photos`] | photos beside answers |
 //! | [`device`] | the device: save, open, upload, a night with nothing new |
 
 pub mod device;
 pub mod ingest;
+pub mod photos;
 pub mod validate;
 pub mod workbook;
 pub mod workload;

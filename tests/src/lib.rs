@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod bench;
+pub mod bucket;
 pub mod field;
 pub mod night;
 pub mod photos;

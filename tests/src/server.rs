@@ -30,13 +30,21 @@ pub fn program(name: &str) -> Result<PathBuf> {
 #[derive(Debug, Clone)]
 pub struct Office {
     data: PathBuf,
+    environment: Vec<(String, String)>,
 }
 
 impl Office {
     /// Speaks for a data directory.
     #[must_use]
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self { data: data.into() }
+        Self { data: data.into(), environment: Vec::new() }
+    }
+
+    /// Runs everything with these variables in the environment from now on.
+    #[must_use]
+    pub fn with_environment(mut self, variables: &[(&str, &str)]) -> Self {
+        self.environment.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self
     }
 
     /// The data directory.
@@ -59,6 +67,7 @@ impl Office {
             .arg("--data")
             .arg(&self.data)
             .args(arguments)
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -133,6 +142,7 @@ impl Office {
             .arg(&self.data)
             .arg("--listen")
             .arg(format!("127.0.0.1:{port}"))
+            .envs(self.environment.iter().cloned())
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = child.stdout.take().context("no standard output")?;

@@ -18,7 +18,7 @@ use serde_json::{Value as Json, json};
 use sha2::Digest;
 use sync_protocol::{Attachment, Hash, RecordId, Value};
 
-async fn survey() -> Result<Survey> {
+fn survey() -> Result<Survey> {
     let survey = Survey::start(200, 4)?;
     publish(&survey)?;
     Ok(survey)
@@ -36,7 +36,7 @@ async fn states(coordinator: &Coordinator, record: RecordId) -> Result<Json> {
 
 #[tokio::test]
 async fn a_photo_follows_its_answers_and_others_see_it_small_then_whole() -> Result<()> {
-    let survey = survey().await?;
+    let survey = survey()?;
     let mut author = survey.device(0, "author").await?;
     let (_, record) = interview(&mut author, &survey.area(0)?)?;
     let mut open = Interview::open(&mut author.device, record, &author.code)?;
@@ -81,7 +81,7 @@ async fn a_photo_follows_its_answers_and_others_see_it_small_then_whole() -> Res
 
 #[tokio::test]
 async fn what_is_wrong_with_a_file_is_told_when_it_is_taken() -> Result<()> {
-    let survey = survey().await?;
+    let survey = survey()?;
     let mut author = survey.device(0, "author").await?;
     let (_, record) = interview(&mut author, &survey.area(0)?)?;
     let device = &mut author.device;
@@ -119,7 +119,7 @@ async fn what_is_wrong_with_a_file_is_told_when_it_is_taken() -> Result<()> {
 
 #[tokio::test]
 async fn an_upload_speaks_tus() -> Result<()> {
-    let survey = survey().await?;
+    let survey = survey()?;
     let raw = survey.raw(0, 5).await?;
     let tus = Tus::new(&survey.server.url, &raw.token)?;
     let bytes = jpeg(3, 300, 300);
@@ -197,7 +197,7 @@ async fn an_upload_speaks_tus() -> Result<()> {
 
 #[tokio::test]
 async fn a_cut_at_any_byte_goes_on_there_also_after_the_server_was_killed() -> Result<()> {
-    let survey = survey().await?;
+    let survey = survey()?;
     let raw = survey.raw(0, 7).await?;
     let bytes = jpeg(9, 700, 700);
     let survey::Parts { office, server, folder, .. } = survey.into_parts();
@@ -242,7 +242,7 @@ async fn a_cut_at_any_byte_goes_on_there_also_after_the_server_was_killed() -> R
 
 #[tokio::test]
 async fn what_is_here_is_told_only_to_those_who_may_know() -> Result<()> {
-    let survey = survey().await?;
+    let survey = survey()?;
     let url = &survey.server.url;
     let secret = jpeg(11, 120, 120);
     let address = format!("/v1/attachments/{}", sha256(&secret));
@@ -283,7 +283,7 @@ async fn what_is_here_is_told_only_to_those_who_may_know() -> Result<()> {
 
 #[tokio::test]
 async fn nothing_but_a_plain_picture_is_shown_in_place() -> Result<()> {
-    let survey = survey().await?;
+    let survey = survey()?;
     let url = &survey.server.url;
     let mut raw = survey.raw(0, 21).await?;
     let tus = Tus::new(url, &raw.token)?;
@@ -345,7 +345,7 @@ async fn nothing_but_a_plain_picture_is_shown_in_place() -> Result<()> {
 
 #[tokio::test]
 async fn what_never_comes_or_is_refused_holds_up_no_answer() -> Result<()> {
-    let survey = survey().await?;
+    let survey = survey()?;
     let url = &survey.server.url;
     let mut raw = survey.raw(0, 31).await?;
     let house = uuid::Uuid::from_u128(31);

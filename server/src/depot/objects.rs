@@ -105,6 +105,18 @@ impl Depot {
 
     /// Puts the bytes of a file in the place of a hash that they are known to have.
     async fn put_from(&self, mut file: File, hash: Hash) -> Result<(), DepotError> {
+        let size = file.metadata()?.len();
+        if size <= u64::try_from(PART).unwrap_or(u64::MAX) {
+            let mut whole = Vec::new();
+            let whole = self
+                .run(move |_| {
+                    file.read_to_end(&mut whole)?;
+                    Ok::<_, DepotError>(whole)
+                })
+                .await?;
+            self.shared.store.put(&key(hash), whole.into()).await?;
+            return Ok(());
+        }
         let upload = self.shared.store.put_multipart(&key(hash)).await?;
         let mut writer = WriteMultipart::new_with_chunk_size(upload, PART);
         loop {
