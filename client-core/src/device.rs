@@ -4,7 +4,10 @@
 
 mod attachments;
 mod capture;
+mod carried;
 mod forms;
+mod household;
+mod scope;
 mod summary;
 mod sync;
 
@@ -19,11 +22,11 @@ use crate::{
     host::Host,
     store::{RecordRow, Store, Tx},
 };
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 use sync_protocol::{
     Change, Dot, HouseholdId, Record, RecordId, ReplicaId,
-    chain::SecretKey,
-    wire::{Enrol, Enrolled, Scope},
+    chain::{Adoption, SecretKey},
+    wire::{Enrol, Enrolled, FirstVisit, Scope, TeamDevice},
 };
 use uuid::Uuid;
 
@@ -38,6 +41,16 @@ mod meta {
     pub(super) const ENROLLED: &str = "enrolled";
     pub(super) const SERVER: &str = "server";
     pub(super) const ADOPTION: &str = "adoption";
+    /// The last own seq in a household that was dropped.
+    pub(super) const DROPPED: &str = "dropped_through";
+    /// The last own seq of those that were freed.
+    pub(super) const FREED: &str = "freed_through";
+    /// Own changes of dropped households wait in the log until they are safe.
+    pub(super) const DROPPING: &str = "dropping";
+    /// A new epoch has begun, and the server was not told yet what the device can prove.
+    pub(super) const TELLS: &str = "tells_held";
+    /// The devices of the team that the enumerator leads, as JSON.
+    pub(super) const TEAM: &str = "team";
 }
 
 /// An enumerator's device: one database, one replica.
@@ -99,6 +112,9 @@ pub struct RecordSummary {
     pub conflicts: u32,
     /// Answers given.
     pub answers: u32,
+    /// The rounds in which the household comes first in the enumerator's work.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assigned: Vec<String>,
 }
 
 impl From<RecordRow> for RecordSummary {
@@ -113,6 +129,7 @@ impl From<RecordRow> for RecordSummary {
             finished: row.finished,
             conflicts: row.conflicts,
             answers: row.answers,
+            assigned: Vec::new(),
         }
     }
 }
@@ -198,6 +215,14 @@ impl<H: Host> Device<H> {
         self.store.read(scope)
     }
 
+    /// The devices of the team that this enumerator leads, as the server told last; none for others.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn team(&mut self) -> Result<Vec<TeamDevice>, Error> {
+        self.store.read(|tx| tx.meta(meta::TEAM)?.map_or(Ok(Vec::new()), |json| from_json(&json)))
+    }
+
     /// How many changes and interviews are saved, sent and safe: from this database alone.
     ///
     /// # Errors
@@ -226,12 +251,24 @@ impl<H: Host> Device<H> {
         })
     }
 
-    /// The households on this device, by area and name.
+    /// The households on this device: those that are assigned first, then by area and name.
     ///
     /// # Errors
     /// If the database fails.
     pub fn households(&mut self) -> Result<Vec<RecordSummary>, Error> {
-        self.store.read(|tx| Ok(tx.records(false)?.into_iter().map(Into::into).collect()))
+        self.store.read(|tx| {
+            let first = scope(tx)?.map(|scope| scope.households).unwrap_or_default();
+            let mut rounds: BTreeMap<HouseholdId, Vec<String>> = BTreeMap::new();
+            for FirstVisit { household, round } in first {
+                rounds.entry(household).or_default().push(round);
+            }
+            let mut lines: Vec<RecordSummary> = tx.records(false)?.into_iter().map(Into::into).collect();
+            for line in &mut lines {
+                line.assigned = rounds.remove(&line.household).unwrap_or_default();
+            }
+            lines.sort_by_key(|line| line.assigned.is_empty());
+            Ok(lines)
+        })
     }
 
     /// The interviews on this device, by area and household.
@@ -295,8 +332,12 @@ fn reread(dot: Dot, bytes: &[u8]) -> Result<Change, Error> {
 
 fn identity(tx: &Tx<'_>) -> Result<(ReplicaId, SecretKey), Error> {
     let replica = tx.meta(meta::REPLICA)?.unwrap_or_default().parse()?;
-    let secret: sync_protocol::Hash = tx.meta(meta::SECRET)?.unwrap_or_default().parse()?;
-    Ok((replica, SecretKey::from_seed(secret.0)))
+    Ok((replica, from_secret(&tx.meta(meta::SECRET)?.unwrap_or_default())?))
+}
+
+fn from_secret(secret: &str) -> Result<SecretKey, Error> {
+    let secret: sync_protocol::Hash = secret.parse()?;
+    Ok(SecretKey::from_seed(secret.0))
 }
 
 /// Gives the device a new replica and key.
@@ -308,7 +349,21 @@ fn set_identity<H: Host>(tx: &Tx<'_>, host: &mut H) -> Result<(ReplicaId, Secret
     tx.set_meta(meta::SECRET, &sync_protocol::Hash(seed).to_string())?;
     tx.set_meta(meta::ACKED, "0")?;
     tx.set_meta(meta::SAFE, "0")?;
+    tx.delete_meta(meta::DROPPED)?;
+    tx.delete_meta(meta::FREED)?;
     Ok((replica, SecretKey::from_seed(seed)))
+}
+
+/// Goes on as a new replica, which the old one vouches for; what the device was is remembered. Cursors start anew: what stood
+/// under the old name was not pulled.
+fn renew_identity<H: Host>(tx: &Tx<'_>, host: &mut H) -> Result<ReplicaId, Error> {
+    let (old, old_key) = identity(tx)?;
+    let (new, new_key) = set_identity(tx, host)?;
+    let adoption = to_json(&Adoption::sign(new, new_key.public(), old, &old_key))?;
+    tx.end_life(old, &sync_protocol::Hash(old_key.seed()).to_string(), &adoption)?;
+    tx.set_meta(meta::ADOPTION, &adoption)?;
+    tx.clear_cursors()?;
+    Ok(new)
 }
 
 fn random_uuid<H: Host>(host: &mut H) -> Uuid {

@@ -23,6 +23,12 @@ pub trait Files: Debug + Send {
     /// # Errors
     /// If it is not there, or the host fails.
     fn read(&mut self, name: &str, from: u64, most: usize) -> io::Result<Vec<u8>>;
+
+    /// Deletes a file; it is no error if it is not there.
+    ///
+    /// # Errors
+    /// If the host fails.
+    fn remove(&mut self, name: &str) -> io::Result<()>;
 }
 
 /// A device without a place for files: it takes no photos.
@@ -40,6 +46,10 @@ impl Files for NoFiles {
 
     fn read(&mut self, _name: &str, _from: u64, _most: usize) -> io::Result<Vec<u8>> {
         Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn remove(&mut self, _name: &str) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -104,6 +114,13 @@ mod folder {
             let mut bytes = Vec::new();
             file.take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
             Ok(bytes)
+        }
+
+        fn remove(&mut self, name: &str) -> io::Result<()> {
+            match std::fs::remove_file(self.root.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                Ok(()) | Err(_) => Ok(()),
+            }
         }
     }
 }

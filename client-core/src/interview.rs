@@ -23,6 +23,7 @@ use crate::{
 use order::Step;
 use questionnaire::{Context, Evaluator, Instance, Kind, Merge, Metadata, Question, Questionnaire};
 use saving::Writes;
+pub(crate) use saving::places;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,

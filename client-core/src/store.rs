@@ -4,15 +4,22 @@
 //! Every write runs in one IMMEDIATE transaction that the caller opens with [`Store::write`].
 
 mod attachments;
+mod carried;
 mod migrations;
+mod scope;
 mod session;
+mod snapshots;
 
-pub(crate) use attachments::AttachmentRow;
+pub(crate) use attachments::{AttachmentRow, Whose};
 
 use crate::error::Error;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use std::{collections::BTreeMap, path::Path};
-use sync_protocol::{Dot, Hash, RecordId, ReplicaId, Stamp, chain::Signature, wire::Stamped};
+use sync_protocol::{
+    Dot, Hash, RecordId, ReplicaId, Stamp,
+    chain::Signature,
+    wire::{Cursor, Stamped},
+};
 use uuid::Uuid;
 
 /// The verdict of a change that another life of this device authored again: it is left out of every view that has the
@@ -120,7 +127,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Stores a change; false if the device holds that dot already.
+    /// Stores a change, also one that had been freed; false if the device holds it already.
     pub(crate) fn insert_change(
         &self,
         dot: Dot,
@@ -131,7 +138,9 @@ impl Tx<'_> {
     ) -> Result<bool, Error> {
         let mut put = self.tx.prepare_cached(
             "INSERT INTO change (replica, seq, record, hash, received_ms, skew_ms, bytes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (replica, seq) DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (replica, seq) DO UPDATE
+             SET record = excluded.record, received_ms = excluded.received_ms, skew_ms = excluded.skew_ms,
+             bytes = excluded.bytes WHERE length(change.bytes) = 0",
         )?;
         let rows = put.execute(params![
             dot.replica.0,
@@ -180,9 +189,18 @@ impl Tx<'_> {
     }
 
     /// Notes what the server said of a change that it did not plainly accept.
-    pub(crate) fn set_verdict(&self, dot: Dot, verdict: &str) -> Result<(), Error> {
+    pub(crate) fn set_verdict(&self, dot: Dot, verdict: Option<&str>) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached("UPDATE change SET verdict = ?3 WHERE replica = ?1 AND seq = ?2")?;
         put.execute(params![dot.replica.0, dot.seq, verdict])?;
+        Ok(())
+    }
+
+    /// Forgets what was said of own changes that are acked anew: it is told again where it still holds.
+    pub(crate) fn clear_verdicts(&self, replica: ReplicaId, after: u64, through: u64) -> Result<(), Error> {
+        let mut put = self.tx.prepare_cached(
+            "UPDATE change SET verdict = NULL WHERE verdict IS NOT NULL AND replica = ?1 AND seq > ?2 AND seq <= ?3",
+        )?;
+        put.execute(params![replica.0, after, through])?;
         Ok(())
     }
 
@@ -214,9 +232,9 @@ impl Tx<'_> {
         after: u64,
         budget: usize,
     ) -> Result<Vec<(u64, Hash, Vec<u8>)>, Error> {
-        let mut query = self
-            .tx
-            .prepare_cached("SELECT seq, hash, bytes FROM change WHERE replica = ?1 AND seq > ?2 ORDER BY seq")?;
+        let mut query = self.tx.prepare_cached(
+            "SELECT seq, hash, bytes FROM change WHERE replica = ?1 AND seq > ?2 AND hash IS NOT NULL ORDER BY seq",
+        )?;
         let mut rows = query.query(params![replica.0, after])?;
         let (mut changes, mut size) = (Vec::new(), 0_usize);
         while let Some(row) = rows.next()? {
@@ -361,9 +379,11 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    pub(crate) fn set_cursor(&self, bucket: &str, seq: u64) -> Result<(), Error> {
-        let mut put = self.tx.prepare_cached("INSERT OR REPLACE INTO cursor (bucket, seq) VALUES (?1, ?2)")?;
-        put.execute(params![bucket, seq])?;
+    pub(crate) fn set_cursor(&self, cursor: &Cursor) -> Result<(), Error> {
+        let Cursor { bucket, seq, after } = cursor;
+        let mut put =
+            self.tx.prepare_cached("INSERT OR REPLACE INTO cursor (bucket, seq, after) VALUES (?1, ?2, ?3)")?;
+        put.execute(params![bucket, seq, after])?;
         Ok(())
     }
 

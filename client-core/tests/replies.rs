@@ -5,9 +5,9 @@
 use client_core::{Device, Edit, host::Fixed};
 use sync_protocol::{
     Change, Dot, HouseholdId, Limits, ReplicaId, Stamp, Value,
-    chain::{SecretKey, SignedStamp},
+    chain::{Adoption, SecretKey, SignedStamp},
     engine::device::DeviceStore,
-    wire::{Cursor, Delivered, Enrolled, Fork, Outcome, Reply, ReplyHeader, Scope, Stamped, Verdict},
+    wire::{Delivered, Enrolled, Fork, Outcome, Reply, ReplyHeader, Run, Scope, Stamped, Verdict},
 };
 
 struct Phone {
@@ -94,7 +94,8 @@ fn a_reply_that_was_cut_off_makes_no_new_replica() {
 #[test]
 fn stamps_of_a_restored_server_are_taken_with_the_scope_that_names_its_key() {
     let mut phone = phone();
-    phone.server = SecretKey::from_seed([4; 32]);
+    let (old, new) = (ReplicaId(uuid::Uuid::from_u128(1)), ReplicaId(uuid::Uuid::from_u128(2)));
+    let known = std::mem::replace(&mut phone.server, SecretKey::from_seed([4; 32]));
     let mut cut = phone.reply(3, &[(1, 3)]);
     cut.cut_off = true;
     phone.device.absorb(&cut).unwrap();
@@ -108,8 +109,17 @@ fn stamps_of_a_restored_server_are_taken_with_the_scope_that_names_its_key() {
         assignments: Vec::new(),
         questionnaires: Vec::new(),
         limits: Limits::default(),
-        server: [(ReplicaId(uuid::Uuid::from_u128(2)), phone.server.public())].into(),
+        households: Vec::new(),
+        server: [(old, known.public()), (new, phone.server.public())].into(),
+        vouched: vec![Adoption::sign(new, phone.server.public(), old, &SecretKey::from_seed([5; 32]))],
     });
+    let mut forged = whole.clone();
+    forged.cut_off = true;
+    phone.device.absorb(&forged).unwrap();
+    assert_eq!(phone.device.status().unwrap().unsent, 3, "nobody whom the phone knows vouches for that key");
+    if let Some(scope) = &mut whole.scope {
+        scope.vouched = vec![Adoption::sign(new, phone.server.public(), old, &known)];
+    }
     phone.device.absorb(&whole).unwrap();
     assert_eq!(phone.device.status().unwrap().unsent, 0);
     let record = phone.device.record(phone.home.into()).unwrap();
@@ -149,7 +159,7 @@ fn a_fork_before_what_was_acked_is_looked_for_and_not_guessed() {
 fn a_fork_pulls_every_bucket_from_its_start() {
     let mut phone = phone();
     let (replica, mut pulled) = (phone.replica(), phone.reply(0, &[]));
-    pulled.pulled = vec![(Vec::new(), Cursor { bucket: "5371".into(), seq: 8 })];
+    pulled.pulled = vec![Run::to("5371", 8)];
     phone.device.absorb(&pulled).unwrap();
     let mut fork = phone.reply(0, &[]);
     fork.fork = Some(Fork { replica, common: 1 });
@@ -186,7 +196,7 @@ fn what_another_life_authored_again_is_shown_until_the_other_comes() {
         let stamp = Stamp { received_ms: 4, skew_ms: 0 };
         Delivered { replica: other, seq, stamp, bytes: change.to_bytes() }
     });
-    pulled.pulled = vec![(delivered.collect(), Cursor { bucket: "5371".into(), seq: 3 })];
+    pulled.pulled = vec![Run { changes: delivered.collect(), ..Run::to("5371", 3) }];
     phone.device.absorb(&pulled).unwrap();
     assert_eq!(phone.heads(), ["third"], "and counts instead, not beside it");
     let record = phone.device.record(phone.home.into()).unwrap();

@@ -54,7 +54,9 @@ pub(crate) enum Command {
     Status,
     /// The areas that you work in.
     Areas,
-    /// The households on this device.
+    /// For team leaders: who has synced when, and what they had not sent then.
+    Team,
+    /// The households on this device: those that come first in your work, then all others by area.
     Households,
     /// The interviews on this device.
     Interviews,

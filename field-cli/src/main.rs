@@ -84,6 +84,7 @@ async fn run(arguments: &Arguments) -> Result<Answer, Error> {
         Command::Attachments { get: Some(hash), to } => attachments::get(&mut device, hash, to.as_deref()).await,
         Command::Status => status(&mut device),
         Command::Areas => areas(&mut device),
+        Command::Team => Ok(show::team(&device.team()?)),
         Command::Households => Ok(show::list(&device.households()?)),
         Command::Interviews => Ok(show::list(&device.interviews()?)),
         Command::Unsent => Ok(show::list(&device.unsent()?)),

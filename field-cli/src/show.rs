@@ -4,7 +4,7 @@ use crate::Answer;
 use client_core::{RecordSummary, Status};
 use questionnaire::{Questionnaire, merge_of};
 use serde_json::{Value as Json, json};
-use sync_protocol::Record;
+use sync_protocol::{Record, wire::TeamDevice};
 
 /// `12 of 12 interviews are on the server`, with what is behind it.
 pub(crate) fn receipt(status: &Status) -> String {
@@ -24,15 +24,34 @@ pub(crate) fn receipt(status: &Status) -> String {
     text
 }
 
+/// The devices of a leader's team.
+pub(crate) fn team(devices: &[TeamDevice]) -> Answer {
+    let mut text = String::new();
+    for TeamDevice { device, enumerator, name, seen, unsent } in devices {
+        let seen = seen.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        let seen = seen.map_or_else(
+            || "never synced".to_owned(),
+            |at| at.to_zoned(jiff::tz::TimeZone::system()).strftime("synced %Y-%m-%d %H:%M").to_string(),
+        );
+        text.push_str(&format!("{enumerator}  {name}  device {device}  {seen}  {unsent} not sent then\n"));
+    }
+    if text.is_empty() {
+        text.push_str("No team: you lead none, or have not synced yet.");
+    }
+    Answer::new(text.trim_end(), json!({ "team": devices }))
+}
+
 /// A list of records.
 pub(crate) fn list(rows: &[RecordSummary]) -> Answer {
     let mut text = String::new();
     for row in rows {
+        let first = row.assigned.join(", ");
+        let first = if first.is_empty() { first } else { format!(" first in round {first}") };
         let marks = [(row.finished, " finished"), (row.conflicts > 0, " CONFLICT")];
         let marks: String = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
         let round = row.round.as_ref().map(|round| format!(" round {round}")).unwrap_or_default();
         let area = row.area.as_deref().unwrap_or("no area");
-        text.push_str(&format!("{}  {area}  {}{round}  {} answers{marks}\n", row.id, row.title, row.answers));
+        text.push_str(&format!("{}  {area}  {}{round}  {} answers{marks}{first}\n", row.id, row.title, row.answers));
     }
     if text.is_empty() {
         text.push_str("None yet.");

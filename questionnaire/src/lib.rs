@@ -72,4 +72,4 @@ pub use model::{
 };
 pub use problem::{Problem, ProblemCode, Problems, Severity};
 pub use read::Loaded;
-pub use versions::{Difference, merge_under};
+pub use versions::{Difference, merge_over, merge_under};

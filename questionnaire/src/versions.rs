@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
-use sync_protocol::{Change, Op, Path, Place, QuestionnaireRef, Record, Stamp, Value};
+use sync_protocol::{Change, Dot, Op, Path, Place, QuestionnaireRef, Record, Snapshot, Stamp, Value};
 
 use crate::model::{ChoiceSource, Item, Kind, Questionnaire, Register};
 
@@ -94,7 +94,17 @@ pub fn merge_under(
     changes: Vec<(Change, Option<Stamp>)>,
     find: impl FnOnce(&QuestionnaireRef) -> Option<Arc<Questionnaire>>,
 ) -> Record {
-    let newest = changes.iter().map(|(change, _)| &change.questionnaire).max();
+    merge_over(None, changes, find)
+}
+
+/// Merges a record from a snapshot and the changes that are here besides, as [`merge_under`] does from all of them.
+pub fn merge_over(
+    snapshot: Option<Snapshot>,
+    changes: Vec<(Change, Option<Stamp>)>,
+    find: impl FnOnce(&QuestionnaireRef) -> Option<Arc<Questionnaire>>,
+) -> Record {
+    let folded = snapshot.as_ref().map(|snapshot| &snapshot.questionnaire);
+    let newest = changes.iter().map(|(change, _)| &change.questionnaire).chain(folded).max();
     let form = newest.and_then(find);
     let mut record = Record::new();
     for (change, stamp) in changes {
@@ -103,6 +113,12 @@ pub fn merge_under(
             None => change,
         };
         record.apply(change, stamp);
+    }
+    if let Some(snapshot) = snapshot {
+        record.take(match &form {
+            Some(form) => form.adopt_snapshot(snapshot),
+            None => snapshot,
+        });
     }
     record
 }
@@ -126,6 +142,22 @@ impl Questionnaire {
             }
         }
         change
+    }
+
+    /// Reads a snapshot under this version, as [`Questionnaire::adopt`] reads a change.
+    fn adopt_snapshot(&self, snapshot: Snapshot) -> Snapshot {
+        if !self.has_renamed() {
+            return snapshot;
+        }
+        let Snapshot { changes, replaced, touched, removed, .. } = snapshot;
+        let today = |rows: BTreeSet<(Place, Dot)>| rows.into_iter().map(|(row, dot)| (self.place_today(&row), dot));
+        Snapshot {
+            changes: changes.into_iter().map(|(change, stamp)| (self.adopt(change), stamp)).collect(),
+            replaced: replaced.into_iter().map(|(path, dot)| (self.path_today(&path), dot)).collect(),
+            touched: today(touched).collect(),
+            removed: today(removed).collect(),
+            ..snapshot
+        }
     }
 
     fn place_today(&self, place: &Place) -> Place {

@@ -1,5 +1,6 @@
 //! The operator's commands; each works on the data directory, beside a running server or without one.
 
+mod assign;
 mod attachments;
 mod backup;
 mod questionnaire;
@@ -61,20 +62,8 @@ enum Command {
         /// The name.
         name: String,
     },
-    /// Assign an area to an enumerator in a round.
-    Assign {
-        /// The data directory.
-        #[arg(long)]
-        data: PathBuf,
-        /// The enumerator's code.
-        enumerator: String,
-        /// The round.
-        #[arg(long, default_value = "1")]
-        round: String,
-        /// The codes of the areas.
-        #[arg(required = true)]
-        areas: Vec<String>,
-    },
+    #[command(flatten)]
+    Assign(assign::Command),
     /// Print a one-time code that enrols one device of an enumerator.
     DeviceCode {
         /// The data directory.
@@ -139,7 +128,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Areas { data, file } => areas(&data, &file),
         Command::Questionnaire(command) => questionnaire::run(command),
         Command::Enumerator { data, code, name } => enumerator(&data, &code, &name),
-        Command::Assign { data, enumerator, round, areas } => assign(&data, &enumerator, &round, &areas),
+        Command::Assign(command) => assign::run(command),
         Command::DeviceCode { data, enumerator, days } => device_code(&data, &enumerator, days),
         Command::Revoke { data, device } => revoke(&data, device),
         Command::Coordinator { data, name } => coordinator(&data, &name),
@@ -222,23 +211,6 @@ fn enumerator(data: &Path, code: &str, name: &str) -> Result<()> {
     let mut conn = open(data)?;
     store::in_transaction(&mut conn, |tx| Ok::<_, Failure>(tx.put_enumerator(code, name)?))?;
     println!("{code} is {name}");
-    Ok(())
-}
-
-fn assign(data: &Path, enumerator: &str, round: &str, areas: &[String]) -> Result<()> {
-    let mut conn = open(data)?;
-    store::in_transaction(&mut conn, |tx| {
-        if !tx.has_enumerator(enumerator)? {
-            return Err(Failure::problem(Code::NotFound, format!("no enumerator `{enumerator}`")));
-        }
-        for area in areas {
-            if !tx.assign(enumerator, area, round)? {
-                return Err(Failure::problem(Code::UnknownArea, format!("no area `{area}`: load it first")));
-            }
-        }
-        Ok(())
-    })?;
-    println!("{enumerator}: {} areas in round {round}", areas.len());
     Ok(())
 }
 

@@ -8,7 +8,8 @@
 //! | [`ingest`] | the writer's turn: the log, the derived rows, the buckets |
 //! | [`mod@derive`] | what a record's line says, and its rebuild |
 //! | [`validate`] | what a record's questionnaire says of it, after the ack |
-//! | [`pull`] | the reply: scope and buckets |
+//! | [`pull`] | the reply: scope and buckets; `carry` adds what proves others' changes, and what a restored server lacks |
+//! | [`snapshot`] | records as they stand, for devices that are far behind |
 //! | [`people`] | enrolment, logins |
 //! | [`migrate`] | interviews moved to a later version of their questionnaire |
 //! | [`review`] | coordinators' decisions, which are changes of the server's replica |
@@ -19,6 +20,7 @@
 
 pub mod attachments;
 pub mod backup;
+mod carry;
 pub mod catalogue;
 pub mod derive;
 pub mod detail;
@@ -30,6 +32,7 @@ pub mod people;
 pub mod prepare;
 pub mod pull;
 pub mod review;
+pub mod snapshot;
 pub mod validate;
 
 use crate::store::StoreError;

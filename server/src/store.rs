@@ -2,9 +2,10 @@
 //!
 //! [`Tx`] is one transaction, for reading or writing; its methods are grouped by what they are about:
 //! `attachments`, `log` (changes, replicas, stamps), `records` (what is derived, buckets), `people` (enumerators, devices,
-//! accounts), `backups` (copies, epochs), `catalogue` (areas, questionnaires), `lists` (what pages and exports read),
+//! accounts), `assignments` (who works where), `backups` (copies, epochs), `catalogue` (areas, questionnaires), `lists` (what pages and exports read),
 //! `validation` (its queue).
 
+mod assignments;
 mod attachments;
 mod backups;
 mod catalogue;
@@ -18,13 +19,14 @@ mod validation;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use std::path::Path;
 
+pub use assignments::{Assigned, Seen, TeamDevice};
 pub use attachments::AttachmentRow;
 pub use backups::{BackupRow, copy, file, open_copy};
 pub use catalogue::{AreaRow, QuestionnaireRow};
 pub use lists::{BranchRow, ChangeSource, DeviceRow, ProgressBy, ProgressRow, QuarantineRow, RecordFilter, RecordRow};
 pub use log::{BranchChange, ChangeInsert, ChangeRow, ChangeState, NewChange, ReplicaRow, StampRow};
-pub use people::{Account, Assigned, Device};
-pub use records::{Derived, RecordKey};
+pub use people::{Account, Device};
+pub use records::{Derived, Pulled, RecordKey};
 pub use validation::Waiting;
 
 /// A failure of the store.

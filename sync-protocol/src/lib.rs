@@ -34,5 +34,5 @@ pub use ids::{Dot, Hash, HouseholdId, QuestionnaireRef, RecordId, ReplicaId, Sub
 pub use limits::Limits;
 pub use path::{Path, Place};
 pub use problem::Code;
-pub use record::{Record, Sibling, Stamp};
+pub use record::{Record, Sibling, Snapshot, Stamp};
 pub use value::{Missing, Value};

@@ -5,16 +5,18 @@
 //! Clocks only pick which sibling is shown (laws L3 and L4). [`Record::apply`] is commutative and
 //! idempotent, so the merged view is a pure function of the set of changes and their stamps.
 
+mod snapshot;
 mod view;
 
 use crate::{
     change::{Change, Op},
-    ids::{Dot, QuestionnaireRef, Subject},
+    ids::{Dot, Hash, QuestionnaireRef, Subject},
     path::{Path, Place},
     value::Value,
 };
 use compact_str::CompactString;
 use smallvec::SmallVec;
+pub use snapshot::Snapshot;
 use std::collections::{BTreeMap, BTreeSet};
 pub use view::{Answer, Live, Merge, Row, Sibling, Standing};
 
@@ -88,6 +90,12 @@ pub struct Record {
     notes: BTreeMap<(Dot, usize), String>,
     voids: BTreeMap<Dot, String>,
     void_covers: BTreeSet<Dot>,
+    /// What the changes say again of branches.
+    instead_of: BTreeSet<Hash>,
+    /// Changes that a snapshot told to be replaced altogether: they do nothing when they come.
+    dead: BTreeSet<Dot>,
+    /// The newest questionnaire version of the snapshots that were taken.
+    folded_form: Option<QuestionnaireRef>,
 }
 
 impl Record {
@@ -102,7 +110,10 @@ impl Record {
     /// A change that is applied again changes nothing, except that a stamp which was missing is taken
     /// over. The caller gives only changes of one record: their ids tell.
     pub fn apply(&mut self, change: Change, stamp: Option<Stamp>) -> bool {
-        let Change { dot, subject, questionnaire, author, wall_ms, ops, .. } = change;
+        let Change { dot, subject, questionnaire, author, wall_ms, ops, instead_of } = change;
+        if self.dead.contains(&dot) {
+            return false;
+        }
         if let Some(origin) = self.origins.get_mut(&dot) {
             if origin.stamp.is_none() {
                 origin.stamp = stamp;
@@ -111,6 +122,7 @@ impl Record {
         }
         self.origins.insert(dot, Origin { author, wall_ms, stamp, questionnaire });
         self.subject.get_or_insert(subject);
+        self.instead_of.extend(instead_of);
         let mut notes = 0;
         let mut touched = Place::record();
         for op in ops {
@@ -169,9 +181,20 @@ impl Record {
         self.subject.as_ref()
     }
 
-    /// Every change that was applied, with its origin.
+    /// Changes that a snapshot told to be replaced altogether.
+    pub fn dead(&self) -> impl Iterator<Item = Dot> {
+        self.dead.iter().copied()
+    }
+
+    /// Every change that was applied, with its origin; of a snapshot those of which something lives.
     pub fn changes(&self) -> impl Iterator<Item = (Dot, &Origin)> {
         self.origins.iter().map(|(dot, origin)| (*dot, origin))
+    }
+
+    /// The newest questionnaire version that the record was filled with; none before the first change.
+    #[must_use]
+    pub fn questionnaire(&self) -> Option<&QuestionnaireRef> {
+        self.origins.values().map(|origin| &origin.questionnaire).chain(&self.folded_form).max()
     }
 
     /// Who made one change.

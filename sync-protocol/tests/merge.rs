@@ -8,7 +8,8 @@
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
-    Change, Dot, HouseholdId, Limits, Op, Path, Place, QuestionnaireRef, Record, ReplicaId, Stamp, Subject, Value,
+    Change, Dot, HouseholdId, Limits, Op, Path, Place, QuestionnaireRef, Record, ReplicaId, Snapshot, Stamp, Subject,
+    Value,
     record::{Merge, Standing},
 };
 use uuid::Uuid;
@@ -279,6 +280,44 @@ proptest! {
         }
         for n in 0..4 {
             prop_assert_eq!(right.is_shown(&row(n)), wrong.is_shown(&row(n)));
+        }
+    }
+
+    #[test]
+    fn a_snapshot_stands_for_exactly_the_changes_that_it_folds(
+        history in history(), folded in any::<u64>(), here in any::<u64>(), later in any::<u64>()
+    ) {
+        let played = play(&history, true);
+        let pick = |mask: u64| -> Vec<&Change> {
+            let picked = played.changes.values().enumerate().filter(|(n, _)| mask >> (n % 64) & 1 == 1);
+            picked.map(|(_, change)| change).collect()
+        };
+        let (folded, here, later) = (pick(folded), pick(here), pick(later));
+        let Some(snapshot) = merge(folded.iter().copied()).snapshot() else { return Ok(()) };
+        for change in played.changes.values() {
+            prop_assert_eq!(snapshot.holds(change.dot), folded.iter().any(|one| one.dot == change.dot));
+        }
+        let written = serde_json::to_string(&snapshot).unwrap();
+        let read: Snapshot = serde_json::from_str(&written).unwrap();
+        prop_assert_eq!(&read, &snapshot);
+        // What was here before, then the snapshot, then what comes after it, some of it for the second time.
+        let mut record = merge(here.iter().copied());
+        record.take(read);
+        for change in later.iter().rev() {
+            record.apply((*change).clone(), stamp_of(change.dot, change));
+        }
+        let all = merge(folded.iter().chain(&here).chain(&later).copied()).canonical_view();
+        prop_assert_eq!(String::from_utf8(record.canonical_view()).unwrap(), String::from_utf8(all.clone()).unwrap());
+        // A snapshot of that is the same again, and two that know of different changes join.
+        let again = record.snapshot().unwrap();
+        let mut whole = Record::new();
+        whole.take(again.clone());
+        prop_assert_eq!(&whole.canonical_view(), &all);
+        let Some(other) = merge(here.iter().chain(&later).copied()).snapshot() else { return Ok(()) };
+        for joined in [snapshot.clone().joined(other.clone()), other.joined(snapshot)] {
+            let mut record = Record::new();
+            record.take(joined);
+            prop_assert_eq!(&record.canonical_view(), &all);
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
     Change, Dot, Hash, Limits, Op, Record, RecordId, ReplicaId, Stamp,
     chain::{self, Adoption, Batch, Carried, PublicKey, SecretKey, Signature, SignedStamp},
-    engine::reauthor::{after, reauthor},
+    engine::reauthor::{Renumbered, reauthor},
     problem::Problem,
     record::{Merge, Standing},
     wire::{Reply, Request},
@@ -308,17 +308,15 @@ fn batches_stamps_and_adoptions_are_believed_exactly_where_the_vectors_say() {
 fn a_forked_branch_is_authored_again_as_the_vectors_say() {
     let mut differences = Differences::default();
     let ForkCase { replica, common, new_replica, changes } = read::<ChainFile>("chain.json").fork;
+    let numbered = Renumbered::new(common, new_replica, changes.iter().map(|case| case.seq));
     for case in changes {
         let name = format!("change {}", case.seq);
         let old = Dot { replica, seq: case.seq };
-        let change = reauthor(
-            old,
-            case.bytes.as_bytes(),
-            case.h,
-            Dot { replica: new_replica, seq: old.seq - common },
-            after(common, new_replica),
-        )
-        .unwrap();
+        let change =
+            reauthor(old, case.bytes.as_bytes(), case.h, Dot { replica: new_replica, seq: old.seq - common }, |seq| {
+                numbered.rename(seq)
+            })
+            .unwrap();
         let dot = Dot { replica: new_replica, seq: case.new_seq };
         differences.check(&name, "dot", &json!(dot.to_string()), &json!(change.dot.to_string()));
         differences.check(&name, "written", &json!(case.new_bytes), &text(&change.to_bytes()));
@@ -392,8 +390,9 @@ fn scope_meaning(scope: &Json) -> Json {
 }
 
 fn reply_meaning(reply: &Reply) -> Json {
-    let pulled = |(changes, cursor): &(Vec<sync_protocol::wire::Delivered>, _)| {
-        let changes: Vec<_> = changes
+    let pulled = |run: &sync_protocol::wire::Run| {
+        let changes: Vec<_> = run
+            .changes
             .iter()
             .map(|c| {
                 json!({
@@ -402,7 +401,7 @@ fn reply_meaning(reply: &Reply) -> Json {
                 })
             })
             .collect();
-        json!({"changes": changes, "cursor": cursor})
+        json!({"changes": changes, "cursor": run.cursor})
     };
     let header = &reply.header;
     json!({

@@ -87,7 +87,7 @@ async fn what_a_newer_program_adds_is_kept_as_it_came() -> Result<()> {
     // Another device gets the very bytes.
     let other = survey.raw(0, 2).await?;
     let pulled = other.push(&survey.server.url, vec![]).await?.pulled;
-    let bytes: Vec<&[u8]> = pulled.iter().flat_map(|(changes, _)| changes.iter().map(|c| c.bytes.as_slice())).collect();
+    let bytes: Vec<&[u8]> = pulled.iter().flat_map(|run| run.changes.iter().map(|c| c.bytes.as_slice())).collect();
     assert_eq!(bytes, [body.as_bytes()]);
     Ok(())
 }

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use sync_protocol::{
     Dot, Hash, HouseholdId, RecordId, ReplicaId, Value,
     chain::{Adoption, SecretKey},
-    engine::reauthor::{after, reauthor},
+    engine::reauthor::{Renumbered, reauthor},
     wire::{Request, Verdict},
 };
 
@@ -34,11 +34,13 @@ fn again(copy: &RawDevice, common: u64, bodies: &[Vec<u8>], hashes: &[Hash], id:
     new.replica = ReplicaId(uuid::Uuid::from_u128(id.into()));
     new.key = SecretKey::from_seed([id; 32]);
     (new.next, new.head) = (1, Hash::default());
-    let rename = after(common, new.replica);
+    let numbered = Renumbered::new(common, new.replica, (common + 1..).take(bodies.len()));
     let mut authored = Vec::new();
     for ((seq, body), hash) in (1..).zip(bodies).zip(hashes) {
         let old = Dot { replica: copy.replica, seq: common + seq };
-        authored.push(reauthor(old, body, *hash, Dot { replica: new.replica, seq }, &rename)?.to_bytes());
+        authored.push(
+            reauthor(old, body, *hash, Dot { replica: new.replica, seq }, |seq| numbered.rename(seq))?.to_bytes(),
+        );
     }
     let batch = new.batch(&authored);
     let mut request = new.request(vec![batch]);

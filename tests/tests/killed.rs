@@ -17,7 +17,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use sync_protocol::{ReplicaId, chain::Batch};
+use sync_protocol::{ReplicaId, chain::Batch, wire::Run};
 use tokio::sync::Notify;
 
 /// Times that the server is killed.
@@ -168,7 +168,7 @@ async fn pull_everything(office: &Office, url: &str, who: &str) -> Result<BTreeM
         request.header.epoch.clone_from(&epoch);
         let reply = device.send(url, request.to_bytes(), None).await?.reply()?;
         epoch.clone_from(&reply.header.epoch);
-        for (changes, cursor) in reply.pulled {
+        for Run { changes, cursor, .. } in reply.pulled {
             for change in changes {
                 all.insert((change.replica, change.seq), change.bytes);
             }

@@ -8,8 +8,11 @@
 
 use anyhow::Result;
 use client_core::Edit;
-use end_to_end::server::Coordinator;
-use end_to_end::survey::{PASSWORD, Survey};
+use end_to_end::{
+    field::Enumerator,
+    server::Coordinator,
+    survey::{PASSWORD, Survey},
+};
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 use sync_protocol::{Path, Place, RecordId, Value};
@@ -99,7 +102,8 @@ async fn what_a_restored_server_lacks_comes_back_with_the_stamps_that_it_had() -
         let merged = person.device.record(record)?;
         assert_eq!(merged.answer(&path("floor")).unwrap().siblings.len(), 2);
     }
-    assert_eq!(a.device.record(record)?.canonical_view(), b.device.record(record)?.canonical_view());
+    let shown = |person: &mut Enumerator| person.device.record(record).map(|merged| merged.canonical_view());
+    assert!(shown(&mut a)? == shown(&mut b)?, "both show the same");
     let rebuilt = parts.office.run("rebuild", &[])?;
     let hashes: Vec<&str> = rebuilt.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
     assert_eq!(hashes[0], hashes[1]);
@@ -133,6 +137,8 @@ async fn a_decision_after_the_restore_is_a_new_dot_whatever_was_decided_before()
     let mut notes: Vec<&str> = merged.notes().map(|(_, text)| text).collect();
     notes.sort_unstable();
     assert_eq!(notes, ["after", "before"]);
+    let detail = coordinator.get(&format!("records/{record}")).await?.to_string();
+    assert!(detail.contains("before") && detail.contains("after"), "the phone gave back what the office had lost");
     drop(parts.folder);
     Ok(())
 }
@@ -221,5 +227,104 @@ async fn a_copy_that_was_altered_is_no_backup_and_a_running_server_is_not_restor
     }
     std::fs::write(survey.file("noise"), [7; 8192])?;
     assert!(survey.office.verify(&survey.file("noise")).is_err());
+    Ok(())
+}
+
+/// Ends the server, brings a backup back in its place and serves it under the same address.
+async fn restored(survey: Survey, backup: &std::path::Path) -> Result<(end_to_end::survey::Parts, Coordinator)> {
+    let mut parts = survey.into_parts();
+    let port = parts.server.port()?;
+    parts.server.kill()?;
+    parts.office.run("restore", &["--from", backup.to_str().unwrap()])?;
+    parts.server = parts.office.serve(port)?;
+    let coordinator = Coordinator::log_in(&parts.server.url, PASSWORD).await?;
+    Ok((parts, coordinator))
+}
+
+#[tokio::test]
+async fn what_only_another_phone_holds_of_a_lost_one_is_given_back_with_proof() -> Result<()> {
+    let survey = Survey::start(24, 2)?;
+    let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
+    // Both see the one area, only A the other: of A's batch B sees a part.
+    let (shared, private) = (survey.area(1)?, survey.area(0)?);
+    survey.office.run("unassign", &[&survey.who(1)?, &private]).ok();
+    let form = end_to_end::field::questionnaire();
+    let home = a.device.register_household(&a.code, &[("area", Value::text(&shared))])?;
+    let record = a.device.start_interview(home, "1", &form, &a.code)?;
+    survey.sync(&mut a).await?;
+    survey.sync(&mut b).await?;
+    let folder = survey.file("backups");
+    survey.office.run("backup", &["--to", folder.to_str().unwrap()])?;
+    let backup = backups(&folder)?.remove(0);
+
+    // One night of A after the backup: a household that B does not see stands between two answers that it does.
+    a.device.save(record, &a.code, &[Edit::set("floor", Value::text("1"))?])?;
+    let hidden = a.device.register_household(&a.code, &[("area", Value::text(&private))])?;
+    a.device.save(record, &a.code, &[Edit::set("wall", Value::text("2"))?])?;
+    survey.sync(&mut a).await?;
+    let coordinator = survey.coordinator().await?;
+    coordinator.post(&format!("records/{record}/remark"), &json!({ "text": "well done" })).await?;
+    survey.sync(&mut b).await?;
+    let before = view(&coordinator, record).await?;
+    let a_acked = a.device.status()?.acked_through;
+
+    let (parts, coordinator) = restored(survey, &backup).await?;
+    assert_ne!(view(&coordinator, record).await?, before, "the backup is older");
+    let http = client_core::transport::Http::new()?;
+    let (report, _) = http.sync(&mut b.device, |_| ()).await?;
+    assert!(report.round_trips <= 4, "{report:?}");
+    assert_eq!(view(&coordinator, record).await?, before, "with its dots and stamps, while A is away");
+    let detail = coordinator.get(&format!("records/{record}")).await?.to_string();
+    assert!(detail.contains("well done"), "what a coordinator decided after the backup is back, too");
+    assert!(coordinator.get(&format!("records/{}", RecordId::from(hidden))).await.is_err(), "B never had that");
+    assert_eq!(http.sync(&mut b.device, |_| ()).await?.0.round_trips, 1, "nothing is given twice");
+
+    // A was not lost after all: the chain closes, and nothing counts twice.
+    http.sync(&mut a.device, |_| ()).await?;
+    assert_eq!((a.device.status()?.acked_through, a.device.status()?.unsent), (a_acked, 0));
+    assert_eq!(view(&coordinator, record).await?, before);
+    assert!(coordinator.get(&format!("records/{}", RecordId::from(hidden))).await.is_ok());
+    http.sync(&mut b.device, |_| ()).await?;
+    let shown = |person: &mut Enumerator| person.device.record(record).map(|merged| merged.canonical_view());
+    assert!(shown(&mut a)? == shown(&mut b)?, "both show the same");
+    let again = parts.folder.path().join("again");
+    parts.office.run("backup", &["--to", again.to_str().unwrap()])?;
+    assert!(parts.office.verify(&backups(&again)?.remove(0))?.contains("sound"));
+    let rebuilt = parts.office.run("rebuild", &[])?;
+    let hashes: Vec<&str> = rebuilt.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(hashes[0], hashes[1]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_phone_wrote_under_an_earlier_name_is_given_back_too() -> Result<()> {
+    let survey = Survey::start(24, 2)?;
+    let mut a = survey.device(0, "a").await?;
+    let folder = survey.file("backups");
+    survey.office.run("backup", &["--to", folder.to_str().unwrap()])?;
+    let backup = backups(&folder)?.remove(0);
+    let form = end_to_end::field::questionnaire();
+    let home = a.device.register_household(&a.code, &[("area", Value::text(survey.area(0)?))])?;
+    let record = a.device.start_interview(home, "1", &form, &a.code)?;
+    survey.sync(&mut a).await?;
+    // A copy goes on elsewhere, and this one notices: it has another name from now on.
+    let copy = survey.file("copy");
+    rusqlite::Connection::open(&a.file)?.execute("VACUUM INTO ?1", [copy.to_str().unwrap()])?;
+    let phone = end_to_end::field::Phone::new(77, 1_767_225_700_000, 0);
+    let mut other = Enumerator::unenrolled(client_core::Device::open(&copy, phone)?, &copy, &a.code);
+    other.device.save(record, &a.code, &[Edit::set("floor", Value::text("1"))?])?;
+    survey.sync(&mut other).await?;
+    a.device.save(record, &a.code, &[Edit::set("wall", Value::text("1"))?])?;
+    let forked = survey.sync(&mut a).await?;
+    assert_eq!(forked.forks, 1);
+    let coordinator = survey.coordinator().await?;
+    let before = view(&coordinator, record).await?;
+    drop(other);
+
+    let (_parts, coordinator) = restored(survey, &backup).await?;
+    assert!(coordinator.get(&format!("records/{record}")).await.is_err(), "the backup knows nothing of it");
+    let http = client_core::transport::Http::new()?;
+    http.sync(&mut a.device, |_| ()).await?;
+    assert_eq!(view(&coordinator, record).await?, before, "also what the copy did, which is gone");
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::Device;
 use crate::{
     error::{Error, FileProblem},
     host::Host,
-    store::{AttachmentRow, Tx},
+    store::{AttachmentRow, Tx, Whose},
 };
 use sha2::{Digest, Sha256};
 use sync_protocol::{
@@ -88,7 +88,7 @@ impl<H: Host> Device<H> {
         if self.files.size(&original(hash)).map_err(kept)? != Some(size) {
             self.files.put(&original(hash), &bytes).map_err(kept)?;
         }
-        self.store.write(|tx| tx.note_attachment(&named, false))?;
+        self.store.write(|tx| tx.note_attachment(&named, Whose::Taken))?;
         Ok(named.to_value())
     }
 
@@ -150,6 +150,17 @@ impl<H: Host> Device<H> {
             Some(_) => Ok(Some(self.files.read(name, 0, usize::MAX).map_err(kept)?)),
             None => Ok(None),
         }
+    }
+
+    /// Deletes the files of what others photographed in records that this device may not see any more.
+    pub(crate) fn delete_dropped_files(&mut self) -> Result<(), Error> {
+        // A crash in between leaves a file that nothing names; it is never shown.
+        for hash in self.store.write(|tx| tx.attachments_dropped())? {
+            for name in [original(hash), thumbnail(hash)] {
+                self.files.remove(&name).map_err(kept)?;
+            }
+        }
+        Ok(())
     }
 
     /// What is to be sent and is here.
@@ -233,7 +244,7 @@ fn attachments_of(record: &Record) -> impl Iterator<Item = (Path, Attachment)> +
 /// Notes what a change of somebody else names.
 pub(super) fn note_pulled(tx: &Tx<'_>, change: &Change) -> Result<(), Error> {
     for named in Attachment::of_ops(&change.ops) {
-        tx.note_attachment(&named, false)?;
+        tx.note_attachment(&named, Whose::Others)?;
         tx.use_attachment(named.hash, change.record())?;
     }
     Ok(())
@@ -263,7 +274,7 @@ pub(super) fn check_saved(
         added.push(path);
         // What the record names already is sent by whoever named it first.
         if !tx.is_attachment_of(named.hash, id)? {
-            tx.note_attachment(&named, true)?;
+            tx.note_attachment(&named, Whose::Own)?;
             tx.use_attachment(named.hash, id)?;
         }
     }

@@ -6,7 +6,6 @@ use crate::{
     host::Host,
     store::{RecordRow, Tx},
 };
-use questionnaire::{Merge, text_of};
 use sync_protocol::{
     Attachment, Change, Dot, HouseholdId, Limits, Op, Path, Place, QuestionnaireRef, Record, RecordId, Subject, Value,
     chain::{digest, link},
@@ -149,13 +148,18 @@ impl<H: Host> Device<H> {
         edits: &[Edit],
         seen: Option<(&Record, &QuestionnaireRef)>,
     ) -> Result<Option<u64>, Error> {
-        let row = self.line(record)?;
-        let household = HouseholdId(row.household);
-        let (seen, questionnaire) = match seen {
-            Some((seen, form)) => (Some(seen), form.clone()),
-            None => (None, row.form.parse()?),
+        let (subject, seen, questionnaire) = match seen {
+            // The record may have been dropped under an open screen: what was typed there is saved and sent all the same.
+            Some((seen, form)) if seen.subject().is_some() => (seen.subject().cloned(), Some(seen), form.clone()),
+            Some((seen, form)) => (None, Some(seen), form.clone()),
+            None => (None, None, self.line(record)?.form.parse()?),
         };
-        let seq = self.author(subject_of(&row), questionnaire.clone(), author, edits, seen, false)?;
+        let subject = match subject {
+            Some(subject) => subject,
+            None => subject_of(&self.line(record)?),
+        };
+        let household = subject.household();
+        let seq = self.author(subject, questionnaire.clone(), author, edits, seen, false)?;
         if edits.contains(&Edit::Finish) {
             self.update_household(record, household, &questionnaire, author)?;
         }
@@ -170,63 +174,6 @@ impl<H: Host> Device<H> {
         self.store.read(|tx| Ok(enrolled(tx)?.enumerator))
     }
 
-    /// Carries answers marked `tenun::household` over to the household record.
-    ///
-    /// What was put there when the interview began and stayed as it was says nothing new. Where the household has another
-    /// value by now than the interview began with, both stay: the enumerator has not seen it.
-    fn update_household(
-        &mut self,
-        interview: RecordId,
-        household: HouseholdId,
-        questionnaire: &QuestionnaireRef,
-        author: &str,
-    ) -> Result<(), Error> {
-        let Ok(questionnaire) = self.questionnaire(&questionnaire.to_string()) else {
-            return Ok(());
-        };
-        let record = self.record(interview)?;
-        let known = self.record(household.into()).unwrap_or_default();
-        let begun = self.store.read(|tx| {
-            let (replica, _) = identity(tx)?;
-            Ok(tx.begun(interview)?.map(|seq| Dot { replica, seq }))
-        })?;
-        let (mut seen, mut unseen) = (Vec::new(), Vec::new());
-        for (repeats, question) in questionnaire.questions() {
-            let Some(field) = question.updates_household.as_ref().filter(|_| repeats.is_empty()) else {
-                continue;
-            };
-            let (register, member) = match &question.merge {
-                Merge::Group(group) => (group, Some(&question.key)),
-                Merge::Alone | Merge::Union => (&question.key, None),
-            };
-            let register = Path::new(Place::record(), register.as_str())?;
-            let part = |value: &Value| match (member, value) {
-                (Some(member), Value::Fields(fields)) => fields.get(member).cloned(),
-                (_, value) => Some(value.clone()),
-            };
-            let winner = record.answer(&register).and_then(|answer| part(answer.siblings.first()?.value));
-            let Some(value) = winner.filter(|value| !matches!(value, Value::Missing(_))) else { continue };
-            let history = record.history(&register);
-            let began_with = history.iter().find(|(sibling, _)| Some(sibling.dot) == begun);
-            let began_with = began_with.and_then(|(sibling, _)| part(sibling.value)).map(|value| text_of(&value));
-            if began_with.as_ref() == Some(&text_of(&value)) {
-                continue;
-            }
-            let field = Path::new(Place::record(), field.as_str())?;
-            let now = known.answer(&field).and_then(|answer| Some(text_of(answer.siblings.first()?.value)));
-            let is_seen = began_with.is_none() || began_with == now;
-            if is_seen { &mut seen } else { &mut unseen }.push(Edit::Set(field, value));
-        }
-        let nothing_seen = Record::new();
-        for (edits, over) in [(seen, None), (unseen, Some(&nothing_seen))] {
-            if !edits.is_empty() {
-                let register = QuestionnaireRef::household_register();
-                self.author(Subject::Household(household), register, author, &edits, over, false)?;
-            }
-        }
-        Ok(())
-    }
-
     /// The sizes that the server told last.
     ///
     /// # Errors
@@ -235,7 +182,7 @@ impl<H: Host> Device<H> {
         self.store.read(limits)
     }
 
-    fn author(
+    pub(super) fn author(
         &mut self,
         subject: Subject,
         questionnaire: QuestionnaireRef,

@@ -2,12 +2,12 @@
 
 use super::{Device, from_json, reread, scope, summary};
 use crate::{error::Error, host::Host, store::Tx};
-use questionnaire::{Compiled, Difference, Instance, Questionnaire, Tables, merge_under};
+use questionnaire::{Compiled, Difference, Instance, Questionnaire, Tables, merge_over};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use sync_protocol::{Hash, Path, Place, QuestionnaireRef, Record, RecordId};
+use sync_protocol::{Hash, Path, Place, QuestionnaireRef, Record, RecordId, Snapshot};
 
 /// The questionnaires that were read so far, by `id@version`.
 #[derive(Debug, Default)]
@@ -52,15 +52,18 @@ impl Forms {
             let change = (reread(stored.dot, &stored.bytes)?, stored.stamp);
             if stored.is_superseded { &mut superseded } else { &mut changes }.push(change);
         }
+        let snapshot: Option<Snapshot> = tx.snapshot(id)?.map(|json| from_json(&json)).transpose()?;
         // What another life authored again counts here until the other's comes, which it may not: it may be out of scope.
-        let again: BTreeSet<Hash> = changes.iter().filter_map(|(change, _)| change.instead_of).collect();
+        let folded = snapshot.iter().flat_map(|snapshot| snapshot.instead_of.iter().copied());
+        let again: BTreeSet<Hash> = changes.iter().filter_map(|(change, _)| change.instead_of).chain(folded).collect();
         superseded.retain(|(change, _)| change.instead_of.is_none_or(|replaced| !again.contains(&replaced)));
         changes.append(&mut superseded);
         let mut form = None;
-        if let Some(newest) = changes.iter().map(|(change, _)| &change.questionnaire).max() {
+        let folded = snapshot.as_ref().map(|snapshot| &snapshot.questionnaire);
+        if let Some(newest) = changes.iter().map(|(change, _)| &change.questionnaire).chain(folded).max() {
             form = self.readable(tx, &newest.to_string())?;
         }
-        Ok(merge_under(changes, |_| form))
+        Ok(merge_over(snapshot, changes, |_| form))
     }
 }
 

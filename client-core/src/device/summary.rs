@@ -33,7 +33,7 @@ fn summarise(tx: &Tx<'_>, id: RecordId, record: &Record, forms: &mut Forms) -> R
         let path = name.parse().ok()?;
         Some(record.answer(&path)?.siblings.first()?.value.to_string())
     };
-    let form = record.changes().map(|(_, origin)| &origin.questionnaire).max();
+    let form = record.questionnaire();
     let form = form.map(ToString::to_string).unwrap_or_default();
     let questionnaire = forms.readable(tx, &form)?;
     let questionnaire = questionnaire.as_deref();

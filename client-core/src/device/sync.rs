@@ -1,20 +1,22 @@
 //! The device's side of a sync: where it stands, what it sends, and how it takes in a reply.
 
-use super::{Device, attachments, enrolled, identity, meta, number, reread, set_identity, summary, to_json};
+use super::{
+    Device, attachments, carried, enrolled, identity, meta, number, renew_identity, reread, scope, summary, to_json,
+};
 use crate::{
     error::Error,
     host::Host,
     store::{SUPERSEDED, Tx},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
-    Change, Dot, RecordId, ReplicaId, Subject,
-    chain::{Adoption, digest, link},
+    Change, Dot, RecordId, ReplicaId, Snapshot, Subject,
+    chain::{Adoption, Batch, Span, digest, link},
     engine::{
         device::{Absorbed, DeviceStore, Position},
-        reauthor::{after, reauthor},
+        reauthor::{Renumbered, reauthor},
     },
-    wire::{Fork, Reply, Stamped, Verdict},
+    wire::{Fork, Reply, Run, Stamped, Verdict},
 };
 
 impl<H: Host> DeviceStore for Device<H> {
@@ -36,6 +38,10 @@ impl<H: Host> DeviceStore for Device<H> {
                 scope: super::scope(tx)?.map(|scope| scope.version).unwrap_or_default(),
                 epoch: tx.meta(meta::EPOCH)?.unwrap_or_default(),
                 cursors: tx.cursors()?,
+                snapshots: tx.snapshot_places()?,
+                dropped: number(tx, meta::DROPPED)?,
+                held: if tx.meta(meta::TELLS)?.is_some() { tx.provable()? } else { BTreeMap::new() },
+                gives_back: !tx.wanted()?.is_empty(),
                 adoption,
             })
         })
@@ -48,18 +54,36 @@ impl<H: Host> DeviceStore for Device<H> {
         })
     }
 
-    fn stamps(&mut self, first: u64, last: u64) -> Result<Vec<Stamped>, Error> {
-        self.store.read(|tx| {
-            let (replica, _) = identity(tx)?;
-            tx.stamps(replica, first, last)
+    fn stamps(&mut self, replica: ReplicaId, first: u64, last: u64) -> Result<Vec<Stamped>, Error> {
+        self.store.read(|tx| tx.stamps(replica, first, last))
+    }
+
+    fn adoptions(&mut self) -> Result<Vec<Adoption>, Error> {
+        self.store.read(|tx| tx.adoptions()?.iter().map(|json| super::from_json(json)).collect())
+    }
+
+    fn give_back(&mut self, budget: usize) -> Result<Vec<Batch>, Error> {
+        self.store.read(|tx| carried::give_back(tx, budget))
+    }
+
+    fn given(&mut self, batches: &[Span]) -> Result<(), Error> {
+        self.store.write(|tx| {
+            batches.iter().try_for_each(|span| tx.unwant(span.replica, span.first, span.last))?;
+            carried::forget_unprovable(tx)
         })
     }
 
     fn absorb(&mut self, reply: &Reply) -> Result<Absorbed, Error> {
         let Self { store, host, forms, .. } = self;
+        let now_ms = host.now_ms();
         store.write(|tx| {
             let mut touched = BTreeSet::new();
             let mut absorbed = Absorbed::default();
+            if tx.meta(meta::TELLS)?.is_some() && !reply.cut_off {
+                tx.delete_meta(meta::TELLS)?;
+                tx.want(&reply.lacks)?;
+                carried::forget_unprovable(tx)?;
+            }
             // A server that was restored signs with another key: the scope tells.
             if let Some(scope) = &reply.scope {
                 tx.set_meta(meta::SCOPE, &to_json(scope)?)?;
@@ -69,7 +93,8 @@ impl<H: Host> DeviceStore for Device<H> {
             for outcome in &reply.outcomes {
                 if outcome.verdict != Verdict::Duplicate {
                     let dot = Dot { replica: outcome.replica, seq: outcome.seq };
-                    tx.set_verdict(dot, &verdict(outcome.verdict, outcome.code.map(|code| code.as_str())))?;
+                    let verdict = verdict(outcome.verdict, outcome.code.map(|code| code.as_str()));
+                    tx.set_verdict(dot, verdict.as_deref())?;
                     if let Some(row) = tx.record_of(dot)? {
                         touched.insert(Touched { is_interview: row.round.is_some(), record: row.id });
                     }
@@ -78,29 +103,52 @@ impl<H: Host> DeviceStore for Device<H> {
             for stamped in stamps {
                 tx.stamp(stamped)?;
             }
-            for (changes, cursor) in &reply.pulled {
+            if !reply.team.is_empty() {
+                tx.set_meta(meta::TEAM, &to_json(&reply.team)?)?;
+            }
+            for Run { snapshots, changes, proofs, moved, cursor } in &reply.pulled {
+                for snapshot in snapshots {
+                    absorbed.pulled += u64::try_from(snapshot.changes.len()).unwrap_or(0);
+                    touched.insert(take_snapshot(tx, snapshot)?);
+                }
                 for change in changes {
                     let dot = Dot { replica: change.replica, seq: change.seq };
                     // What this program is too old to read is kept for a newer one, under no record.
                     let read = reread(dot, &change.bytes).ok();
-                    read.iter().try_for_each(|change| attachments::note_pulled(tx, change))?;
-                    let by = read.map(|change| Touched::by(&change));
+                    if let Some(read) = &read {
+                        attachments::note_pulled(tx, read)?;
+                        tx.clear_moved(read.subject.household().0)?;
+                    }
+                    let by = read.as_ref().map(Touched::by);
                     let record = by.map_or(RecordId(uuid::Uuid::nil()), |by| by.record);
-                    if tx.insert_change(dot, record, None, Some(change.stamp), &change.bytes)? {
-                        absorbed.pulled += 1;
+                    let is_new = tx.insert_change(dot, record, None, Some(change.stamp), &change.bytes)?;
+                    absorbed.pulled += u64::from(is_new);
+                    // An own one that the log had kept of a household that was dropped: it is back.
+                    if is_new || tx.record(record)?.is_none() {
                         touched.extend(by);
                     }
                 }
-                tx.set_cursor(&cursor.bucket, cursor.seq)?;
+                proofs.iter().try_for_each(|proof| tx.keep_proof(proof))?;
+                for household in moved {
+                    tx.set_moved(household.0)?;
+                }
+                tx.set_cursor(cursor)?;
             }
             absorbed.forked = match &reply.fork {
                 Some(fork) => fork_off(tx, host, fork, &mut touched)?,
                 // Of a reply that was cut off, the fork may be what is missing.
                 None if reply.cut_off => false,
+                None if lacks_freed(tx)? => {
+                    go_on(tx, host, number(tx, meta::ACKED)?, &mut touched)?;
+                    true
+                }
                 None => leave_lost_history(tx, host, reply.header.acked_through)?,
             };
             for touched in touched {
                 summary::refresh(tx, touched.record, forms)?;
+            }
+            if let Some(scope) = super::scope(tx)? {
+                scope::drop_lost(tx, &scope, forms, now_ms)?;
             }
             Ok(absorbed)
         })
@@ -121,9 +169,25 @@ impl Touched {
     }
 }
 
-fn verdict(verdict: Verdict, code: Option<&str>) -> String {
+/// Puts a record as it stands in place of what others are known to have done to it; what is own stays in the log.
+fn take_snapshot(tx: &Tx<'_>, snapshot: &Snapshot) -> Result<Touched, Error> {
+    let record = snapshot.subject.record(&snapshot.questionnaire.id);
+    tx.clear_moved(snapshot.subject.household().0)?;
+    // What is here may know of changes that a restored server has lost.
+    let joined = match tx.snapshot(record)? {
+        Some(earlier) => super::from_json::<Snapshot>(&earlier)?.joined(snapshot.clone()),
+        None => snapshot.clone(),
+    };
+    tx.forget_folded(record, |dot| joined.holds(dot))?;
+    joined.changes.iter().try_for_each(|(change, _)| attachments::note_pulled(tx, change))?;
+    tx.put_snapshot(record, &to_json(&joined)?)?;
+    Ok(Touched { is_interview: matches!(snapshot.subject, Subject::Interview { .. }), record })
+}
+
+/// What is written of a change; nothing where it counts like any other.
+fn verdict(verdict: Verdict, code: Option<&str>) -> Option<String> {
     let word = match verdict {
-        Verdict::Duplicate => "duplicate",
+        Verdict::Duplicate | Verdict::Released => return None,
         Verdict::Quarantined => "quarantined",
         Verdict::Escrow => "escrow",
         Verdict::Purged => "purged",
@@ -132,13 +196,16 @@ fn verdict(verdict: Verdict, code: Option<&str>) -> String {
         Verdict::Refused => "refused",
         Verdict::Unknown => "unknown",
     };
-    code.map_or_else(|| word.to_owned(), |code| format!("{word}: {code}"))
+    Some(code.map_or_else(|| word.to_owned(), |code| format!("{word}: {code}")))
 }
 
 fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Error> {
     if tx.meta(meta::EPOCH)?.is_some_and(|epoch| epoch != reply.header.epoch) {
         tx.clear_cursors()?;
         tx.offer_attachments_again()?;
+        if !tx.provable()?.is_empty() {
+            tx.set_meta(meta::TELLS, "1")?;
+        }
     }
     tx.set_meta(meta::EPOCH, &reply.header.epoch)?;
     if reply.fork.is_none() {
@@ -148,13 +215,22 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
         // device no more: the ack counts.
         let all: Vec<&Stamped> = reply.stamps.iter().collect();
         let told = if reply.cut_off { stamps } else { &all };
-        let stamped = stamped_through(told, replica, number(tx, meta::ACKED)?);
-        tx.set_meta(meta::ACKED, &reply.header.acked_through.min(stamped).min(last).to_string())?;
+        let before = number(tx, meta::ACKED)?;
+        let stamped = stamped_through(told, replica, before);
+        let acked = reply.header.acked_through.min(stamped).min(last);
+        tx.set_meta(meta::ACKED, &acked.to_string())?;
+        tx.clear_verdicts(replica, before, acked)?;
     }
     // What is in a backup under this name may be another life's.
     let safe = reply.header.safe_through.min(number(tx, meta::ACKED)?);
     tx.set_meta(meta::SAFE, &safe.to_string())?;
     Ok(())
+}
+
+/// Whether the server asks for what was freed: it was restored from a backup older than the one that made it safe. What is
+/// still held goes on under a new name, since a chain with a gap would never be whole.
+fn lacks_freed(tx: &Tx<'_>) -> Result<bool, Error> {
+    Ok(number(tx, meta::ACKED)? < number(tx, meta::FREED)?)
 }
 
 /// How far an ack counts: as far as the stamps of what it acks are here. Where a reply was cut off, or a batch was lost
@@ -172,10 +248,8 @@ fn signed_stamps<'r>(tx: &Tx<'_>, reply: &'r Reply) -> Result<Vec<&'r Stamped>, 
     if reply.stamps.is_empty() {
         return Ok(Vec::new());
     }
-    let keys = match super::scope(tx)? {
-        Some(scope) => scope.server.into_values().collect(),
-        None => vec![enrolled(tx)?.server_key],
-    };
+    let known = enrolled(tx)?.server_key;
+    let keys = super::scope(tx)?.map_or_else(|| vec![known], |scope| scope.trusted(known));
     let is_signed = |stamped: &&Stamped| {
         let signed = stamped.signed();
         keys.iter().any(|key| signed.is_valid(stamped.replica, stamped.first, stamped.last, key))
@@ -186,39 +260,45 @@ fn signed_stamps<'r>(tx: &Tx<'_>, reply: &'r Reply) -> Result<Vec<&'r Stamped>, 
 /// Goes on under a new replica: what the branches do not share is re-authored, each change with the hash
 /// that it replaces. Nothing is lost, and the other branch arrives by the ordinary pull.
 fn fork_off<H: Host>(tx: &Tx<'_>, host: &mut H, fork: &Fork, touched: &mut BTreeSet<Touched>) -> Result<bool, Error> {
-    let (old, old_key) = identity(tx)?;
-    if fork.replica != old {
+    if fork.replica != identity(tx)?.0 {
         return Ok(false);
     }
-    if fork.common < number(tx, meta::ACKED)? {
+    // What was freed was in a backup: the histories can't have parted before it.
+    let common = fork.common.max(number(tx, meta::FREED)?);
+    if common < number(tx, meta::ACKED)? {
         // The server saw only that the histories parted before what was sent: it finds where when all of it comes.
-        tx.set_meta(meta::ACKED, &fork.common.to_string())?;
-        tx.set_meta(meta::SAFE, &number(tx, meta::SAFE)?.min(fork.common).to_string())?;
+        tx.set_meta(meta::ACKED, &common.to_string())?;
+        tx.set_meta(meta::SAFE, &number(tx, meta::SAFE)?.min(common).to_string())?;
         return Ok(false);
     }
-    let lost = tx.own_changes(old, fork.common, usize::MAX)?;
-    let (new, new_key) = set_identity(tx, host)?;
-    // What the other branch did stood under this device's own name: pulls passed over it.
-    tx.clear_cursors()?;
-    tx.set_meta(meta::ADOPTION, &to_json(&Adoption::sign(new, new_key.public(), old, &old_key))?)?;
+    go_on(tx, host, common, touched)?;
+    Ok(true)
+}
+
+/// Authors what is held after `common` again, under a new replica.
+fn go_on<H: Host>(tx: &Tx<'_>, host: &mut H, common: u64, touched: &mut BTreeSet<Touched>) -> Result<(), Error> {
+    let (old, _) = identity(tx)?;
+    let mut held = tx.own_changes(old, common, usize::MAX)?;
+    held.retain(|(_, _, bytes)| !bytes.is_empty());
+    let new = renew_identity(tx, host)?;
+    let numbered = Renumbered::new(common, new, held.iter().map(|(seq, ..)| *seq));
     let mut previous = sync_protocol::Hash::default();
-    for (seq, hash, bytes) in lost {
-        let dot = Dot { replica: old, seq };
-        let again = Dot { replica: new, seq: seq.saturating_sub(fork.common) };
-        let change = reauthor(dot, &bytes, hash, again, after(fork.common, new));
+    for ((seq, hash, bytes), number) in held.into_iter().zip(1..) {
+        let (dot, again) = (Dot { replica: old, seq }, Dot { replica: new, seq: number });
+        let change = reauthor(dot, &bytes, hash, again, |seq| numbered.rename(seq));
         let change = change.map_err(|problem| Error::Corrupt(problem.to_string()))?;
         let bytes = change.to_bytes();
         previous = link(previous, new, change.dot.seq, digest(&bytes));
         tx.replace_change(dot, change.dot, previous, &bytes)?;
         touched.insert(Touched::by(&change));
     }
-    Ok(true)
+    Ok(())
 }
 
 /// A server that holds more of this replica than the device does: the device was restored from an older
 /// copy. It writes under a new replica from now on, before it can use a seq twice.
 fn leave_lost_history<H: Host>(tx: &Tx<'_>, host: &mut H, acked_through: u64) -> Result<bool, Error> {
-    let (old, old_key) = identity(tx)?;
+    let (old, _) = identity(tx)?;
     let (last, _) = tx.head(old)?;
     // What is unsent yet must be sent under the old name before it is left.
     if acked_through <= last || number(tx, meta::ACKED)? < last {
@@ -227,9 +307,7 @@ fn leave_lost_history<H: Host>(tx: &Tx<'_>, host: &mut H, acked_through: u64) ->
         }
         return Ok(false);
     }
-    let (new, new_key) = set_identity(tx, host)?;
-    tx.set_meta(meta::ADOPTION, &to_json(&Adoption::sign(new, new_key.public(), old, &old_key))?)?;
     // What was lost comes back by the pull, from the start of each bucket.
-    tx.clear_cursors()?;
+    renew_identity(tx, host)?;
     Ok(true)
 }

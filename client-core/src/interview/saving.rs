@@ -8,7 +8,7 @@ use crate::{
 };
 use questionnaire::{Merge, Metadata, text_of};
 use std::collections::BTreeMap;
-use sync_protocol::{Missing, Path, Place, Value};
+use sync_protocol::{Missing, Path, Place, Record, Value};
 
 /// What one save will hold.
 #[derive(Default)]
@@ -17,6 +17,16 @@ pub(super) struct Writes {
     answers: BTreeMap<Path, Value>,
     /// The answer whose siblings were all shown.
     pub(super) resolves: Option<Path>,
+}
+
+/// Where a question inside of repeats is answered: the shown rows, outer ones first; the record itself outside of repeats.
+pub(crate) fn places(record: &Record, repeats: &[&str]) -> Vec<Place> {
+    let mut places = vec![Place::record()];
+    for repeat in repeats {
+        let rows = places.iter().flat_map(|outer| record.rows(outer, repeat));
+        places = rows.map(|row| row.place.clone()).collect();
+    }
+    places
 }
 
 impl Interview {
@@ -35,24 +45,28 @@ impl Interview {
         self.save(device, writes)
     }
 
-    /// Puts what is known of the household in the questions that update it, to be confirmed rather than asked again.
+    /// Puts what is known of the household in the questions that update it, to be confirmed rather than asked again: its
+    /// roster rows come with it, under the ids that they have had since the first round.
     fn put_household<H: Host>(&mut self, device: &mut Device<H>, writes: &mut Writes) {
         let household = self.merged.subject().map(|subject| subject.household());
         let Some(household) = household.and_then(|id| device.record(id.into()).ok()) else { return };
-        let fields: Vec<(String, String)> = self
-            .questionnaire
-            .questions()
-            .filter(|(repeats, _)| repeats.is_empty())
-            .filter_map(|(_, question)| Some((question.key.clone(), question.updates_household.clone()?)))
-            .collect();
-        for (key, field) in fields {
-            let (Ok(path), Ok(field)) =
-                (Path::new(Place::record(), key.as_str()), Path::new(Place::record(), field.as_str()))
-            else {
-                continue;
-            };
-            if let Some(known) = household.answer(&field).and_then(|answer| answer.siblings.first().map(|s| s.value)) {
-                self.put_computed(writes, &path, &text_of(known));
+        let questionnaire = self.questionnaire.clone();
+        for (repeats, question) in questionnaire.questions() {
+            let Some(field) = &question.updates_household else { continue };
+            for place in places(&household, &repeats) {
+                if !place.is_record() && !writes.rows.contains(&place) && self.rules.add_row(&place).is_ok() {
+                    writes.rows.push(place.clone());
+                    self.put_defaults(writes, &place);
+                }
+                let (Ok(path), Ok(field)) =
+                    (Path::new(place.clone(), question.key.as_str()), Path::new(place, field.as_str()))
+                else {
+                    continue;
+                };
+                let known = household.answer(&field).and_then(|answer| Some(text_of(answer.siblings.first()?.value)));
+                if let Some(known) = known {
+                    self.put_computed(writes, &path, &known);
+                }
             }
         }
     }

@@ -4,6 +4,17 @@ use super::{Error, Tx, to_hash};
 use rusqlite::{OptionalExtension, Row, params};
 use sync_protocol::{Attachment, Hash, RecordId};
 
+/// Whose an attachment is, by how this device came to know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// Somebody else named it.
+    Others,
+    /// It was taken in here, and no save names it yet.
+    Taken,
+    /// A save of this device names it: this device sends it.
+    Own,
+}
+
 /// One attachment that some record names, or that was taken in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AttachmentRow {
@@ -21,7 +32,7 @@ pub(crate) struct AttachmentRow {
 }
 
 const ATTACHMENT: &str =
-    "SELECT hash, size, type, name, own, sent_ms IS NOT NULL, upload, refused, thumbnail FROM attachment";
+    "SELECT hash, size, type, name, own = 2, sent_ms IS NOT NULL, upload, refused, thumbnail FROM attachment";
 
 fn attachment_row(row: &Row<'_>) -> rusqlite::Result<AttachmentRow> {
     Ok(AttachmentRow {
@@ -36,11 +47,16 @@ fn attachment_row(row: &Row<'_>) -> rusqlite::Result<AttachmentRow> {
 
 impl Tx<'_> {
     /// Notes an attachment that was taken in or that a change names.
-    pub(crate) fn note_attachment(&self, named: &Attachment, own: bool) -> Result<(), Error> {
+    pub(crate) fn note_attachment(&self, named: &Attachment, by: Whose) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(
             "INSERT INTO attachment (hash, size, type, name, own) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (hash) DO UPDATE SET own = max(own, excluded.own)",
         )?;
+        let own = match by {
+            Whose::Others => 0,
+            Whose::Taken => 1,
+            Whose::Own => 2,
+        };
         put.execute(params![named.hash.0, named.size, named.media, named.name, own])?;
         Ok(())
     }
@@ -80,9 +96,18 @@ impl Tx<'_> {
     /// What this device is to send, the smallest first.
     pub(crate) fn attachments_to_send(&self) -> Result<Vec<AttachmentRow>, Error> {
         let mut query = self.tx.prepare_cached(&format!(
-            "{ATTACHMENT} WHERE own = 1 AND sent_ms IS NULL AND refused IS NULL ORDER BY size, hash"
+            "{ATTACHMENT} WHERE own = 2 AND sent_ms IS NULL AND refused IS NULL ORDER BY size, hash"
         ))?;
         Ok(query.query_map([], attachment_row)?.collect::<Result<_, _>>()?)
+    }
+
+    /// Takes others' attachments that no record here names any more off the list; their files are to be deleted next.
+    pub(crate) fn attachments_dropped(&self) -> Result<Vec<Hash>, Error> {
+        let mut take = self.tx.prepare_cached(
+            "DELETE FROM attachment WHERE own = 0 AND hash NOT IN (SELECT hash FROM attachment_use) RETURNING hash",
+        )?;
+        let rows = take.query_map([], |row| Ok(Hash(row.get(0)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Pictures of others whose thumbnail is still to be had.
@@ -118,7 +143,7 @@ impl Tx<'_> {
 
     /// A server that was restored may lack what it had: everything is offered again.
     pub(crate) fn offer_attachments_again(&self) -> Result<(), Error> {
-        self.tx.execute("UPDATE attachment SET sent_ms = NULL, upload = NULL, refused = NULL WHERE own = 1", [])?;
+        self.tx.execute("UPDATE attachment SET sent_ms = NULL, upload = NULL, refused = NULL WHERE own = 2", [])?;
         Ok(())
     }
 }

@@ -71,13 +71,52 @@ const STEPS: &[&str] = &[
      ) STRICT, WITHOUT ROWID;",
     // 2026-11: what an interview began with is no answer that anybody gave.
     "ALTER TABLE session ADD COLUMN begun INTEGER;",
+    // 2026-11: households that left for where the device sees nothing; they go once nothing of them is unsent. The bytes of
+    // own changes of what was dropped are empty once they are safe on the server.
+    "CREATE TABLE moved (household BLOB PRIMARY KEY NOT NULL CHECK (length(household) = 16)) STRICT;",
+    // 2026-11: what this device can give back to a server that was restored: others' changes with what proves them, and its own
+    // under the names that it had.
+    "CREATE TABLE life (
+        id INTEGER PRIMARY KEY,
+        replica BLOB NOT NULL UNIQUE CHECK (length(replica) = 16),
+        secret TEXT NOT NULL,
+        adoption TEXT NOT NULL -- of the next one
+     ) STRICT;
+     CREATE TABLE proof (
+        id INTEGER PRIMARY KEY,
+        replica BLOB NOT NULL CHECK (length(replica) = 16),
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        before BLOB NOT NULL,
+        after BLOB NOT NULL,
+        signature BLOB NOT NULL,
+        UNIQUE (replica, first, last)
+     ) STRICT;
+     CREATE TABLE withheld ( -- digests of changes that belong to a proof and are not here
+        replica BLOB NOT NULL,
+        seq INTEGER NOT NULL,
+        digest BLOB NOT NULL CHECK (length(digest) = 32),
+        PRIMARY KEY (replica, seq)
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE wanted ( -- what a restored server lacks
+        replica BLOB NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        PRIMARY KEY (replica, first)
+     ) STRICT, WITHOUT ROWID;",
+    // 2026-11: records as a server told that they stand, in place of all that had happened to them.
+    "CREATE TABLE snapshot (
+        record BLOB PRIMARY KEY NOT NULL CHECK (length(record) = 16),
+        body TEXT NOT NULL
+     ) STRICT;
+     ALTER TABLE cursor ADD COLUMN after INTEGER; -- so far its snapshots were told; none: all of them, or it has none",
     // 2026-11: photos and files; their bytes lie beside the database.
     "CREATE TABLE attachment (
         hash BLOB PRIMARY KEY NOT NULL CHECK (length(hash) = 32),
         size INTEGER NOT NULL,
         type TEXT NOT NULL,
         name TEXT,
-        own INTEGER NOT NULL, -- a change of this device names it first
+        own INTEGER NOT NULL, -- 0: others named it; 1: it was taken in here; 2: a change of this device names it
         sent_ms INTEGER,
         upload TEXT, -- the address of an upload under way
         refused TEXT, -- why the server does not take it

@@ -91,6 +91,7 @@ impl Http {
     /// [`Error::Unreachable`]: try later. [`Error::Refused`]: a person must look.
     pub async fn fetch_thumbnails<H: Host>(&self, device: &mut Device<H>) -> Result<u64, Error> {
         let (server, token) = device.server()?;
+        device.delete_dropped_files()?;
         let mut fetched = 0;
         for row in device.store.read(|tx| tx.thumbnails_to_fetch(THUMBNAILS))? {
             let hash = row.named.hash;

@@ -10,7 +10,7 @@ use questionnaire::{Questionnaire, merge_of, merge_under};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use sync_protocol::{
-    Change, Hash, Path, Place, QuestionnaireRef, Record, Stamp, Value,
+    Change, Hash, Op, Path, Place, Record, Stamp, Value,
     record::{Answer, Origin, Standing},
 };
 
@@ -44,16 +44,10 @@ pub fn merge_changes(changes: Vec<(Change, Option<Stamp>)>, catalogue: &Catalogu
     merge_under(changes, |newest| catalogue.questionnaire(newest).cloned())
 }
 
-/// The questionnaire version that the record was last filled with: the greatest of its changes'.
-#[must_use]
-pub fn form_of(record: &Record) -> Option<&QuestionnaireRef> {
-    record.changes().map(|(_, origin)| &origin.questionnaire).max()
-}
-
 /// Derives the record's line.
 #[must_use]
 pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
-    let form = form_of(record);
+    let form = record.questionnaire();
     let questionnaire = form.and_then(|form| catalogue.questionnaire(form));
     let mut derived = Derived { form: form.map(ToString::to_string).unwrap_or_default(), ..Derived::default() };
     if let Some(head) = own(record, HEAD).and_then(|answer| answer.siblings.first().map(|s| s.value.to_string())) {
@@ -88,6 +82,17 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
     derived.changed_ms = record.changes().map(|(_, origin)| received(origin)).max().unwrap_or(0);
     derived.changes = u32::try_from(record.changes().count()).unwrap_or(u32::MAX);
     derived
+}
+
+/// The area that a change of a household says it lives in.
+#[must_use]
+pub fn area_in(change: &Change, catalogue: &Catalogue) -> Option<i64> {
+    change.ops.iter().find_map(|op| match op {
+        Op::Set { path, value: Value::Text(code), .. } if path.place().is_record() && path.name() == AREA => {
+            catalogue.area(code)
+        }
+        Op::Set { .. } | Op::AddRow { .. } | Op::RemoveRow { .. } | Op::Note { .. } | Op::Void { .. } => None,
+    })
 }
 
 /// An answer of the record itself.

@@ -4,7 +4,7 @@ use super::{
     Failure,
     attachments::{self, AttachmentDetail, Counted},
     catalogue::Catalogue,
-    derive::{form_of, merge},
+    derive::merge,
     validate,
 };
 use crate::store::{RecordRow, StoreError, Tx};
@@ -131,9 +131,9 @@ pub struct NoteDetail {
 /// [`Code::NotFound`].
 pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail, Failure> {
     let (mut row, record) = read(tx, id, catalogue)?;
-    let questionnaire = form_of(&record).and_then(|form| catalogue.questionnaire(form)).cloned();
+    let questionnaire = record.questionnaire().and_then(|form| catalogue.questionnaire(form)).cloned();
     let mut sources = Sources { tx, known: BTreeMap::new() };
-    let rules = form_of(&record).and_then(|form| catalogue.compiled(form));
+    let rules = record.questionnaire().and_then(|form| catalogue.compiled(form));
     let broken = rules.map(|rules| broken(&record, rules, &mut sources)).transpose()?.unwrap_or_default();
     // What is shown of one record is never behind it, whether or not the queue has come to it.
     (row.violations, row.validated) = (u32::try_from(broken.len()).unwrap_or(u32::MAX), true);

@@ -2,7 +2,11 @@
 
 use super::Failure;
 use crate::store::{StoreError, Tx};
-use sync_protocol::{Hash, ReplicaId, chain::SecretKey, wire::Epoch};
+use sync_protocol::{
+    Hash, ReplicaId,
+    chain::{Adoption, SecretKey},
+    wire::Epoch,
+};
 
 const REPLICA: &str = "server_replica";
 const SECRET: &str = "server_secret";
@@ -52,19 +56,24 @@ impl Identity {
     pub fn begin_epoch(tx: Tx<'_>, now_ms: i64) -> Result<Epoch, Failure> {
         let old = Self::load_or_make(tx)?;
         tx.end_epoch(&old.epoch, now_ms)?;
-        make(tx, tx.replica(old.replica)?.map(|row| row.id))
+        make(tx, Some(&old))
     }
 }
 
-/// Makes the server a new replica in a new epoch.
-fn make(tx: Tx<'_>, after: Option<i64>) -> Result<Epoch, Failure> {
+/// Makes the server a new replica in a new epoch, vouched for by the key of the one before.
+fn make(tx: Tx<'_>, before: Option<&Identity>) -> Result<Epoch, Failure> {
     let replica = ReplicaId(uuid::Builder::from_random_bytes(random()?).into_uuid());
     let key = SecretKey::from_seed(random()?);
     let epoch = hex::encode(random::<4>()?);
     tx.set_meta(REPLICA, &replica.to_string())?;
     tx.set_meta(SECRET, &Hash(key.seed()).to_string())?;
     tx.set_meta(EPOCH, &epoch)?;
-    tx.insert_replica(replica, None, key.public(), after)?;
+    let from = before.map_or(Ok(None), |before| tx.replica(before.replica))?.map(|row| row.id);
+    tx.insert_replica(replica, None, key.public(), from)?;
+    if let Some(before) = before {
+        let vouched = Adoption::sign(replica, key.public(), before.replica, &before.key);
+        tx.set_vouched(replica, vouched.signature)?;
+    }
     Ok(epoch)
 }
 

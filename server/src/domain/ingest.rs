@@ -1,5 +1,12 @@
 //! The writer's turn: a prepared request goes into the log, the derived rows and the buckets, all or nothing.
 
+mod buckets;
+mod log;
+mod shared;
+
+use buckets::Buckets;
+use shared::Shared;
+
 use super::{
     Failure, attachments,
     catalogue::Catalogue,
@@ -18,10 +25,10 @@ use std::{
 };
 use sync_protocol::{
     Change, Hash, HouseholdId, Limits, RecordId, ReplicaId, Stamp, Subject,
-    chain::{Carried, SignedStamp},
-    engine::intake::{Intake, Log, Verified, receive},
+    chain::SignedStamp,
+    engine::intake::{Intake, Log, Verified, carry, receive},
     problem::{Code, Problem},
-    wire::{Fork, Outcome, Request, RequestHeader, Stamped, Verdict},
+    wire::{Fork, Outcome, Stamped, Verdict},
 };
 
 /// What became of a request.
@@ -71,6 +78,10 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     let held_before = turn.row(header.replica)?.head;
     let mut shared = Shared::new(&header);
     for batch in batches {
+        if batch.is_carried {
+            turn.carried(batch)?;
+            continue;
+        }
         let (replica, first, last) =
             (batch.verified.batch.replica, batch.verified.batch.first, batch.verified.batch.last());
         let intake = turn.batch(batch, &mut applied)?;
@@ -78,7 +89,7 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
             shared.note(first, last, intake);
         }
     }
-    let scope = tx.assignments(&device.enumerator)?.into_iter().map(|assigned| assigned.area).collect();
+    let scope = tx.seen_areas(&device.enumerator)?.into_iter().map(|seen| seen.area).collect();
     turn.finish(Some(&scope))?;
     applied.outcomes.append(&mut turn.outcomes);
     applied.merged = std::mem::take(&mut turn.merged);
@@ -88,44 +99,6 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     let unsent = header.unsent.saturating_sub(head.saturating_sub(held_before));
     tx.device_seen(device.id, now_ms, skew_ms, &header.app, unsent)?;
     Ok(applied)
-}
-
-/// How far the history that a device sent is the one that the server holds: an ack must not reach into another life's
-/// changes, nor past those whose stamps the reply brings.
-struct Shared {
-    unsent: u64,
-    first: Option<u64>,
-    through: Option<u64>,
-    forked: bool,
-}
-
-impl Shared {
-    fn new(header: &RequestHeader) -> Self {
-        Self { unsent: header.unsent, first: None, through: None, forked: false }
-    }
-
-    /// Notes what became of one of the device's own batches.
-    fn note(&mut self, first: u64, last: u64, intake: Intake) {
-        self.first = Some(self.first.map_or(first, |known| known.min(first)));
-        let through = match intake {
-            // The hash before the batch fits: so does everything before it.
-            Intake::Held { .. } => last,
-            Intake::Fork { common } => {
-                self.forked = true;
-                common
-            }
-            // A server that was restored: the device sends again from there.
-            Intake::Parked { missing } => missing.saturating_sub(1),
-        };
-        self.through = Some(self.through.map_or(through, |known| known.max(through)));
-    }
-
-    /// The seq to ack, where the server's chain ends at `head`.
-    fn through(&self, head: u64) -> u64 {
-        let Some((first, through)) = self.first.zip(self.through) else { return head };
-        let sent_everything = through >= first.saturating_sub(1).saturating_add(self.unsent);
-        if sent_everything && !self.forked { head } else { through.min(head) }
-    }
 }
 
 /// Applies a batch that the server authored itself; what was not plainly accepted.
@@ -175,8 +148,12 @@ struct Turn<'a> {
     replicas: BTreeMap<ReplicaId, ReplicaRow>,
     /// The changes of the batch at hand.
     checked: Vec<Option<Result<Change, Problem>>>,
-    /// What the batch at hand added to the chain.
-    added: Option<(u64, u64)>,
+    /// The stretches of seqs that the batch at hand added.
+    added: Vec<(u64, u64)>,
+    /// The batch at hand was carried by somebody else than its author.
+    is_carried: bool,
+    /// The changes that such batches added, by number.
+    carried: BTreeSet<i64>,
     /// New changes by record.
     fresh: BTreeMap<RecordKey, Vec<(i64, Stamp, Change)>>,
     /// Records that were looked up or numbered in this turn.
@@ -203,7 +180,9 @@ impl<'a> Turn<'a> {
             to_escrow,
             replicas: BTreeMap::new(),
             checked: Vec::new(),
-            added: None,
+            added: Vec::new(),
+            is_carried: false,
+            carried: BTreeSet::new(),
             fresh: BTreeMap::new(),
             records: BTreeMap::new(),
             latest: None,
@@ -227,6 +206,9 @@ impl<'a> Turn<'a> {
     }
 
     fn fresh(&mut self, key: RecordKey, id: i64, stamp: Stamp, change: Change) {
+        if self.is_carried {
+            self.carried.insert(id);
+        }
         self.fresh.entry(key).or_default().push((id, stamp, change));
     }
 
@@ -329,15 +311,20 @@ impl<'a> Turn<'a> {
     }
 
     fn outcome(&mut self, replica: ReplicaId, seq: u64, verdict: Verdict, problem: Option<Problem>) {
+        // What becomes of somebody else's change is not the carrier's concern.
+        if self.is_carried {
+            return;
+        }
         let (code, detail) = problem.map_or((None, String::new()), |problem| (Some(problem.code), problem.detail));
         self.outcomes.push(Outcome { replica, seq, verdict, code, detail });
     }
 
     /// Receives one batch, then stamps what it added and gives back the stamps of what was there.
     fn batch(&mut self, batch: Checked, applied: &mut Applied) -> Result<Intake, StoreError> {
-        let Checked { verified, changes } = batch;
-        (self.checked, self.added) = (changes, None);
+        let Checked { verified, changes, .. } = batch;
+        (self.checked, self.added) = (changes, Vec::new());
         let (replica, first, last) = (verified.batch.replica, verified.batch.first, verified.batch.last());
+        let before = *self.row(replica)?;
         let intake = match &applied.fork {
             // What a device says after it has left the chain is of the same branch.
             Some(fork) if fork.replica == replica => {
@@ -348,17 +335,26 @@ impl<'a> Turn<'a> {
             }
             Some(_) | None => receive(self, &verified)?,
         };
-        let (id, head, head_hash) = {
+        let ReplicaRow { id, head: held_through, .. } = before;
+        let (head, head_hash) = {
             let row = self.row(replica)?;
-            (row.id, row.head, row.head_hash)
+            (row.head, row.head_hash)
         };
         match intake {
             Intake::Held { duplicates, .. } => {
-                if self.added.is_some() {
+                if !self.added.is_empty() {
                     self.tx.insert_batch(id, &verified.batch)?;
                 }
-                for seq in first..first.saturating_add(duplicates) {
-                    self.outcome(replica, seq, Verdict::Duplicate, None);
+                // What became of them may have been told in a reply that was lost.
+                for (seq, held, code) in self.tx.states(id, first, first.saturating_add(duplicates))? {
+                    let verdict = match held {
+                        ChangeState::Applied => Verdict::Duplicate,
+                        ChangeState::Quarantined => Verdict::Quarantined,
+                        ChangeState::Escrow => Verdict::Escrow,
+                        ChangeState::Superseded => Verdict::Superseded,
+                    };
+                    let code = code.and_then(|code| Code::ALL.iter().copied().find(|known| known.as_str() == code));
+                    self.outcomes.push(Outcome { replica, seq, verdict, code, detail: String::new() });
                 }
             }
             Intake::Parked { missing } => {
@@ -367,14 +363,42 @@ impl<'a> Turn<'a> {
             }
             Intake::Fork { common } => applied.fork = Some(Fork { replica, common }),
         }
-        if let Some((from, to)) = self.added {
+        if head > held_through {
             self.tx.set_head(id, head, head_hash)?;
-            self.stamp(replica, id, from, to)?;
         }
+        self.stamp_added(replica, id)?;
         for StampRow { first, last, stamp, signature } in self.tx.stamps(id, first, last)? {
             applied.stamps.push(Stamped { replica, first, last, stamp, signature });
         }
         Ok(intake)
+    }
+
+    /// Receives one batch that somebody else than its author carried: what it brings counts, and nobody is told an ack.
+    fn carried(&mut self, batch: Checked) -> Result<(), StoreError> {
+        let Checked { verified, changes, .. } = batch;
+        (self.checked, self.added) = (changes, Vec::new());
+        let before = *self.row(verified.batch.replica)?;
+        let to_escrow = self.to_escrow;
+        self.to_escrow = to_escrow || before.device.map_or(Ok(false), |device| self.tx.is_revoked(device))?;
+        self.is_carried = true;
+        let done = carry(self, &verified);
+        (self.is_carried, self.to_escrow) = (false, to_escrow);
+        done?;
+        let row = *self.row(verified.batch.replica)?;
+        if row.head > before.head {
+            self.tx.set_head(row.id, row.head, row.head_hash)?;
+        }
+        if row.apart > before.apart {
+            self.tx.set_apart(row.id, row.apart)?;
+        }
+        if !self.added.is_empty() {
+            self.tx.insert_batch(row.id, &verified.batch)?;
+        }
+        self.stamp_added(row.replica, row.id)
+    }
+
+    fn stamp_added(&mut self, replica: ReplicaId, id: i64) -> Result<(), StoreError> {
+        std::mem::take(&mut self.added).into_iter().try_for_each(|(from, to)| self.stamp(replica, id, from, to))
     }
 
     /// Derives every record that the turn touched, marks what was out of scope, and fills the buckets.
@@ -388,6 +412,11 @@ impl<'a> Turn<'a> {
         for (key, changes) in fresh {
             ids.push((key, changes.iter().map(|(id, ..)| *id).collect()));
             let is_new = self.new.contains(&key);
+            // A copied phone may know the household in an area that it had left before the server heard of it.
+            let mut passed: BTreeSet<i64> = BTreeSet::new();
+            if key.is_household() {
+                passed.extend(changes.iter().filter_map(|(.., change)| derive::area_in(change, &self.world.catalogue)));
+            }
             let record = if is_new {
                 let changes = changes.into_iter().map(|(_, stamp, change)| (change, Some(stamp))).collect();
                 derive::merge_changes(changes, &self.world.catalogue)
@@ -400,10 +429,14 @@ impl<'a> Turn<'a> {
                 if !is_new {
                     let before = self.tx.placement(key.id)?;
                     entered.insert(key.household, derived.placement.difference(&before).copied().collect());
+                    passed.extend(before);
+                }
+                for area in passed.difference(&derived.placement) {
+                    buckets.departures.push((*area, key.household));
                 }
                 placements.insert(key.household, derived.placement.clone());
             }
-            match (is_new, record.subject(), derive::form_of(&record)) {
+            match (is_new, record.subject(), record.questionnaire()) {
                 (true, Some(subject), Some(form)) => {
                     self.tx.insert_record(key, subject.record(&form.id), subject, &derived)?;
                 }
@@ -437,7 +470,7 @@ impl<'a> Turn<'a> {
                 && !placement.is_empty()
                 && placement.is_disjoint(scope)
             {
-                for change in changes {
+                for change in changes.iter().filter(|change| !self.carried.contains(change)) {
                     self.tx.flag(*change, "out-of-scope", "")?;
                 }
             }
@@ -447,142 +480,9 @@ impl<'a> Turn<'a> {
     }
 }
 
-impl Log for Turn<'_> {
-    type Error = StoreError;
-
-    fn head(&mut self, replica: ReplicaId) -> Result<(u64, Hash), StoreError> {
-        let row = self.row(replica)?;
-        Ok((row.head, row.head_hash))
-    }
-
-    fn hash_at(&mut self, replica: ReplicaId, seq: u64) -> Result<Option<Hash>, StoreError> {
-        let (tx, row) = (self.tx, self.row(replica)?);
-        if seq == row.head { Ok(Some(row.head_hash)) } else { tx.hash_at(row.id, seq) }
-    }
-
-    fn append(&mut self, verified: &Verified, index: usize) -> Result<(), StoreError> {
-        let (replica, seq) = (verified.batch.replica, verified.seq(index));
-        let (Some(Carried::Bytes(bytes)), Some(hash)) = (verified.batch.changes.get(index), verified.hashes.get(index))
-        else {
-            return Err(StoreError::Corrupt("a batch without the change that it names"));
-        };
-        let read = self.checked.get_mut(index).and_then(Option::take);
-        let read = read.unwrap_or_else(|| Err(Problem::new(Code::Internal, "the change was read twice")));
-        let row = self.row(replica)?;
-        (row.head, row.head_hash) = (seq, *hash);
-        let id = row.id;
-        self.added = Some((self.added.map_or(seq, |(first, _)| first), seq));
-        let (tx, stamp) = (self.tx, self.stamp_of(replica, seq));
-        let new = NewChange { replica: id, seq, stamp, hash: *hash, bytes };
-        if self.to_escrow {
-            self.insert(new, None, ChangeState::Escrow)?;
-            self.outcome(replica, seq, Verdict::Escrow, Some(Problem::new(Code::Escrow, "ask your coordinator")));
-            return Ok(());
-        }
-        let change = match read {
-            Ok(change) => change,
-            Err(problem) => {
-                let change = self.insert(new, None, ChangeState::Quarantined)?;
-                tx.insert_quarantine(change, problem.code.as_str(), &problem.detail)?;
-                self.outcome(replica, seq, Verdict::Quarantined, Some(problem));
-                return Ok(());
-            }
-        };
-        if let Some(replaced) = change.instead_of
-            && self.is_superseded(replica, replaced)?
-        {
-            self.insert(new, None, ChangeState::Superseded)?;
-            self.outcome(replica, seq, Verdict::Superseded, None);
-            return Ok(());
-        }
-        let key = self.record(&change)?;
-        let number = self.insert(new, Some(key.id), ChangeState::Applied)?;
-        if let Some(replaced) = change.instead_of {
-            tx.set_said_again(replaced, number)?;
-        }
-        attachments::note(tx, key.id, &change)?;
-        self.fresh(key, number, stamp, change);
-        Ok(())
-    }
-
-    fn park(&mut self, verified: &Verified) -> Result<(), StoreError> {
-        let batch = &verified.batch;
-        let message = Request::new(batch.replica, 0, vec![batch.clone()]);
-        let (tx, received) = (self.tx, self.stamp.received_ms);
-        let id = self.row(batch.replica)?.id;
-        tx.park(id, batch.first, batch.last(), &message.to_bytes(), received)
-    }
-
-    fn unpark(&mut self, replica: ReplicaId, next: u64) -> Result<Option<Verified>, StoreError> {
-        let (tx, row) = (self.tx, *self.row(replica)?);
-        let Some(body) = tx.unpark(row.id, next)? else {
-            return Ok(None);
-        };
-        let corrupt = |_| StoreError::Corrupt("a parked batch");
-        let batch = Request::from_bytes(&body).map_err(corrupt)?.batches.into_iter().next();
-        let batch = batch.ok_or(StoreError::Corrupt("a parked batch"))?;
-        let hashes = batch.verify(&row.key).map_err(corrupt)?;
-        tx.insert_batch(row.id, &batch)?;
-        let checked = check(Verified { batch, hashes }, &self.world.catalogue, &self.world.limits);
-        self.checked = checked.changes;
-        Ok(Some(checked.verified))
-    }
-
-    fn hold_branch(&mut self, verified: &Verified, index: usize) -> Result<(), StoreError> {
-        let (tx, stamp, seq) = (self.tx, self.stamp, verified.seq(index));
-        let id = self.row(verified.batch.replica)?.id;
-        match (verified.batch.changes.get(index), verified.hashes.get(index)) {
-            (Some(Carried::Bytes(bytes)), Some(hash)) => tx.hold_branch(id, seq, *hash, stamp, bytes),
-            (_, _) => Err(StoreError::Corrupt("a batch without the change that it names")),
-        }
-    }
-}
-
 impl Turn<'_> {
     /// Whether what a re-authored change replaces counts already: in its place, or re-authored before.
     fn is_superseded(&self, replica: ReplicaId, replaced: Hash) -> Result<bool, StoreError> {
         Ok(self.tx.is_said_again(replaced)? || self.tx.is_held_before_adoption(replica, replaced)?)
     }
-}
-
-/// What a turn appends to each bucket.
-#[derive(Default)]
-struct Buckets {
-    changes: BTreeMap<i64, BTreeSet<i64>>,
-}
-
-impl Buckets {
-    fn add(&mut self, area: i64, changes: &[i64]) {
-        self.changes.entry(area).or_default().extend(changes);
-    }
-
-    /// Appends the changes in the order of their numbers, as runs without gaps, and raises the heads.
-    fn append(self, tx: Tx<'_>) -> Result<(), StoreError> {
-        for (area, changes) in self.changes {
-            let mut head = tx.bucket_head(area)?;
-            let mut run: Option<(i64, i64)> = None;
-            for change in changes {
-                run = match run {
-                    Some((first, last)) if change == last + 1 => Some((first, change)),
-                    Some(run) => {
-                        head = append_run(tx, area, head, run)?;
-                        Some((change, change))
-                    }
-                    None => Some((change, change)),
-                };
-            }
-            if let Some(run) = run {
-                head = append_run(tx, area, head, run)?;
-            }
-            tx.set_bucket_head(area, head)?;
-        }
-        Ok(())
-    }
-}
-
-fn append_run(tx: Tx<'_>, area: i64, head: u64, (first, last): (i64, i64)) -> Result<u64, StoreError> {
-    let count = u64::try_from(last.saturating_sub(first)).unwrap_or(0).saturating_add(1);
-    let head = head.saturating_add(count);
-    tx.append_to_bucket(area, head, first, count)?;
-    Ok(head)
 }

@@ -39,6 +39,8 @@ pub struct Checked {
     pub verified: Verified,
     /// Its changes, or why one can't be applied; each is taken once.
     pub changes: Vec<Option<Result<Change, Problem>>>,
+    /// Another device than its author's brought it.
+    pub is_carried: bool,
 }
 
 /// Reads and checks the changes of a batch.
@@ -54,7 +56,7 @@ pub fn check(verified: Verified, catalogue: &Catalogue, limits: &Limits) -> Chec
             Some(read(dot, carried, catalogue, limits))
         })
         .collect();
-    Checked { verified, changes }
+    Checked { verified, changes, is_carried: false }
 }
 
 fn read(dot: Dot, carried: &Carried, catalogue: &Catalogue, limits: &Limits) -> Result<Change, Problem> {
@@ -100,7 +102,9 @@ pub fn prepare(
     let (mut batches, mut refused) = (Vec::new(), Vec::new());
     for batch in request.batches {
         match verify(&mut keys, batch)? {
-            Ok(verified) => batches.push(check(verified, catalogue, limits)),
+            Ok((verified, is_carried)) => {
+                batches.push(Checked { is_carried, ..check(verified, catalogue, limits) });
+            }
             Err(outcome) => refused.push(outcome),
         }
     }
@@ -114,7 +118,8 @@ pub fn prepare(
     Ok(Prepared { device, header, adoptions, stamps, batches, refused, cut_off })
 }
 
-fn verify(keys: &mut Keys<'_>, batch: Batch) -> Result<Result<Verified, Outcome>, StoreError> {
+/// Verifies a batch; true beside one that another replica than the device's authored.
+fn verify(keys: &mut Keys<'_>, batch: Batch) -> Result<Result<(Verified, bool), Outcome>, StoreError> {
     let refuse = |batch: &Batch, problem: Problem| Outcome {
         replica: batch.replica,
         seq: batch.first,
@@ -122,16 +127,22 @@ fn verify(keys: &mut Keys<'_>, batch: Batch) -> Result<Result<Verified, Outcome>
         code: Some(problem.code),
         detail: problem.detail,
     };
-    let Some(key) = keys.of(batch.replica)? else {
-        let detail = format!("{} is not a replica of this device", batch.replica);
+    let own = keys.of(batch.replica)?;
+    let is_carried = own.is_none();
+    let key = match own {
+        Some(key) => Some(key),
+        None => keys.tx.replica(batch.replica)?.map(|row| row.key),
+    };
+    let Some(key) = key else {
+        let detail = format!("nobody knows {}", batch.replica);
         return Ok(Err(refuse(&batch, Problem::new(Code::WrongReplica, detail))));
     };
-    if batch.changes.iter().any(|change| matches!(change, Carried::Withheld(_))) {
+    if !is_carried && batch.changes.iter().any(|change| matches!(change, Carried::Withheld(_))) {
         let problem = Problem::new(Code::WrongType, "a device sends its own changes whole");
         return Ok(Err(refuse(&batch, problem)));
     }
     Ok(match batch.verify(&key) {
-        Ok(hashes) => Ok(Verified { batch, hashes }),
+        Ok(hashes) => Ok((Verified { batch, hashes }, is_carried)),
         Err(problem) => Err(refuse(&batch, problem)),
     })
 }

@@ -1,16 +1,37 @@
 //! The reply to a sync: what became of the changes, the device's scope, and what others did in its buckets.
 
-use super::{identity::Identity, ingest::Applied};
-use crate::store::{Assigned, Device, StoreError, Tx};
+use super::{
+    carry::{lacks, proofs},
+    identity::Identity,
+    ingest::Applied,
+    snapshot::{self, Patience},
+};
+use crate::store::{Assigned, Device, Seen, StoreError, TeamDevice, Tx};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
-    Limits,
-    wire::{Area, Assignment, Cursor, Delivered, Reply, ReplyHeader, RequestHeader, Scope, VERSIONS},
+    Limits, ReplicaId,
+    wire::{
+        self, Area, Assignment, Cursor, Delivered, FirstVisit, Outcome, Reply, ReplyHeader, RequestHeader, Run, Scope,
+        VERSIONS, Verdict,
+    },
 };
 
 /// Bytes of changes in one reply, before compression; a run of one bucket is a quarter of it.
 const BUDGET: usize = 512 << 10;
+
+/// What the reply depends on beside the device and the store.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// Who the server is.
+    pub identity: &'a Identity,
+    /// The sizes that devices are told.
+    pub limits: &'a Limits,
+    /// How long a history is told as it is.
+    pub patience: Patience,
+    /// The server's clock.
+    pub now_ms: i64,
+}
 
 /// Makes the reply; reads a snapshot that is not older than the commit.
 ///
@@ -21,10 +42,9 @@ pub fn reply(
     device: &Device,
     request: &RequestHeader,
     applied: Applied,
-    identity: &Identity,
-    limits: &Limits,
-    now_ms: i64,
+    terms: Terms<'_>,
 ) -> Result<Reply, StoreError> {
+    let Terms { identity, limits, patience, now_ms } = terms;
     let mut reply = Reply::new(ReplyHeader {
         tenun: *VERSIONS.end(),
         epoch: identity.epoch.clone(),
@@ -48,6 +68,9 @@ pub fn reply(
     if reply.fork.is_some() {
         return Ok(reply);
     }
+    reply.lacks = lacks(tx, request)?;
+    reply.team = tx.team(&device.enumerator)?.into_iter().map(team_device).collect();
+    let seen: BTreeSet<i64> = areas.values().copied().collect();
     let mut left = BUDGET;
     for (code, area) in areas {
         let given = request.cursors.get(&code).copied();
@@ -59,28 +82,52 @@ pub fn reply(
         };
         let mut cursor = known.or(cut).unwrap_or(0);
         if let Some(seq) = cut {
-            reply.pulled.push((Vec::new(), Cursor { bucket: code.clone(), seq }));
+            reply.pulled.push(Run::to(&code, seq));
         }
         let known = known.or(cut);
+        let told = request.snapshots.get(&code).filter(|_| known.is_some() && cut.is_none()).copied();
+        if left > 0 && (told.is_some() || patience.is_over(tx, area, cursor)?) {
+            // The log goes on from where it ended when the first of the snapshots were told.
+            let seq = if told.is_some() { cursor } else { tx.bucket_head(area)? };
+            let (snapshots, after, size) = snapshot::page(tx, area, told.unwrap_or(0), left)?;
+            left = left.saturating_sub(size);
+            let at = Cursor { bucket: code.clone(), seq, after };
+            reply.pulled.push(Run { snapshots, cursor: at, ..Run::to(&code, seq) });
+            if after.is_some() {
+                reply.header.more = true;
+                continue;
+            }
+            cursor = seq;
+        }
         loop {
             if left == 0 {
                 reply.header.more = reply.header.more || tx.bucket_head(area)? > cursor;
                 break;
             }
-            let (changes, through, more) = tx.pull(area, cursor, request.replica, left.min(BUDGET / 4))?;
-            let size = changes.iter().map(|change| change.bytes.len()).sum::<usize>();
+            let pulled = tx.pull(area, cursor, (request.replica, request.dropped), left.min(BUDGET / 4))?;
+            let size = pulled.changes.iter().map(|change| change.bytes.len()).sum::<usize>();
             left = left.saturating_sub(size);
+            let through = pulled.through;
+            reply.outcomes.extend(pulled.released.into_iter().map(|seq| released(request.replica, seq)));
             if known != Some(through) && (through > cursor || known.is_none()) {
-                let delivered = changes.into_iter().map(|change| Delivered {
+                let proofs = proofs(tx, &pulled.changes)?;
+                let delivered = pulled.changes.into_iter().map(|change| Delivered {
                     replica: change.dot.replica,
                     seq: change.dot.seq,
                     stamp: change.stamp,
                     bytes: change.bytes,
                 });
-                reply.pulled.push((delivered.collect(), Cursor { bucket: code.clone(), seq: through }));
+                let mut run = Run { changes: delivered.collect(), proofs, ..Run::to(&code, through) };
+                for household in pulled.departed {
+                    // One that lives in another area of the device, or came back, is still to be seen.
+                    if tx.placement(household)?.is_disjoint(&seen) {
+                        run.moved.push(tx.household(household)?);
+                    }
+                }
+                reply.pulled.push(run);
             }
             cursor = through;
-            if !more {
+            if !pulled.more {
                 break;
             }
         }
@@ -88,16 +135,27 @@ pub fn reply(
     Ok(reply)
 }
 
+fn released(replica: ReplicaId, seq: u64) -> Outcome {
+    Outcome { replica, seq, verdict: Verdict::Released, code: None, detail: String::new() }
+}
+
+fn team_device(row: TeamDevice) -> wire::TeamDevice {
+    let TeamDevice { device, enumerator, name, seen_ms, unsent } = row;
+    wire::TeamDevice { device, enumerator, name, seen: seen_ms, unsent }
+}
+
 /// What the device works with, and the numbers of its areas by code.
 fn scope(tx: Tx<'_>, device: &Device, limits: &Limits) -> Result<(Scope, BTreeMap<String, i64>), StoreError> {
     let mut areas = BTreeMap::new();
-    let (mut named, mut assignments): (Vec<Area>, Vec<Assignment>) = (Vec::new(), Vec::new());
-    for Assigned { area, code, name, round } in tx.assignments(&device.enumerator)? {
-        if areas.insert(code.clone(), area).is_none() {
-            named.push(Area { code: code.clone(), name });
-        }
-        assignments.push(Assignment { area: code, round });
+    let mut named: Vec<Area> = Vec::new();
+    for Seen { area, code, name } in tx.seen_areas(&device.enumerator)? {
+        named.push(Area { code: code.clone(), name });
+        areas.insert(code, area);
     }
+    let assignments = tx.assignments(&device.enumerator)?.into_iter();
+    let assignments = assignments.map(|Assigned { code, round }| Assignment { area: code, round }).collect();
+    let households = tx.assigned_households(&device.enumerator)?.into_iter();
+    let households = households.map(|(household, round)| FirstVisit { household, round }).collect();
     let questionnaires = tx.questionnaire_names()?;
     let mut scope = Scope {
         version: String::new(),
@@ -105,9 +163,11 @@ fn scope(tx: Tx<'_>, device: &Device, limits: &Limits) -> Result<(Scope, BTreeMa
         name: device.enumerator_name.clone(),
         areas: named,
         assignments,
+        households,
         questionnaires,
         limits: limits.clone(),
         server: tx.own_replicas()?.into_iter().collect(),
+        vouched: tx.vouched()?,
     };
     let content = serde_json::to_vec(&scope).unwrap_or_default();
     scope.version = hex::encode(Sha256::digest(content).get(..6).unwrap_or_default());

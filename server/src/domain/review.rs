@@ -2,7 +2,7 @@
 
 use super::{
     Failure,
-    derive::{form_of, merge},
+    derive::merge,
     ingest::{World, apply_own, apply_released},
 };
 use crate::store::{StoreError, Tx};
@@ -58,7 +58,8 @@ pub fn resolve(
     let kept = answer.siblings.iter().find(|sibling| sibling.dot == keep);
     let value = kept.ok_or_else(|| bad("keep"))?.value.clone();
     let subject = record.subject().cloned().ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
-    let questionnaire = form_of(&record).cloned().ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
+    let questionnaire =
+        record.questionnaire().cloned().ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
     author_change(tx, subject, questionnaire, vec![Op::Set { path, value, preds: live }], author, world, now_ms)
 }
 
@@ -72,7 +73,7 @@ pub fn remark(tx: Tx<'_>, id: RecordId, text: &str, author: &str, world: &World,
     }
     let key = tx.record_key(id)?.ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
     let record = merge(tx.changes_of(key.id)?, &world.catalogue)?;
-    let (Some(subject), Some(questionnaire)) = (record.subject().cloned(), form_of(&record).cloned()) else {
+    let (Some(subject), Some(questionnaire)) = (record.subject().cloned(), record.questionnaire().cloned()) else {
         return Err(Failure::problem(Code::NotFound, "no such record"));
     };
     author_change(tx, subject, questionnaire, vec![Op::Note { text: text.trim().into() }], author, world, now_ms)

@@ -4,11 +4,7 @@
 //! when the record is looked at ([`mod@super::detail`]). A change makes its record wait, in the transaction that applies
 //! it; `validator` works that queue off after the ack.
 
-use super::{
-    Failure,
-    catalogue::Catalogue,
-    derive::{form_of, merge},
-};
+use super::{Failure, catalogue::Catalogue, derive::merge};
 use crate::store::{StoreError, Tx, Waiting};
 use questionnaire::{Compiled, Context, Evaluator};
 use std::{
@@ -31,7 +27,7 @@ pub fn evaluator(record: &Record, compiled: &Compiled) -> Evaluator {
 /// How many rules a record breaks; none where no rules are known.
 #[must_use]
 pub fn count(record: &Record, catalogue: &Catalogue) -> u32 {
-    let compiled = form_of(record).and_then(|form| catalogue.compiled(form));
+    let compiled = record.questionnaire().and_then(|form| catalogue.compiled(form));
     let violations = compiled.map_or(0, |compiled| evaluator(record, compiled).broken(record).len());
     u32::try_from(violations).unwrap_or(u32::MAX)
 }

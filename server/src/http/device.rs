@@ -2,7 +2,11 @@
 
 use super::{auth, body, failure::Rejection};
 use crate::{
-    domain::{Failure, people, prepare, pull},
+    domain::{
+        Failure, people, prepare,
+        pull::{self, Terms},
+        snapshot::Patience,
+    },
     state::{Server, now_ms},
 };
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -71,7 +75,8 @@ async fn receive(
     let (identity, limits) = (server.identity.clone(), server.limits.clone());
     let reply = server
         .read(move |tx| {
-            let reply = pull::reply(tx, &device, &header, applied, &identity, &limits, now_ms())?;
+            let terms = Terms { identity: &identity, limits: &limits, patience: Patience::default(), now_ms: now_ms() };
+            let reply = pull::reply(tx, &device, &header, applied, terms)?;
             Ok(packing.pack(reply.to_bytes()))
         })
         .await?;

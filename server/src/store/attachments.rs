@@ -94,12 +94,15 @@ impl Tx<'_> {
             return Ok(false);
         }
         let mut query = self.conn.prepare_cached(
-            "SELECT 1 FROM attachment_holder WHERE hash = ?1 AND device = ?2
+            "WITH RECURSIVE led (id, code) AS (
+                SELECT area.id, area.code FROM lead JOIN area ON area.id = lead.area WHERE enumerator = ?3
+                UNION SELECT area.id, area.code FROM led JOIN area ON area.parent = led.code)
+             SELECT 1 FROM attachment_holder WHERE hash = ?1 AND device = ?2
              UNION ALL
              SELECT 1 FROM attachment_name AS name JOIN record ON record.id = name.record
              JOIN placement ON placement.record = record.household
-             JOIN assignment ON assignment.area = placement.area AND assignment.enumerator = ?3
-             WHERE name.hash = ?1 AND (name.device = 0 OR EXISTS (SELECT 1 FROM attachment_holder AS holder
+             WHERE name.hash = ?1
+             AND placement.area IN (SELECT area FROM assignment WHERE enumerator = ?3 UNION SELECT id FROM led) AND (name.device = 0 OR EXISTS (SELECT 1 FROM attachment_holder AS holder
              WHERE holder.hash = name.hash AND holder.device = name.device)) LIMIT 1",
         )?;
         Ok(query.exists(params![hash.0, device.id, device.enumerator])?)

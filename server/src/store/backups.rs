@@ -5,7 +5,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, backup::Backup, params}
 use std::path::Path;
 use sync_protocol::{
     Hash, ReplicaId,
-    chain::{PublicKey, Signature, Span},
+    chain::{Adoption, PublicKey, Signature},
 };
 
 /// A verified backup that is kept.
@@ -86,44 +86,24 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Calls `look` with every change of a replica in the order of its chain: seq, hash, bytes.
+    /// Calls `look` with every change of a replica's chain in order, those apart from it not: seq, hash, bytes.
     ///
     /// # Errors
     /// If the store or `look` fails.
     pub fn each_change(
         &self,
-        replica: i64,
+        replica: &ReplicaRow,
         mut look: impl FnMut(u64, Hash, &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut query =
-            self.conn.prepare_cached("SELECT seq, hash, bytes FROM change WHERE replica = ?1 ORDER BY seq")?;
-        let mut rows = query.query([replica])?;
+        let mut query = self
+            .conn
+            .prepare_cached("SELECT seq, hash, bytes FROM change WHERE replica = ?1 AND seq <= ?2 ORDER BY seq")?;
+        let mut rows = query.query(params![replica.id, replica.head])?;
         while let Some(row) = rows.next()? {
             let bytes = row.get_ref(2)?.as_blob().map_err(|_ignored| StoreError::Corrupt("a change's bytes"))?;
             look(row.get(0)?, hash(row.get(1)?)?, bytes)?;
         }
         Ok(())
-    }
-
-    /// The batches of a replica, in order, without their changes.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn batches(&self, row: &ReplicaRow) -> Result<Vec<(Span, Signature)>, StoreError> {
-        let mut query = self.conn.prepare_cached(
-            "SELECT first, last, before, after, signature FROM batch WHERE replica = ?1 ORDER BY first, last",
-        )?;
-        let rows = query.query_map([row.id], |cells| {
-            let span = Span {
-                replica: row.replica,
-                first: cells.get(0)?,
-                last: cells.get(1)?,
-                before: hash(cells.get(2)?)?,
-                after: hash(cells.get(3)?)?,
-            };
-            Ok((span, Signature(cells.get(4)?)))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The backups that are kept, the oldest first.
@@ -204,6 +184,37 @@ impl Tx<'_> {
         )?;
         let head: u64 = query.query_row(params![id, area], |row| row.get(0))?;
         Ok(Some(cursor.min(head)))
+    }
+
+    /// Keeps the signature by which the server's replica before vouches for one.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn set_vouched(&self, replica: ReplicaId, by: Signature) -> Result<(), StoreError> {
+        let mut put = self.conn.prepare_cached("UPDATE replica SET vouched = ?2 WHERE uuid = ?1")?;
+        put.execute(params![replica.0, by.0.as_slice()])?;
+        Ok(())
+    }
+
+    /// How each of the server's replicas is vouched for by the one before, in the order of their epochs.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn vouched(&self) -> Result<Vec<Adoption>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT own.uuid, own.key, earlier.uuid, own.vouched FROM replica AS own
+             JOIN replica AS earlier ON earlier.id = own.adopted_from
+             WHERE own.device IS NULL AND own.vouched IS NOT NULL ORDER BY own.id",
+        )?;
+        let rows = query.query_map([], |row| {
+            Ok(Adoption {
+                replica: ReplicaId(row.get(0)?),
+                key: PublicKey(row.get(1)?),
+                from: ReplicaId(row.get(2)?),
+                signature: Signature(row.get(3)?),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The server's own replicas, one for each epoch, with their keys.

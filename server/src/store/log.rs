@@ -2,9 +2,10 @@
 
 use super::{StoreError, Tx};
 use rusqlite::{CachedStatement, OptionalExtension, Row, params};
+use std::collections::BTreeMap;
 use sync_protocol::{
     Dot, Hash, ReplicaId, Stamp,
-    chain::{Batch, PublicKey, Signature},
+    chain::{Batch, PublicKey, Signature, Span, digest},
 };
 
 /// A replica that the server knows.
@@ -22,6 +23,8 @@ pub struct ReplicaRow {
     pub head: u64,
     /// `h(head)`.
     pub head_hash: Hash,
+    /// The last seq that is held beyond `head`, behind a gap: somebody else carried it here.
+    pub apart: u64,
 }
 
 /// What became of a change.
@@ -45,6 +48,10 @@ impl ChangeState {
             Self::Escrow => 2,
             Self::Superseded => 3,
         }
+    }
+
+    fn of(number: i64) -> Option<Self> {
+        [Self::Applied, Self::Quarantined, Self::Escrow, Self::Superseded].into_iter().find(|s| s.number() == number)
     }
 }
 
@@ -137,6 +144,7 @@ fn replica_row(row: &Row<'_>) -> rusqlite::Result<ReplicaRow> {
         key: PublicKey(row.get(3)?),
         head: row.get(4)?,
         head_hash: hash(row.get(5)?)?,
+        apart: row.get(6)?,
     })
 }
 
@@ -155,8 +163,9 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// If the store fails.
     pub fn replica(&self, replica: ReplicaId) -> Result<Option<ReplicaRow>, StoreError> {
-        let mut query =
-            self.conn.prepare_cached("SELECT id, uuid, device, key, head, head_hash FROM replica WHERE uuid = ?1")?;
+        let mut query = self
+            .conn
+            .prepare_cached("SELECT id, uuid, device, key, head, head_hash, apart FROM replica WHERE uuid = ?1")?;
         Ok(query.query_row([replica.0], replica_row).optional()?)
     }
 
@@ -187,6 +196,68 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
+    /// Notes the last seq that is held beyond the end of a replica's chain.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn set_apart(&self, replica: i64, apart: u64) -> Result<(), StoreError> {
+        self.conn.prepare_cached("UPDATE replica SET apart = ?2 WHERE id = ?1")?.execute(params![replica, apart])?;
+        Ok(())
+    }
+
+    /// The batches of a replica that cover any of a span of changes, without their changes, in order.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn batches_over(&self, row: &ReplicaRow, first: u64, last: u64) -> Result<Vec<(Span, Signature)>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            // A few that begin before may reach into the span: re-sent batches are cut in other places.
+            "SELECT first, last, before, after, signature FROM batch
+             WHERE replica = ?1 AND first <= ?3 AND last >= ?2 AND first >=
+                coalesce((SELECT min(first) FROM (SELECT first FROM batch WHERE replica = ?1 AND first <= ?2
+                          ORDER BY first DESC LIMIT 4)), 0)
+             ORDER BY first, last",
+        )?;
+        let rows = query.query_map(params![row.id, first, last], |cells| {
+            let span = Span {
+                replica: row.replica,
+                first: cells.get(0)?,
+                last: cells.get(1)?,
+                before: hash(cells.get(2)?)?,
+                after: hash(cells.get(3)?)?,
+            };
+            Ok((span, Signature(cells.get(4)?)))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The digests of a span of changes that are held, by seq.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn digests(&self, replica: i64, first: u64, last: u64) -> Result<BTreeMap<u64, Hash>, StoreError> {
+        let mut query =
+            self.conn.prepare_cached("SELECT seq, bytes FROM change WHERE replica = ?1 AND seq BETWEEN ?2 AND ?3")?;
+        let mut rows = query.query(params![replica, first, last])?;
+        let mut digests = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let bytes = row.get_ref(1)?.as_blob().map_err(|_ignored| StoreError::Corrupt("a change's bytes"))?;
+            digests.insert(row.get(0)?, digest(bytes));
+        }
+        Ok(digests)
+    }
+
+    /// The seqs of a replica's changes that are held beyond `after`, in order.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn seqs_after(&self, replica: i64, after: u64) -> Result<Vec<u64>, StoreError> {
+        let mut query =
+            self.conn.prepare_cached("SELECT seq FROM change WHERE replica = ?1 AND seq > ?2 ORDER BY seq")?;
+        let rows = query.query_map(params![replica, after], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// `h(seq)` of a change that is held.
     ///
     /// # Errors
@@ -194,6 +265,29 @@ impl<'a> Tx<'a> {
     pub fn hash_at(&self, replica: i64, seq: u64) -> Result<Option<Hash>, StoreError> {
         let mut query = self.conn.prepare_cached("SELECT hash FROM change WHERE replica = ?1 AND seq = ?2")?;
         Ok(query.query_row(params![replica, seq], |row| hash(row.get(0)?)).optional()?)
+    }
+
+    /// What became of the changes of a replica from `first` up to before `end`: seq, state, why it is in quarantine.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn states(
+        &self,
+        replica: i64,
+        first: u64,
+        end: u64,
+    ) -> Result<Vec<(u64, ChangeState, Option<String>)>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT seq, state, code FROM change LEFT JOIN quarantine ON quarantine.change = change.id
+             WHERE replica = ?1 AND seq >= ?2 AND seq < ?3 ORDER BY seq",
+        )?;
+        let mut rows = query.query(params![replica, first, end])?;
+        let mut states = Vec::new();
+        while let Some(row) = rows.next()? {
+            let state = ChangeState::of(row.get(1)?).ok_or(StoreError::Corrupt("a change's state"))?;
+            states.push((row.get(0)?, state, row.get(2)?));
+        }
+        Ok(states)
     }
 
     /// Gets ready to append changes: ingest appends many in a row.

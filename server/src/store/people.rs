@@ -1,8 +1,8 @@
-//! People and their devices: enumerators, assignments, one-time codes, tokens, accounts, sessions.
+//! People and their devices: enumerators, one-time codes, tokens, accounts, sessions.
 //!
 //! Codes and tokens stand here as SHA-256 only; passwords as Argon2 strings.
 
-use super::{StoreError, Tx, catalogue::AREA_NAME};
+use super::{StoreError, Tx};
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::BTreeMap;
 use sync_protocol::Hash;
@@ -18,19 +18,6 @@ pub struct Device {
     pub enumerator_name: String,
     /// It was revoked: its pushes go to escrow, and it pulls nothing.
     pub revoked: bool,
-}
-
-/// An area that an enumerator works through in a round.
-#[derive(Clone, Debug)]
-pub struct Assigned {
-    /// The area's number in the store.
-    pub area: i64,
-    /// Its code.
-    pub code: String,
-    /// Its name behind that of the area around it.
-    pub name: String,
-    /// The round.
-    pub round: String,
 }
 
 /// A coordinator's account.
@@ -75,49 +62,6 @@ impl Tx<'_> {
     /// If the store fails.
     pub fn has_enumerator(&self, code: &str) -> Result<bool, StoreError> {
         Ok(self.conn.prepare_cached("SELECT 1 FROM enumerator WHERE code = ?1")?.exists([code])?)
-    }
-
-    /// Assigns an area to an enumerator in a round; false if the area is not known.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn assign(&self, enumerator: &str, area: &str, round: &str) -> Result<bool, StoreError> {
-        let mut query = self.conn.prepare_cached("SELECT id FROM area WHERE code = ?1")?;
-        let Some(area) = query.query_row([area], |row| row.get::<_, i64>(0)).optional()? else {
-            return Ok(false);
-        };
-        let mut put = self.conn.prepare_cached(
-            "INSERT INTO assignment (enumerator, area, round) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-        )?;
-        put.execute(params![enumerator, area, round])?;
-        Ok(true)
-    }
-
-    /// Takes an area from an enumerator in a round; false if it was not theirs.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn unassign(&self, enumerator: &str, area: &str, round: &str) -> Result<bool, StoreError> {
-        let mut take = self.conn.prepare_cached(
-            "DELETE FROM assignment WHERE enumerator = ?1 AND round = ?3
-             AND area = (SELECT id FROM area WHERE code = ?2)",
-        )?;
-        Ok(take.execute([enumerator, area, round])? == 1)
-    }
-
-    /// What an enumerator is assigned, by area and round.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn assignments(&self, enumerator: &str) -> Result<Vec<Assigned>, StoreError> {
-        let mut query = self.conn.prepare_cached(&format!(
-            "SELECT area.id, area.code, {AREA_NAME}, round FROM assignment JOIN area ON area.id = assignment.area
-             LEFT JOIN area AS outer ON outer.code = area.parent WHERE enumerator = ?1 ORDER BY area.code, round"
-        ))?;
-        let rows = query.query_map([enumerator], |row| {
-            Ok(Assigned { area: row.get(0)?, code: row.get(1)?, name: row.get(2)?, round: row.get(3)? })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Keeps a one-time code.
@@ -183,6 +127,15 @@ impl Tx<'_> {
             .prepare_cached("UPDATE device SET seen_ms = ?2, skew_ms = ?3, app = ?4, unsent = ?5 WHERE id = ?1")?;
         put.execute(params![device, now_ms, skew_ms, app, unsent])?;
         Ok(())
+    }
+
+    /// Whether a device was revoked.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn is_revoked(&self, device: i64) -> Result<bool, StoreError> {
+        let mut query = self.conn.prepare_cached("SELECT 1 FROM device WHERE id = ?1 AND revoked_ms IS NOT NULL")?;
+        Ok(query.exists([device])?)
     }
 
     /// Revokes a device; false if there is none of that number.

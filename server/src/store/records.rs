@@ -3,7 +3,7 @@
 use super::{ChangeRow, StoreError, Tx, log::change_row};
 use rusqlite::{OptionalExtension, params};
 use std::collections::BTreeSet;
-use sync_protocol::{RecordId, ReplicaId, Subject};
+use sync_protocol::{HouseholdId, RecordId, ReplicaId, Subject};
 
 /// A record's number in the store, and its household's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +49,21 @@ pub struct Derived {
     pub changes: u32,
     /// Receipt of the last change.
     pub changed_ms: i64,
+}
+
+/// A stretch of a bucket.
+#[derive(Clone, Debug)]
+pub struct Pulled {
+    /// Its changes, in order.
+    pub changes: Vec<ChangeRow>,
+    /// The households that left the bucket in it, by number.
+    pub departed: Vec<i64>,
+    /// The seqs of the puller's own changes in it that were in quarantine until they were released.
+    pub released: Vec<u64>,
+    /// The cursor behind it.
+    pub through: u64,
+    /// There is more.
+    pub more: bool,
 }
 
 impl Tx<'_> {
@@ -246,8 +261,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// What stands in a bucket after a cursor, by others than one replica: at most `budget` bytes but at
-    /// least one change; with the cursor behind it, and whether there is more.
+    /// What a bucket holds after a cursor: as many changes as fit into `budget` bytes but at least one, and who left it
+    /// meanwhile. Changes that `not_by` authored after seq `dropped` are left out: that replica has them.
     ///
     /// # Errors
     /// If the store fails.
@@ -255,9 +270,9 @@ impl Tx<'_> {
         &self,
         area: i64,
         after: u64,
-        not_by: ReplicaId,
+        (not_by, dropped): (ReplicaId, u64),
         budget: usize,
-    ) -> Result<(Vec<ChangeRow>, u64, bool), StoreError> {
+    ) -> Result<Pulled, StoreError> {
         let mut query = self.conn.prepare_cached(
             "SELECT change.id, replica.uuid, change.seq, received_ms, skew_ms, bytes,
              bucket.seq - bucket.count + 1 + change.id - bucket.first AS at
@@ -266,19 +281,101 @@ impl Tx<'_> {
              WHERE area = ?1 AND bucket.seq > ?2 AND at > ?2 ORDER BY bucket.seq, change.id",
         )?;
         let mut rows = query.query(params![area, after])?;
-        let (mut changes, mut cursor, mut size) = (Vec::new(), after, 0_usize);
+        let mut pulled =
+            Pulled { changes: Vec::new(), departed: Vec::new(), released: Vec::new(), through: after, more: false };
+        let any_released = self.any_released()?;
+        let mut size = 0_usize;
         while let Some(row) = rows.next()? {
-            let author: uuid::Uuid = row.get(1)?;
-            if author != not_by.0 {
+            let (author, seq): (uuid::Uuid, u64) = (row.get(1)?, row.get(2)?);
+            if author != not_by.0 || seq <= dropped {
                 let change = change_row(row)?;
                 size = size.saturating_add(change.bytes.len());
-                if size > budget && !changes.is_empty() {
-                    return Ok((changes, cursor, true));
+                if size > budget && !pulled.changes.is_empty() {
+                    pulled.more = true;
+                    break;
                 }
-                changes.push(change);
+                pulled.changes.push(change);
+            } else if any_released && self.is_released(row.get(0)?)? {
+                pulled.released.push(seq);
             }
-            cursor = row.get(6)?;
+            pulled.through = row.get(6)?;
         }
-        Ok((changes, cursor, false))
+        let mut query = self
+            .conn
+            .prepare_cached("SELECT seq, household FROM departure WHERE area = ?1 AND seq > ?2 ORDER BY seq")?;
+        let mut rows = query.query(params![area, after])?;
+        while let Some(row) = rows.next()? {
+            let seq = row.get(0)?;
+            if pulled.more && seq > pulled.through {
+                break;
+            }
+            pulled.departed.push(row.get(1)?);
+            pulled.through = pulled.through.max(seq);
+        }
+        Ok(pulled)
+    }
+
+    /// How many households live in an area, as it is shown.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn households_in(&self, area: i64) -> Result<u64, StoreError> {
+        let mut query = self.conn.prepare_cached("SELECT count(*) FROM record WHERE area = ?1 AND round IS NULL")?;
+        Ok(query.query_row([area], |row| row.get(0))?)
+    }
+
+    /// The households that live in an area by any of their siblings, by number: those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn households_of(&self, area: i64, after: u64, limit: usize) -> Result<Vec<i64>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT id FROM record WHERE area = ?1 AND round IS NULL AND id > ?2 UNION
+             SELECT record.id FROM record JOIN placement ON placement.record = record.id
+             WHERE record.conflicts > 0 AND record.round IS NULL AND placement.area = ?1 AND record.id > ?2
+             ORDER BY 1 LIMIT ?3",
+        )?;
+        let rows = query.query_map(params![area, after, limit], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A household's own record and its interviews, by number.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn records_of(&self, household: i64) -> Result<Vec<i64>, StoreError> {
+        let mut query = self.conn.prepare_cached("SELECT id FROM record WHERE household = ?1 ORDER BY id")?;
+        let rows = query.query_map([household], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn any_released(&self) -> Result<bool, StoreError> {
+        let mut query = self.conn.prepare_cached("SELECT 1 FROM quarantine WHERE released_ms IS NOT NULL")?;
+        Ok(query.exists([])?)
+    }
+
+    fn is_released(&self, change: i64) -> Result<bool, StoreError> {
+        let mut query =
+            self.conn.prepare_cached("SELECT 1 FROM quarantine WHERE change = ?1 AND released_ms IS NOT NULL")?;
+        Ok(query.exists([change])?)
+    }
+
+    /// Notes in a bucket, at its next seq, that a household left it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn insert_departure(&self, area: i64, seq: u64, household: i64) -> Result<(), StoreError> {
+        let mut put = self.conn.prepare_cached("INSERT INTO departure (area, seq, household) VALUES (?1, ?2, ?3)")?;
+        put.execute(params![area, seq, household])?;
+        Ok(())
+    }
+
+    /// A household by its number.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn household(&self, number: i64) -> Result<HouseholdId, StoreError> {
+        let mut query = self.conn.prepare_cached("SELECT uuid FROM record WHERE id = ?1")?;
+        Ok(HouseholdId(query.query_row([number], |row| row.get(0))?))
     }
 }

@@ -5,9 +5,9 @@
 //! is stored by the device in one transaction before the next step.
 
 use crate::{
-    chain::{Adoption, Batch, Carried, SecretKey},
+    chain::{Adoption, Batch, Carried, SecretKey, Span},
     ids::{Hash, ReplicaId},
-    problem::Problem,
+    problem::{Code, Problem},
     wire::{Reply, Request, RequestHeader, Stamped, VERSIONS},
 };
 use std::collections::BTreeMap;
@@ -31,6 +31,14 @@ pub struct Position {
     pub epoch: String,
     /// How far each bucket was pulled.
     pub cursors: BTreeMap<String, u64>,
+    /// The buckets of which snapshots are being told, and how far.
+    pub snapshots: BTreeMap<String, u64>,
+    /// Own changes up to this seq may have been dropped with an area.
+    pub dropped: u64,
+    /// The last seq of each replica whose changes the device can prove; empty but where a new epoch has begun.
+    pub held: BTreeMap<ReplicaId, u64>,
+    /// The server lacks changes of others that were not given back yet.
+    pub gives_back: bool,
     /// A new identity that the server may not know yet.
     pub adoption: Option<Adoption>,
 }
@@ -52,11 +60,29 @@ pub trait DeviceStore {
     /// If the store fails.
     fn own_changes(&mut self, after: u64, budget: usize) -> Result<Vec<Vec<u8>>, Self::Error>;
 
-    /// The stamps that own changes of a span got from the server before; none in an ordinary night.
+    /// The stamps that changes of a span got from the server before; none in an ordinary night.
     ///
     /// # Errors
     /// If the store fails.
-    fn stamps(&mut self, first: u64, last: u64) -> Result<Vec<Stamped>, Self::Error>;
+    fn stamps(&mut self, replica: ReplicaId, first: u64, last: u64) -> Result<Vec<Stamped>, Self::Error>;
+
+    /// How each replica that the device was vouches for the next one, in order: a restored server may know none but the first.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn adoptions(&mut self) -> Result<Vec<Adoption>, Self::Error>;
+
+    /// Batches of others that the server lacks and this device can prove, as many as fit into `budget` bytes but at least one.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn give_back(&mut self, budget: usize) -> Result<Vec<Batch>, Self::Error>;
+
+    /// The server has answered to these batches: they are not given back again in this epoch.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn given(&mut self, batches: &[Span]) -> Result<(), Self::Error>;
 
     /// Stores everything that a reply says, in one transaction; an answered fork gives the device a new
     /// replica and key there and re-authors what was not shared (see [`super::reauthor`]).
@@ -157,6 +183,10 @@ pub struct Turn {
     sizes: Sizes,
     budget: usize,
     idle: u32,
+    /// The batches of others that the last request carried.
+    carried: Vec<Span>,
+    /// The server does not know the device by its name of today: it is told of all that it had.
+    vouches: bool,
     report: Report,
 }
 
@@ -170,7 +200,15 @@ impl Turn {
     /// Begins a turn on a line that takes requests of other sizes.
     #[must_use]
     pub fn with_sizes(app: impl Into<String>, sizes: Sizes) -> Self {
-        Self { app: app.into(), sizes, budget: sizes.first, idle: 0, report: Report::default() }
+        Self {
+            app: app.into(),
+            sizes,
+            budget: sizes.first,
+            idle: 0,
+            carried: Vec::new(),
+            vouches: false,
+            report: Report::default(),
+        }
     }
 
     /// Takes the next step.
@@ -186,6 +224,13 @@ impl Turn {
                 self.budget = (self.budget / 2).max(self.sizes.least);
                 self.send(store, now_ms)
             }
+            Event::Rejected(problem) if problem.code == Code::WrongReplica && !self.vouches => {
+                self.vouches = true;
+                if store.adoptions()?.is_empty() {
+                    return Ok(Action::GiveUp(self.report, GaveUp::Rejected(problem)));
+                }
+                self.send(store, now_ms)
+            }
             Event::Rejected(problem) => Ok(Action::GiveUp(self.report, GaveUp::Rejected(problem))),
         }
     }
@@ -197,15 +242,25 @@ impl Turn {
         };
         let before = store.position()?;
         let absorbed = store.absorb(&reply)?;
+        let gave_back = !self.carried.is_empty() && !reply.cut_off;
+        if gave_back {
+            store.given(&self.carried)?;
+        }
         let after = store.position()?;
         let acked = if absorbed.forked { 0 } else { after.acked_through.saturating_sub(before.acked_through) };
         self.report.round_trips += 1;
         self.report.acked += acked;
         self.report.pulled += absorbed.pulled;
         self.report.forks += u32::from(absorbed.forked);
-        let progress = acked > 0 || absorbed.forked || after.cursors != before.cursors || after.scope != before.scope;
+        let progress = acked > 0
+            || gave_back
+            || absorbed.forked
+            || after.cursors != before.cursors
+            || after.snapshots != before.snapshots
+            || after.scope != before.scope;
         self.idle = if progress { 0 } else { self.idle + 1 };
-        let is_done = !reply.header.more && !reply.cut_off && after.acked_through >= after.last;
+        let owes = !after.held.is_empty() || after.gives_back;
+        let is_done = !reply.header.more && !reply.cut_off && after.acked_through >= after.last && !owes;
         if is_done {
             Ok(Action::Done(self.report))
         } else if self.idle >= PATIENCE {
@@ -215,7 +270,7 @@ impl Turn {
         }
     }
 
-    fn send<S: DeviceStore>(&self, store: &mut S, now_ms: i64) -> Result<Action, S::Error> {
+    fn send<S: DeviceStore>(&mut self, store: &mut S, now_ms: i64) -> Result<Action, S::Error> {
         let at = store.position()?;
         let mut batches = Vec::new();
         let (mut sent, mut after, mut before) = (0, at.acked_through, at.acked_hash);
@@ -232,7 +287,16 @@ impl Turn {
         }
         // A server that was restored gets back the stamps that it gave: a stamp is given once (DESIGN §4). Those of what comes
         // later, too: it may hold that already, parked behind the gap that this request closes.
-        let stamps = if batches.is_empty() { Vec::new() } else { store.stamps(at.acked_through + 1, at.last)? };
+        let mut stamps =
+            if batches.is_empty() { Vec::new() } else { store.stamps(at.replica, at.acked_through + 1, at.last)? };
+        self.carried.clear();
+        if at.gives_back && sent < self.budget {
+            for batch in store.give_back(self.budget - sent)? {
+                stamps.append(&mut store.stamps(batch.replica, batch.first, batch.last())?);
+                self.carried.push(batch.span());
+                batches.push(batch);
+            }
+        }
         let request = Request {
             stamps,
             header: RequestHeader {
@@ -244,8 +308,11 @@ impl Turn {
                 scope: at.scope,
                 epoch: at.epoch,
                 cursors: at.cursors,
+                snapshots: at.snapshots,
+                dropped: at.dropped,
+                held: at.held,
             },
-            adoptions: at.adoption.into_iter().collect(),
+            adoptions: if self.vouches { store.adoptions()? } else { at.adoption.into_iter().collect() },
             batches,
             cut_off: false,
         };

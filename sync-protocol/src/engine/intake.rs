@@ -4,7 +4,7 @@
 //! branch; nothing of it is ever dropped (DESIGN §4 and §5, rules 2 and 3).
 
 use crate::{
-    chain::Batch,
+    chain::{Batch, Carried},
     ids::{Hash, ReplicaId},
 };
 
@@ -19,7 +19,7 @@ pub trait Log {
     /// If the store fails.
     fn head(&mut self, replica: ReplicaId) -> Result<(u64, Hash), Self::Error>;
 
-    /// `h(seq)` of a change that is held.
+    /// `h(seq)` of a change that is held, in the chain or apart from it.
     ///
     /// # Errors
     /// If the store fails.
@@ -30,6 +30,20 @@ pub trait Log {
     /// # Errors
     /// If the store fails.
     fn append(&mut self, batch: &Verified, index: usize) -> Result<(), Self::Error>;
+
+    /// Takes the change at `index`, which is held already because somebody else carried it here, as the next one of the
+    /// replica's chain.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn join(&mut self, batch: &Verified, index: usize) -> Result<(), Self::Error>;
+
+    /// Keeps and applies the change at `index` beyond the end of the replica's chain: it was carried here without all that
+    /// comes before it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn append_apart(&mut self, batch: &Verified, index: usize) -> Result<(), Self::Error>;
 
     /// Keeps a batch that starts past a gap until the gap closes; keeping it twice is keeping it once.
     ///
@@ -112,10 +126,14 @@ pub fn receive<L: Log>(log: &mut L, verified: &Verified) -> Result<Intake, L::Er
     let mut duplicates = 0;
     for (index, hash) in verified.hashes.iter().enumerate() {
         let seq = verified.seq(index);
-        if seq > through {
+        let held = log.hash_at(batch.replica, seq)?;
+        if seq > through && held.is_none() {
             log.append(verified, index)?;
             (through, head) = (seq, *hash);
-        } else if log.hash_at(batch.replica, seq)? == Some(*hash) {
+        } else if seq > through && held == Some(*hash) {
+            log.join(verified, index)?;
+            (through, head) = (seq, *hash);
+        } else if held == Some(*hash) {
             duplicates += 1;
         } else {
             for index in index..verified.hashes.len() {
@@ -125,7 +143,7 @@ pub fn receive<L: Log>(log: &mut L, verified: &Verified) -> Result<Intake, L::Er
         }
     }
     while let Some(parked) = log.unpark(batch.replica, through.saturating_add(1))? {
-        through = join(log, &parked, through, head)?;
+        through = join_parked(log, &parked, through, head)?;
         head = log.hash_at(batch.replica, through)?.unwrap_or(head);
     }
     Ok(Intake::Held { duplicates, through })
@@ -135,19 +153,65 @@ fn hash_before<L: Log>(log: &mut L, batch: &Batch) -> Result<Option<Hash>, L::Er
     if batch.first == 1 { Ok(Some(Hash::default())) } else { log.hash_at(batch.replica, batch.first.saturating_sub(1)) }
 }
 
+/// Receives a batch that somebody else than its author carried, idempotently; it may hold digests in place of changes that its
+/// carrier does not see.
+///
+/// What joins the author's chain extends it; what comes behind a gap or a withheld change is applied apart from it, so that
+/// nothing waits for an author who may never come back. Only the author's own batches are acked.
+///
+/// # Errors
+/// If the store fails; the caller rolls the transaction back and nothing is half applied.
+pub fn carry<L: Log>(log: &mut L, verified: &Verified) -> Result<(), L::Error> {
+    let batch = &verified.batch;
+    let (mut through, mut head) = log.head(batch.replica)?;
+    let mut previous = batch.before;
+    for (index, hash) in verified.hashes.iter().enumerate() {
+        let seq = verified.seq(index);
+        let is_whole = matches!(batch.changes.get(index), Some(Carried::Bytes(_)));
+        let is_next = seq == through.saturating_add(1);
+        match log.hash_at(batch.replica, seq)? {
+            Some(held) if held == *hash && seq > through && is_next && previous == head && is_whole => {
+                log.join(verified, index)?;
+                (through, head) = (seq, *hash);
+            }
+            Some(held) if held == *hash => {}
+            // Another history of its author: kept beside the one that is here.
+            Some(_) if is_whole => log.hold_branch(verified, index)?,
+            None if is_whole && is_next && previous == head => {
+                log.append(verified, index)?;
+                (through, head) = (seq, *hash);
+            }
+            None if is_whole && is_next => log.hold_branch(verified, index)?,
+            None if is_whole => log.append_apart(verified, index)?,
+            Some(_) | None => {}
+        }
+        previous = *hash;
+    }
+    Ok(())
+}
+
 /// Appends what a parked batch adds, or holds it as a branch where it does not fit.
-fn join<L: Log>(log: &mut L, parked: &Verified, through: u64, head: Hash) -> Result<u64, L::Error> {
+fn join_parked<L: Log>(log: &mut L, parked: &Verified, through: u64, head: Hash) -> Result<u64, L::Error> {
     let mut previous = parked.batch.before;
     let mut fits = parked.batch.first == through.saturating_add(1) && previous == head;
     let mut last = through;
     for (index, hash) in parked.hashes.iter().enumerate() {
         let seq = parked.seq(index);
         fits = fits || (seq == through.saturating_add(1) && previous == head);
-        if fits {
-            log.append(parked, index)?;
-            last = seq;
-        } else if log.hash_at(parked.batch.replica, seq)? != Some(*hash) {
-            log.hold_branch(parked, index)?;
+        match log.hash_at(parked.batch.replica, seq)? {
+            None if fits => {
+                log.append(parked, index)?;
+                last = seq;
+            }
+            Some(held) if held == *hash && fits && seq > last => {
+                log.join(parked, index)?;
+                last = seq;
+            }
+            Some(held) if held == *hash => {}
+            Some(_) | None => {
+                fits = false;
+                log.hold_branch(parked, index)?;
+            }
         }
         previous = *hash;
     }

@@ -2,9 +2,10 @@
 
 use crate::{
     change::{Change, Op},
-    ids::{Dot, Hash},
+    ids::{Dot, Hash, ReplicaId},
     problem::Problem,
 };
+use std::collections::BTreeMap;
 
 /// What becomes of a pred of the branch's own replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +54,28 @@ pub fn reauthor(
     Ok(change)
 }
 
-/// How a device numbers its branch anew: change `common + k` becomes change `k` of the new replica.
-pub fn after(common: u64, new: crate::ids::ReplicaId) -> impl Fn(u64) -> Renamed {
-    move |seq| match seq.checked_sub(common) {
-        None | Some(0) => Renamed::Kept,
-        Some(seq) => Renamed::To(Dot { replica: new, seq }),
+/// How a device numbers its branch anew: what it holds after the last common change becomes 1, 2, 3 … of the new replica.
+#[derive(Clone, Debug)]
+pub struct Renumbered {
+    common: u64,
+    new: ReplicaId,
+    numbers: BTreeMap<u64, u64>,
+}
+
+impl Renumbered {
+    /// Numbers the changes that are held, by their seqs in ascending order.
+    #[must_use]
+    pub fn new(common: u64, new: ReplicaId, held: impl Iterator<Item = u64>) -> Self {
+        Self { common, new, numbers: held.zip(1..).collect() }
+    }
+
+    /// What becomes of an own pred.
+    #[must_use]
+    pub fn rename(&self, seq: u64) -> Renamed {
+        match self.numbers.get(&seq) {
+            Some(number) => Renamed::To(Dot { replica: self.new, seq: *number }),
+            None if seq <= self.common => Renamed::Kept,
+            None => Renamed::Unknown,
+        }
     }
 }

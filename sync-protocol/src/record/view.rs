@@ -266,7 +266,7 @@ impl Record {
             return Standing::Valid;
         }
         let covered = |dot: &Dot| self.voids.contains_key(dot) || self.void_covers.contains(dot);
-        if self.origins.keys().all(covered) { Standing::Void } else { Standing::KeptDespiteVoid }
+        if self.origins.keys().chain(&self.dead).all(covered) { Standing::Void } else { Standing::KeptDespiteVoid }
     }
 
     /// Whether the interview is finished, by the mark that is shown ([`Path::FINISHED`]).
@@ -307,7 +307,7 @@ impl Record {
         };
         let view = json!({
             "answers": answers, "rows": rows, "removed": removed, "notes": notes, "standing": standing,
-            "changes": self.origins.len(),
+            "changes": self.origins.len() + self.dead.len(),
         });
         view.to_string().into_bytes()
     }

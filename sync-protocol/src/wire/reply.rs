@@ -2,11 +2,11 @@
 
 use super::{Lines, frame_name, read_frame, read_line, write_line};
 use crate::{
-    chain::{PublicKey, Signature, SignedStamp},
-    ids::ReplicaId,
+    chain::{Adoption, PublicKey, Signature, SignedStamp},
+    ids::{Hash, HouseholdId, ReplicaId},
     limits::Limits,
     problem::{Code, Problem},
-    record::Stamp,
+    record::{Snapshot, Stamp},
     strict::Anything,
 };
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,8 @@ pub enum Verdict {
     Superseded,
     /// Not kept: `seq` is the first of the batch.
     Refused,
+    /// It was in quarantine and counts now: a coordinator released it.
+    Released,
     /// Something that a newer server says; the change is kept as it is.
     #[serde(other)]
     Unknown,
@@ -126,6 +128,70 @@ pub struct Delivered {
     pub bytes: Vec<u8>,
 }
 
+/// What proves changes of a run: the batch of their author that they came in, as its author signed it. With it whoever holds
+/// them can give them back to a server that lost them (DESIGN §5, rule 9).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The author's replica.
+    pub replica: ReplicaId,
+    /// The seq of the batch's first change.
+    pub first: u64,
+    /// The seq of its last one.
+    pub last: u64,
+    /// `h(first - 1)`.
+    pub before: Hash,
+    /// `h(last)`.
+    pub after: Hash,
+    /// The author's signature.
+    pub signature: Signature,
+    /// The digests of the batch's changes that are not in this run, by seq.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub withheld: BTreeMap<u64, Hash>,
+    /// The stamps of its changes, as the server signed them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stamps: Vec<Stamped>,
+}
+
+/// Changes of a replica that a restored server does not hold, as far as it can tell from what a device said it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lack {
+    /// Whose changes.
+    pub replica: ReplicaId,
+    /// The first one.
+    pub first: u64,
+    /// The last one.
+    pub last: u64,
+}
+
+/// What others did in one bucket, in the order of delivery, up to a cursor: the device stores all of it with the cursor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Records as they stand, where that is less than all that happened to them.
+    pub snapshots: Vec<Snapshot>,
+    /// Their changes.
+    pub changes: Vec<Delivered>,
+    /// What proves those that are in no verified backup yet.
+    pub proofs: Vec<Proof>,
+    /// Households that left the bucket for where the device sees nothing: it drops them once nothing of them is unsent.
+    pub moved: Vec<HouseholdId>,
+    /// How far the bucket is pulled.
+    pub cursor: Cursor,
+}
+
+impl Run {
+    /// A run that only says how far the bucket is pulled.
+    #[must_use]
+    pub fn to(bucket: impl Into<String>, seq: u64) -> Self {
+        Self {
+            snapshots: Vec::new(),
+            changes: Vec::new(),
+            proofs: Vec::new(),
+            moved: Vec::new(),
+            cursor: Cursor { bucket: bucket.into(), seq, after: None },
+        }
+    }
+}
+
 /// How far a bucket is pulled, once everything before this frame is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
@@ -133,6 +199,9 @@ pub struct Cursor {
     pub bucket: String,
     /// The cursor in it.
     pub seq: u64,
+    /// Snapshots of the bucket's records are being told, so far through this place: ask for the rest with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
 }
 
 /// One enumeration area as the device shows it.
@@ -153,6 +222,31 @@ pub struct Assignment {
     pub round: String,
 }
 
+/// A household that comes first in an enumerator's work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstVisit {
+    /// The household.
+    pub household: HouseholdId,
+    /// The round.
+    pub round: String,
+}
+
+/// A device of a leader's team, as the server saw it last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TeamDevice {
+    /// Its number, as coordinators see it.
+    pub device: i64,
+    /// Its enumerator's code.
+    pub enumerator: String,
+    /// That person's name.
+    pub name: String,
+    /// When it synced last, by the server's clock, in milliseconds since 1970; none if it never did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<i64>,
+    /// The changes that it had not sent then.
+    pub unsent: u64,
+}
+
 /// What a device works with; sent when it differs from what the device has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
@@ -166,12 +260,33 @@ pub struct Scope {
     pub areas: Vec<Area>,
     /// What is to be done there.
     pub assignments: Vec<Assignment>,
+    /// The households that come first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub households: Vec<FirstVisit>,
     /// The questionnaires in use, as `id@version`; each is fetched once.
     pub questionnaires: Vec<String>,
     /// The server's limits.
     pub limits: Limits,
     /// The server's own replica and key, by epoch: coordinators' decisions are its changes.
     pub server: BTreeMap<ReplicaId, PublicKey>,
+    /// How each of these is vouched for by the one before it, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vouched: Vec<Adoption>,
+}
+
+impl Scope {
+    /// The server's keys that a device may trust: the one that it knows from its enrolment, and those that lead on from it.
+    #[must_use]
+    pub fn trusted(&self, known: PublicKey) -> Vec<PublicKey> {
+        let mut trusted = vec![known];
+        for adoption in &self.vouched {
+            let from = self.server.get(&adoption.from);
+            if from.is_some_and(|from| trusted.contains(from) && adoption.is_valid(from)) {
+                trusted.push(adoption.key);
+            }
+        }
+        trusted
+    }
 }
 
 /// One reply.
@@ -185,10 +300,14 @@ pub struct Reply {
     pub stamps: Vec<Stamped>,
     /// The device's history forked.
     pub fork: Option<Fork>,
+    /// What the server lacks of what the device said it holds of others.
+    pub lacks: Vec<Lack>,
     /// What the device works with, if it changed.
     pub scope: Option<Scope>,
-    /// What others did, in the order of delivery, each run closed by its cursor.
-    pub pulled: Vec<(Vec<Delivered>, Cursor)>,
+    /// The devices of the team that the enumerator leads; none for others.
+    pub team: Vec<TeamDevice>,
+    /// What others did, in the order of delivery.
+    pub pulled: Vec<Run>,
     /// The reply ended before its end: what is here is whole and may be used; ask again.
     pub cut_off: bool,
 }
@@ -196,6 +315,11 @@ pub struct Reply {
 #[derive(Serialize)]
 struct ChangeFrame {
     change: ChangeHeader,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Moved {
+    household: HouseholdId,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -214,6 +338,11 @@ enum Frame {
     Stamp(Stamped),
     Fork(Fork),
     Scope(Scope),
+    Team(Vec<TeamDevice>),
+    Lack(Lack),
+    Proof(Proof),
+    Snapshot(Snapshot),
+    Moved(Moved),
     Cursor(Cursor),
     End(()),
 }
@@ -227,7 +356,9 @@ impl Reply {
             outcomes: Vec::new(),
             stamps: Vec::new(),
             fork: None,
+            lacks: Vec::new(),
             scope: None,
+            team: Vec::new(),
             pulled: Vec::new(),
             cut_off: false,
         }
@@ -247,16 +378,31 @@ impl Reply {
         if let Some(fork) = &self.fork {
             write_line(&mut out, &Frame::Fork(fork.clone()));
         }
+        for lack in &self.lacks {
+            write_line(&mut out, &Frame::Lack(lack.clone()));
+        }
         if let Some(scope) = &self.scope {
             write_line(&mut out, &Frame::Scope(scope.clone()));
         }
-        for (changes, cursor) in &self.pulled {
+        if !self.team.is_empty() {
+            write_line(&mut out, &Frame::Team(self.team.clone()));
+        }
+        for Run { snapshots, changes, proofs, moved, cursor } in &self.pulled {
+            for snapshot in snapshots {
+                write_line(&mut out, &Frame::Snapshot(snapshot.clone()));
+            }
             for change in changes {
                 let Delivered { replica, seq, stamp, bytes } = change;
                 let header = ChangeHeader { replica: *replica, seq: *seq, stamp: *stamp };
                 write_line(&mut out, &ChangeFrame { change: header });
                 out.extend(bytes);
                 out.push(b'\n');
+            }
+            for proof in proofs {
+                write_line(&mut out, &Frame::Proof(proof.clone()));
+            }
+            for household in moved {
+                write_line(&mut out, &Frame::Moved(Moved { household: *household }));
             }
             write_line(&mut out, &Frame::Cursor(cursor.clone()));
         }
@@ -274,7 +420,7 @@ impl Reply {
             return Err(Problem::new(Code::CutOff, "the reply has no whole first line"));
         };
         let mut reply = Self { cut_off: true, ..Self::new(read_line(first, "the first line")?) };
-        let mut run = Vec::new();
+        let (mut snapshots, mut changes, mut proofs, mut moved) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         while let Some(line) = lines.next() {
             match frame_name(line) {
                 Some("change") => {
@@ -282,13 +428,23 @@ impl Reply {
                     let Some(bytes) = lines.next() else {
                         return Ok(reply);
                     };
-                    run.push(Delivered { replica, seq, stamp, bytes: bytes.to_vec() });
+                    changes.push(Delivered { replica, seq, stamp, bytes: bytes.to_vec() });
                 }
                 Some("outcome") => reply.outcomes.push(read_frame(line, "`outcome`")?),
                 Some("stamp") => reply.stamps.push(read_frame(line, "`stamp`")?),
                 Some("fork") => reply.fork = Some(read_frame(line, "`fork`")?),
                 Some("scope") => reply.scope = Some(read_frame(line, "`scope`")?),
-                Some("cursor") => reply.pulled.push((std::mem::take(&mut run), read_frame(line, "`cursor`")?)),
+                Some("team") => reply.team = read_frame(line, "`team`")?,
+                Some("lack") => reply.lacks.push(read_frame(line, "`lack`")?),
+                Some("snapshot") => snapshots.push(read_frame(line, "`snapshot`")?),
+                Some("proof") => proofs.push(read_frame(line, "`proof`")?),
+                Some("moved") => moved.push(read_frame::<Moved>(line, "`moved`")?.household),
+                Some("cursor") => {
+                    let cursor = read_frame(line, "`cursor`")?;
+                    let (snapshots, changes) = (std::mem::take(&mut snapshots), std::mem::take(&mut changes));
+                    let (proofs, moved) = (std::mem::take(&mut proofs), std::mem::take(&mut moved));
+                    reply.pulled.push(Run { snapshots, changes, proofs, moved, cursor });
+                }
                 Some("end") => {
                     read_line::<Anything>(line, "`end`")?;
                     reply.cut_off = false;

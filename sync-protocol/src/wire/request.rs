@@ -34,6 +34,20 @@ pub struct RequestHeader {
     /// How far each bucket was pulled.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cursors: BTreeMap<String, u64>,
+    /// The buckets of which snapshots are being told, and how far (see [`super::Cursor::after`]).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub snapshots: BTreeMap<String, u64>,
+    /// Own changes up to this seq may have been dropped with an area that was taken away: they are pulled like others'.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u64,
+    /// What the device can prove of others' changes: the last seq of each replica. It is told once in each new epoch.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held: BTreeMap<ReplicaId, u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One request.
@@ -94,6 +108,9 @@ impl Request {
             scope: String::new(),
             epoch: String::new(),
             cursors: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            dropped: 0,
+            held: BTreeMap::new(),
         };
         Self { header, adoptions: Vec::new(), stamps: Vec::new(), batches, cut_off: false }
     }

@@ -19,6 +19,7 @@ use sync_protocol::{
 
 /// What became of a change on the server, by the number in its table.
 const APPLIED: i64 = 0;
+const QUARANTINED: i64 = 1;
 const ESCROW: i64 = 2;
 const SUPERSEDED: i64 = 3;
 
@@ -27,6 +28,8 @@ const SUPERSEDED: i64 = 3;
 pub(super) struct Row {
     pub(super) dot: Dot,
     state: i64,
+    /// Somebody else than its author brought it, without all that comes before it.
+    is_apart: bool,
     pub(super) hash: Hash,
     stamp: Stamp,
     pub(super) bytes: Vec<u8>,
@@ -55,7 +58,7 @@ impl World {
     }
 
     pub(super) fn log(&mut self) -> Result<Vec<Row>> {
-        let query = "SELECT uuid, seq, state, hash, received_ms, skew_ms, bytes FROM change
+        let query = "SELECT uuid, seq, state, hash, received_ms, skew_ms, bytes, seq > head FROM change
                      JOIN replica ON replica.id = change.replica ORDER BY uuid, seq";
         let conn = self.office.connection()?;
         let mut query = conn.prepare(query)?;
@@ -63,6 +66,7 @@ impl World {
             Ok(Row {
                 dot: Dot { replica: ReplicaId(row.get(0)?), seq: row.get(1)? },
                 state: row.get(2)?,
+                is_apart: row.get(7)?,
                 hash: Hash(row.get(3)?),
                 stamp: Stamp { received_ms: row.get(4)?, skew_ms: row.get(5)? },
                 bytes: row.get(6)?,
@@ -105,6 +109,10 @@ impl World {
         let mut wrong = Vec::new();
         let mut held: BTreeMap<(ReplicaId, u64), Hash> = BTreeMap::new();
         for row in log {
+            held.insert((row.dot.replica, row.dot.seq), row.hash);
+            if row.is_apart {
+                continue;
+            }
             if row.dot.replica != previous.0.replica {
                 previous = (Dot { replica: row.dot.replica, seq: 0 }, Hash::default());
             }
@@ -113,7 +121,6 @@ impl World {
                 wrong.push(format!("the log's chain breaks at {}", row.dot));
             }
             previous = (row.dot, row.hash);
-            held.insert((row.dot.replica, row.dot.seq), row.hash);
         }
         for ((replica, seq), hash) in &self.oracle.acked {
             if held.get(&(*replica, *seq)) != Some(hash) {
@@ -252,6 +259,12 @@ impl World {
                     }
                     held.insert(dot, (change.clone(), origin.stamp));
                 }
+                for dot in record.dead() {
+                    on_device.insert(dot);
+                    if let Some(change) = changes.get(&dot) {
+                        held.insert(dot, (change.clone(), rows.get(&dot).map(|row| row.stamp)));
+                    }
+                }
                 if record.canonical_view() != naive::view(&held) {
                     wrong.push(("L3", difference(&format!("{} on life {life}", line.id), &record, &held)));
                 }
@@ -280,28 +293,63 @@ impl World {
     /// What a device must hold: what counts of the households in its areas, and what it saved itself.
     fn expected_on(&mut self, life: usize, log: &[Row]) -> Result<BTreeSet<Dot>> {
         let books = self.oracle.lives.get(life).cloned().unwrap_or_default();
-        let mut expected: BTreeSet<Dot> = log
-            .iter()
-            .filter(|row| row.state != SUPERSEDED && books.holds_itself(row.hash))
-            .map(|row| row.dot)
-            .collect();
         let phone = self.phone(life)?;
         let (who, token) = (phone.who.clone(), phone.token.clone());
+        let known = self.office.write(|tx, _| server::domain::people::device(tx, &token));
+        if known.is_ok_and(|device| device.revoked) {
+            // What it dropped before, it is not given again.
+            return Ok(BTreeSet::new());
+        }
+        let mut elsewhere = self.elsewhere(&who)?;
+        elsewhere.extend(self.kept_apart_elsewhere(&who, log)?);
+        let mut expected: BTreeSet<Dot> = log
+            .iter()
+            .filter(|row| row.state != SUPERSEDED && books.holds_itself(row.hash) && !elsewhere.contains(&row.dot))
+            .map(|row| row.dot)
+            .collect();
         let query = "SELECT DISTINCT replica.uuid, change.seq FROM assignment
             JOIN placement ON placement.area = assignment.area JOIN record ON record.household = placement.record
             JOIN change ON change.record = record.id JOIN replica ON replica.id = change.replica
-            WHERE assignment.enumerator = ?1 AND change.state = 0
-            AND (SELECT revoked_ms FROM device WHERE token = ?2) IS NULL";
+            WHERE assignment.enumerator = ?1 AND change.state = 0";
         let conn = self.office.connection()?;
         let mut query = conn.prepare(query)?;
-        let token = server::domain::people::hash_secret(&token).0;
-        let dots = query.query_map(rusqlite::params![who, token], |row| {
-            Ok(Dot { replica: ReplicaId(row.get(0)?), seq: row.get(1)? })
-        })?;
+        let dots = query.query_map([who], |row| Ok(Dot { replica: ReplicaId(row.get(0)?), seq: row.get(1)? }))?;
         for dot in dots {
             expected.insert(dot?);
         }
         Ok(expected)
+    }
+
+    /// The changes of households that live where an enumerator sees nothing: their devices drop them once all is sent.
+    fn elsewhere(&mut self, who: &str) -> Result<BTreeSet<Dot>> {
+        let query = "SELECT replica.uuid, change.seq FROM change JOIN replica ON replica.id = change.replica
+            JOIN record ON record.id = change.record
+            WHERE EXISTS (SELECT 1 FROM placement WHERE placement.record = record.household) AND NOT EXISTS
+                (SELECT 1 FROM placement JOIN assignment ON assignment.area = placement.area
+                 WHERE placement.record = record.household AND assignment.enumerator = ?1)";
+        let conn = self.office.connection()?;
+        let mut query = conn.prepare(query)?;
+        let dots = query.query_map([who], |row| Ok(Dot { replica: ReplicaId(row.get(0)?), seq: row.get(1)? }))?;
+        Ok(dots.collect::<Result<_, _>>()?)
+    }
+
+    /// What is in escrow or quarantine of households of which every area that anybody ever gave is none of an enumerator's:
+    /// it may have been dropped before a restored server kept it apart.
+    fn kept_apart_elsewhere(&mut self, who: &str, log: &[Row]) -> Result<BTreeSet<Dot>> {
+        let area: sync_protocol::Path = "area".parse()?;
+        let assigned = self.office.write(|tx, _| Ok(tx.assignments(who)?)).map_err(super::office::problem)?;
+        let assigned: BTreeSet<String> = assigned.into_iter().map(|assigned| assigned.code).collect();
+        let mut named: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+        let changes: Vec<(&Row, Change)> = log.iter().filter_map(|row| Some((row, read(row)?.1))).collect();
+        for (_, change) in &changes {
+            let code = value(change, &area).map(ToString::to_string);
+            named.entry(change.subject.household()).or_default().extend(code);
+        }
+        let apart = changes.iter().filter(|(row, change)| {
+            matches!(row.state, QUARANTINED | ESCROW)
+                && named.get(&change.subject.household()).is_some_and(|codes| codes.is_disjoint(&assigned))
+        });
+        Ok(apart.map(|(row, _)| row.dot).collect())
     }
 
     /// Adds what stands in each area's bucket to what stood there before.
@@ -325,7 +373,8 @@ impl World {
         Ok(())
     }
 
-    /// Law L8: what a device holds of others stood in a bucket that its enumerator was assigned at some time.
+    /// Law L8: what a device shows of others stood in a bucket that its enumerator was assigned at some time, and no
+    /// household lives elsewhere by now, but where something of it waits for a person's decision.
     fn devices_see_their_scope(&mut self, log: &[Row]) -> Result<()> {
         let by_dot: BTreeMap<Dot, Hash> = log.iter().map(|row| (row.dot, row.hash)).collect();
         self.remember_buckets()?;
@@ -334,11 +383,19 @@ impl World {
         let mut wrong = Vec::new();
         for life in lives {
             let books = self.oracle.lives.get(life).cloned().unwrap_or_default();
-            let who = self.phone(life)?.who.clone();
+            let (who, token) = (self.phone(life)?.who.clone(), self.phone(life)?.token.clone());
+            let elsewhere = self.elsewhere(&who)?;
+            let known = self.office.write(|tx, _| server::domain::people::device(tx, &token));
+            let hears = known.is_ok_and(|device| !device.revoked);
             let areas = self.assigned.get(&who).cloned().unwrap_or_default();
             let device = self.phones.get_mut(life).context("a life")?.device()?;
+            let undecided =
+                log.iter().any(|row| matches!(row.state, QUARANTINED | ESCROW) && books.holds_itself(row.hash));
             for line in device.households()?.into_iter().chain(device.interviews()?) {
                 for (dot, _) in device.record(line.id)?.changes() {
+                    if hears && !undecided && elsewhere.contains(&dot) {
+                        wrong.push(format!("life {life} of {who} still shows {dot}, whose household lives elsewhere"));
+                    }
                     if self.oracle.lost.contains_key(&dot) {
                         continue; // The bucket that it stood in may be lost as well.
                     }

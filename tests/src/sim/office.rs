@@ -11,7 +11,8 @@ use server::{
         ingest::{self, Applied},
         people,
         prepare::{self, Prepared},
-        pull,
+        pull::{self, Terms},
+        snapshot::Patience,
     },
     store::{self, Device, FILE, StoreError, Tx},
 };
@@ -21,7 +22,7 @@ use std::{
 };
 use sync_protocol::{
     Code, Hash, Limits, ReplicaId,
-    chain::SecretKey,
+    chain::{Adoption, SecretKey},
     problem::Problem,
     wire::{Enrol, Enrolled, RequestHeader},
 };
@@ -235,7 +236,11 @@ impl Office {
         let (identity, limits) = (self.identity.clone(), self.limits.clone());
         let conn = self.conn.as_mut().ok_or(StoreError::Corrupt("the server is closed"))?;
         let tx = conn.transaction().map_err(StoreError::from)?;
-        let reply = pull::reply(Tx::new(&tx), &device, &header, applied, &identity, &limits, now_ms)?;
+        // Now and then the office has no patience with a history of more than a few changes.
+        let impatient = Patience { changes: 3, per_household: 0 };
+        let patience = if now_ms % 3 == 0 { impatient } else { Patience::default() };
+        let terms = Terms { identity: &identity, limits: &limits, patience, now_ms };
+        let reply = pull::reply(Tx::new(&tx), &device, &header, applied, terms)?;
         Ok(reply.to_bytes())
     }
 
@@ -311,6 +316,14 @@ impl Office {
         self.conn = None;
         self.lives += 1;
         std::fs::create_dir_all(self.data())?;
+        let meta = |key: &str| -> Result<String, Failure> {
+            let conn = Connection::open(&copy.file).map_err(StoreError::from)?;
+            let value = conn.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0));
+            Ok(value.map_err(StoreError::from)?)
+        };
+        let corrupt = |_| StoreError::Corrupt("the copy's identity");
+        let before: ReplicaId = meta("server_replica")?.parse().map_err(corrupt)?;
+        let secret: Hash = meta("server_secret")?.parse().map_err(corrupt)?;
         backup::restore(&self.data(), Path::new(&copy.file), now_ms)?;
         let mut conn = store::open_writer(&self.data())?;
         let drawn = store::in_transaction(&mut conn, Identity::load_or_make)?.replica;
@@ -325,7 +338,9 @@ impl Office {
             rusqlite::params![drawn.0, replica.0, public.0],
         )?;
         let epoch = format!("epoch-{}", self.lives);
+        let vouched = Adoption::sign(replica, public, before, &SecretKey::from_seed(secret.0));
         self.identity = Arc::new(store::in_transaction(&mut conn, |tx| {
+            tx.set_vouched(replica, vouched.signature)?;
             tx.set_meta("server_replica", &replica.to_string())?;
             tx.set_meta("server_secret", &Hash(seed).to_string())?;
             tx.set_meta("epoch", &epoch)?;

@@ -1,0 +1,79 @@
+//! What lets devices give back to a restored server what it lost of others' changes (DESIGN §5, rule 9): the proofs that go
+//! with what they pull, and what the server says it lacks.
+
+use crate::store::{ChangeRow, StampRow, StoreError, Tx};
+use std::collections::{BTreeMap, BTreeSet};
+use sync_protocol::{
+    ReplicaId,
+    chain::Span,
+    wire::{Lack, Proof, RequestHeader, Stamped},
+};
+
+/// What proves the changes of a run that are in no verified backup yet: the batches that they came in.
+///
+/// A batch that the server does not hold whole, because it was carried here without some of its changes, proves nothing.
+pub(super) fn proofs(tx: Tx<'_>, changes: &[ChangeRow]) -> Result<Vec<Proof>, StoreError> {
+    let mut seqs: BTreeMap<ReplicaId, BTreeSet<u64>> = BTreeMap::new();
+    for change in changes {
+        seqs.entry(change.dot.replica).or_default().insert(change.dot.seq);
+    }
+    let mut proofs = Vec::new();
+    for (replica, mut seqs) in seqs {
+        let safe = tx.safe_through(replica)?;
+        seqs.retain(|seq| *seq > safe);
+        let (Some(first), Some(last)) = (seqs.first(), seqs.last()) else { continue };
+        let row = tx.replica(replica)?.ok_or(StoreError::Corrupt("a replica"))?;
+        for (Span { first, last, before, after, .. }, signature) in tx.batches_over(&row, *first, *last)? {
+            let here = seqs.range(first..=last).count();
+            let count = usize::try_from(last.saturating_sub(first)).unwrap_or(usize::MAX).saturating_add(1);
+            if here == 0 {
+                continue;
+            }
+            let mut withheld = BTreeMap::new();
+            if here < count {
+                withheld = tx.digests(row.id, first, last)?;
+                withheld.retain(|seq, _| !seqs.contains(seq));
+            }
+            if here.saturating_add(withheld.len()) == count {
+                let stamps = tx.stamps(row.id, first, last)?.into_iter();
+                let stamps = stamps.map(|StampRow { first, last, stamp, signature }| Stamped {
+                    replica,
+                    first,
+                    last,
+                    stamp,
+                    signature,
+                });
+                proofs.push(Proof {
+                    replica,
+                    first,
+                    last,
+                    before,
+                    after,
+                    signature,
+                    withheld,
+                    stamps: stamps.collect(),
+                });
+            }
+        }
+    }
+    Ok(proofs)
+}
+
+/// What the server lacks of what a device says it can prove.
+pub(super) fn lacks(tx: Tx<'_>, request: &RequestHeader) -> Result<Vec<Lack>, StoreError> {
+    let mut lacks = Vec::new();
+    for (replica, last) in &request.held {
+        let Some(row) = tx.replica(*replica)? else { continue };
+        let mut first = row.head.saturating_add(1);
+        for held in tx.seqs_after(row.id, row.head)?.into_iter().filter(|held| held <= last) {
+            if first < held {
+                lacks.push(Lack { replica: *replica, first, last: held.saturating_sub(1) });
+            }
+            first = held.saturating_add(1);
+        }
+        if first <= *last {
+            lacks.push(Lack { replica: *replica, first, last: *last });
+        }
+    }
+    Ok(lacks)
+}

@@ -1,0 +1,131 @@
+//! The log as the intake sees it: appending is also applying, quarantining, or keeping apart.
+
+use super::Turn;
+use crate::{
+    domain::{attachments, prepare::check},
+    store::{ChangeState, NewChange, StoreError},
+};
+use sync_protocol::{
+    Hash, ReplicaId,
+    chain::Carried,
+    engine::intake::{Log, Verified},
+    problem::{Code, Problem},
+    wire::{Request, Verdict},
+};
+
+impl Log for Turn<'_> {
+    type Error = StoreError;
+
+    fn head(&mut self, replica: ReplicaId) -> Result<(u64, Hash), StoreError> {
+        let row = self.row(replica)?;
+        Ok((row.head, row.head_hash))
+    }
+
+    fn hash_at(&mut self, replica: ReplicaId, seq: u64) -> Result<Option<Hash>, StoreError> {
+        let (tx, row) = (self.tx, self.row(replica)?);
+        if seq == row.head {
+            return Ok(Some(row.head_hash));
+        }
+        if seq > row.head.max(row.apart) { Ok(None) } else { tx.hash_at(row.id, seq) }
+    }
+
+    fn append(&mut self, verified: &Verified, index: usize) -> Result<(), StoreError> {
+        self.keep(verified, index)?;
+        self.join(verified, index)
+    }
+
+    fn join(&mut self, verified: &Verified, index: usize) -> Result<(), StoreError> {
+        let hash = verified.hashes.get(index).copied().ok_or(StoreError::Corrupt("a batch without a hash"))?;
+        let row = self.row(verified.batch.replica)?;
+        (row.head, row.head_hash) = (verified.seq(index), hash);
+        Ok(())
+    }
+
+    fn append_apart(&mut self, verified: &Verified, index: usize) -> Result<(), StoreError> {
+        self.keep(verified, index)?;
+        let row = self.row(verified.batch.replica)?;
+        row.apart = row.apart.max(verified.seq(index));
+        Ok(())
+    }
+
+    fn park(&mut self, verified: &Verified) -> Result<(), StoreError> {
+        let batch = &verified.batch;
+        let message = Request::new(batch.replica, 0, vec![batch.clone()]);
+        let (tx, received) = (self.tx, self.stamp.received_ms);
+        let id = self.row(batch.replica)?.id;
+        tx.park(id, batch.first, batch.last(), &message.to_bytes(), received)
+    }
+
+    fn unpark(&mut self, replica: ReplicaId, next: u64) -> Result<Option<Verified>, StoreError> {
+        let (tx, row) = (self.tx, *self.row(replica)?);
+        let Some(body) = tx.unpark(row.id, next)? else {
+            return Ok(None);
+        };
+        let corrupt = |_| StoreError::Corrupt("a parked batch");
+        let batch = Request::from_bytes(&body).map_err(corrupt)?.batches.into_iter().next();
+        let batch = batch.ok_or(StoreError::Corrupt("a parked batch"))?;
+        let hashes = batch.verify(&row.key).map_err(corrupt)?;
+        tx.insert_batch(row.id, &batch)?;
+        let checked = check(Verified { batch, hashes }, &self.world.catalogue, &self.world.limits);
+        self.checked = checked.changes;
+        Ok(Some(checked.verified))
+    }
+
+    fn hold_branch(&mut self, verified: &Verified, index: usize) -> Result<(), StoreError> {
+        let (tx, stamp, seq) = (self.tx, self.stamp, verified.seq(index));
+        let id = self.row(verified.batch.replica)?.id;
+        match (verified.batch.changes.get(index), verified.hashes.get(index)) {
+            (Some(Carried::Bytes(bytes)), Some(hash)) => tx.hold_branch(id, seq, *hash, stamp, bytes),
+            (_, _) => Err(StoreError::Corrupt("a batch without the change that it names")),
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Stores a change of the batch at hand and applies it, or keeps it apart for a reason.
+    fn keep(&mut self, verified: &Verified, index: usize) -> Result<(), StoreError> {
+        let (replica, seq) = (verified.batch.replica, verified.seq(index));
+        let (Some(Carried::Bytes(bytes)), Some(hash)) = (verified.batch.changes.get(index), verified.hashes.get(index))
+        else {
+            return Err(StoreError::Corrupt("a batch without the change that it names"));
+        };
+        let read = self.checked.get_mut(index).and_then(Option::take);
+        let read = read.unwrap_or_else(|| Err(Problem::new(Code::Internal, "the change was read twice")));
+        let id = self.row(replica)?.id;
+        match self.added.last_mut() {
+            Some((_, last)) if last.saturating_add(1) == seq => *last = seq,
+            Some(_) | None => self.added.push((seq, seq)),
+        }
+        let (tx, stamp) = (self.tx, self.stamp_of(replica, seq));
+        let new = NewChange { replica: id, seq, stamp, hash: *hash, bytes };
+        if self.to_escrow {
+            self.insert(new, None, ChangeState::Escrow)?;
+            self.outcome(replica, seq, Verdict::Escrow, Some(Problem::new(Code::Escrow, "ask your coordinator")));
+            return Ok(());
+        }
+        let change = match read {
+            Ok(change) => change,
+            Err(problem) => {
+                let change = self.insert(new, None, ChangeState::Quarantined)?;
+                tx.insert_quarantine(change, problem.code.as_str(), &problem.detail)?;
+                self.outcome(replica, seq, Verdict::Quarantined, Some(problem));
+                return Ok(());
+            }
+        };
+        if let Some(replaced) = change.instead_of
+            && self.is_superseded(replica, replaced)?
+        {
+            self.insert(new, None, ChangeState::Superseded)?;
+            self.outcome(replica, seq, Verdict::Superseded, None);
+            return Ok(());
+        }
+        let key = self.record(&change)?;
+        let number = self.insert(new, Some(key.id), ChangeState::Applied)?;
+        if let Some(replaced) = change.instead_of {
+            tx.set_said_again(replaced, number)?;
+        }
+        attachments::note(tx, key.id, &change)?;
+        self.fresh(key, number, stamp, change);
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! What a device may see: what is taken away or moves away goes, once nothing of it is unsent, and comes back whole.
+#![allow(
+    clippy::panic_in_result_fn,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "assertions are what a test is for, and a helper of tests fails its test"
+)]
+
+use anyhow::Result;
+use client_core::Edit;
+use end_to_end::{
+    field::{Enumerator, questionnaire},
+    survey::Survey,
+};
+use sync_protocol::{HouseholdId, RecordId, Value};
+
+async fn interviewed(survey: &Survey, person: &mut Enumerator, area: &str) -> Result<(HouseholdId, RecordId)> {
+    let home = person
+        .device
+        .register_household(&person.code, &[("area", Value::text(area)), ("head", Value::text("Maria Nalle"))])?;
+    let record = person.device.start_interview(home, "1", &questionnaire(), &person.code)?;
+    person.device.save(record, &person.code, &[Edit::set("floor", Value::text("1"))?])?;
+    survey.sync(person).await?;
+    Ok((home, record))
+}
+
+fn has(person: &mut Enumerator, home: HouseholdId) -> bool {
+    person.device.households().unwrap().iter().any(|line| line.household == home)
+}
+
+fn answers(person: &mut Enumerator, record: RecordId) -> Vec<(String, String)> {
+    let record = person.device.record(record).unwrap();
+    record.shown_answers().map(|(path, answer)| (path.to_string(), answer.siblings[0].value.to_string())).collect()
+}
+
+#[tokio::test]
+async fn an_area_that_was_taken_away_goes_once_all_is_sent_and_comes_back_whole() -> Result<()> {
+    let survey = Survey::start(24, 2)?;
+    let mut a = survey.device(0, "a").await?;
+    let (who, area) = (survey.who(0)?, survey.area(0)?);
+    let (home, record) = interviewed(&survey, &mut a, &area).await?;
+    let raw = survey.raw(1, 5).await?;
+    survey.office.run("assign", &[&survey.who(1)?, &area])?;
+
+    // Offline, with an answer that is not sent: it is sent before the household goes.
+    a.device.save(record, &a.code, &[Edit::set("wall", Value::text("1"))?])?;
+    survey.office.run("unassign", &[&who, &area])?;
+    assert!(has(&mut a, home));
+    survey.sync(&mut a).await?;
+    assert_eq!(a.device.status()?.unsent, 0);
+    assert!(!has(&mut a, home), "the area is not theirs any more");
+    assert!(a.device.record(record).is_err() || a.device.summary(record).is_err());
+    let coordinator = survey.coordinator().await?;
+    let detail = coordinator.get(&format!("records/{record}")).await?;
+    let paths: Vec<&str> = detail["answers"].as_array().unwrap().iter().map(|a| a["path"].as_str().unwrap()).collect();
+    assert!(paths.contains(&"wall") && paths.contains(&"floor"), "{paths:?}");
+
+    // Nothing was in a backup: the phone kept its own changes, and shows them again when the area is theirs again.
+    let before = [("floor", "1"), ("wall", "1")].map(|(path, text)| (path.to_owned(), text.to_owned()));
+    survey.office.run("assign", &[&who, &area])?;
+    survey.sync(&mut a).await?;
+    assert!(has(&mut a, home));
+    assert_eq!(answers(&mut a, record), before);
+
+    // Now they are safe, and freed with the area; the server gives them back like anybody's.
+    survey.office.run("backup", &["--to", survey.file("backups").to_str().unwrap()])?;
+    survey.sync(&mut a).await?;
+    survey.office.run("unassign", &[&who, &area])?;
+    survey.sync(&mut a).await?;
+    assert!(!has(&mut a, home));
+    survey.sync(&mut a).await?;
+    survey.office.run("assign", &[&who, &area])?;
+    survey.sync(&mut a).await?;
+    assert_eq!(answers(&mut a, record), before);
+    // The chain goes on where it was.
+    a.device.save(record, &a.code, &[Edit::set("roof", Value::text("1"))?])?;
+    survey.sync(&mut a).await?;
+    assert_eq!((a.device.status()?.unsent, survey.sync(&mut a).await?.round_trips), (0, 1));
+    drop(raw);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_screen_that_is_open_while_its_household_goes_loses_no_answer() -> Result<()> {
+    let survey = Survey::start(24, 2)?;
+    let mut a = survey.device(0, "a").await?;
+    let (who, area) = (survey.who(0)?, survey.area(0)?);
+    let (home, record) = interviewed(&survey, &mut a, &area).await?;
+    let mut open = client_core::Interview::open(&mut a.device, record, &a.code)?;
+    survey.office.run("unassign", &[&who, &area])?;
+    survey.sync(&mut a).await?;
+    survey.sync(&mut a).await?;
+    assert!(has(&mut a, home), "somebody is at work on it");
+    // Left by a crash long ago: it goes, and what is typed there all the same is kept and sent.
+    a.device.host().wait_minutes(3 * 24 * 60);
+    survey.sync(&mut a).await?;
+    assert!(!has(&mut a, home));
+    open.answer(&mut a.device, &"wall".parse()?, "1")?;
+    assert!(a.device.status()?.unsent > 0);
+    survey.sync(&mut a).await?;
+    assert_eq!(a.device.status()?.unsent, 0);
+    let detail = survey.coordinator().await?.get(&format!("records/{record}")).await?;
+    assert!(detail["answers"].as_array().unwrap().iter().any(|answer| answer["path"] == "wall"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_household_that_moves_away_goes_and_one_that_moves_back_is_whole() -> Result<()> {
+    let survey = Survey::start(24, 3)?;
+    let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
+    let (here, there) = (survey.area(0)?, survey.area(2)?);
+    let (home, record) = interviewed(&survey, &mut a, &here).await?;
+    survey.office.run("assign", &[&survey.who(1)?, &here])?;
+    survey.sync(&mut b).await?;
+    b.device.save(home.into(), &b.code, &[Edit::set("area", Value::text(&there))?])?;
+    survey.sync(&mut b).await?;
+
+    a.device.save(record, &a.code, &[Edit::set("wall", Value::text("1"))?])?;
+    let report = survey.sync(&mut a).await?;
+    assert_eq!((report.round_trips, report.acked), (1, 1));
+    assert!(!has(&mut a, home), "it lives where this phone sees nothing");
+    survey.sync(&mut b).await?;
+    assert!(has(&mut b, home), "both of its areas are theirs");
+
+    b.device.save(record, &b.code, &[Edit::set("roof", Value::text("1"))?])?;
+    b.device.save(home.into(), &b.code, &[Edit::set("area", Value::text(&here))?])?;
+    survey.sync(&mut b).await?;
+    survey.sync(&mut a).await?;
+    assert!(has(&mut a, home));
+    assert_eq!(a.device.record(record)?.canonical_view(), b.device.record(record)?.canonical_view());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_leader_sees_the_team_and_an_assigned_household_comes_first() -> Result<()> {
+    let survey = Survey::start(24, 2)?;
+    let mut a = survey.device(0, "a").await?;
+    let area = survey.area(0)?;
+    interviewed(&survey, &mut a, &area).await?;
+    let (second, _) = interviewed(&survey, &mut a, &area).await?;
+    survey.office.run("assign", &[&survey.who(0)?, "--household", &second.to_string()])?;
+    survey.sync(&mut a).await?;
+    let lines = a.device.households()?;
+    assert_eq!((lines[0].household, lines[0].assigned.as_slice()), (second, ["1".to_owned()].as_slice()));
+    assert!(lines[1].assigned.is_empty());
+
+    let kelurahan = area.split('.').next().unwrap();
+    survey.office.run("enumerator", &["KP900", "Yohana Benu"])?;
+    survey.office.run("lead", &["KP900", kelurahan])?;
+    let code = survey.office.device_code("KP900")?;
+    let phone = end_to_end::field::Phone::new(900, 1_767_225_600_000, 0);
+    let file = survey.file("leader");
+    let mut leader =
+        Enumerator::enrol(&survey.http, &survey.server.url, &code, "KP900", "tablet", &file, phone).await?;
+    survey.sync(&mut leader).await?;
+    assert!(has(&mut leader, second));
+    let team = leader.device.team()?;
+    assert!(team.iter().any(|device| device.enumerator == a.code && device.seen.is_some()), "{team:?}");
+    // What a leader mends there is in scope.
+    leader.device.save(second.into(), "KP900", &[Edit::set("head", Value::text("Yohana"))?])?;
+    survey.sync(&mut leader).await?;
+    let detail = survey.coordinator().await?.get(&format!("records/{second}")).await?;
+    assert!(!detail.to_string().contains("out-of-scope"), "{detail}");
+    Ok(())
+}
