@@ -16,6 +16,14 @@ use end_to_end::{
 };
 use serde_json::{Value as Json, json};
 use sha2::Digest;
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 use sync_protocol::{Attachment, Hash, RecordId, Value};
 
 fn survey() -> Result<Survey> {
@@ -363,5 +371,70 @@ async fn what_never_comes_or_is_refused_holds_up_no_answer() -> Result<()> {
     assert_eq!(survey.http.fetch_thumbnails(&mut other.device).await?, 0);
     let missing = survey.http.fetch_original(&mut other.device, sha256(b"never").parse::<Hash>()?).await;
     assert!(matches!(missing, Err(Error::Refused(_))));
+    Ok(())
+}
+
+/// A line that lets so many bytes through to the server on each of its first connections, and then breaks.
+fn bad_line(server: &str, breaks: &'static [usize]) -> Result<(String, Arc<AtomicUsize>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let (server, passed) = (server.trim_start_matches("http://").to_owned(), Arc::new(AtomicUsize::new(0)));
+    let counted = passed.clone();
+    std::thread::spawn(move || {
+        for (number, up) in listener.incoming().flatten().enumerate() {
+            let Ok(down) = TcpStream::connect(&server) else { return };
+            let (mut back, mut to) = (up.try_clone().unwrap(), down.try_clone().unwrap());
+            let (mut left, counted) = (breaks.get(number).copied().unwrap_or(usize::MAX), counted.clone());
+            std::thread::spawn(move || std::io::copy(&mut &down, &mut back));
+            std::thread::spawn(move || {
+                let (mut up, mut buffer) = (up, [0; 4096]);
+                while left > 0 {
+                    let most = left.min(buffer.len());
+                    let Ok(read @ 1..) = up.read(&mut buffer[..most]) else { break };
+                    if to.write_all(&buffer[..read]).is_err() {
+                        break;
+                    }
+                    counted.fetch_add(read, Ordering::Relaxed);
+                    left -= read;
+                }
+                // What was let through arrives; the device hears nothing more.
+                let _ = (up.shutdown(Shutdown::Both), to.shutdown(Shutdown::Write));
+            });
+        }
+    });
+    Ok((url, passed))
+}
+
+#[tokio::test]
+async fn the_device_goes_on_where_its_line_broke() -> Result<()> {
+    let survey = survey()?;
+    // The first connection enrols and syncs; those after it carry photos.
+    let (url, passed) = bad_line(&survey.server.url, &[20_000, 30_000, 1_000, 45_001, 70_000])?;
+    let code = survey.office.device_code(&survey.who(0)?)?;
+    let phone = end_to_end::field::Phone::new(81, 1_767_225_600_000, 0);
+    let who = survey.who(0)?;
+    let file = survey.file("phone");
+    let mut author =
+        end_to_end::field::Enumerator::enrol(&survey.http, &url, &code, &who, "phone", &file, phone).await?;
+    survey.sync(&mut author).await?;
+    let (_, record) = interview(&mut author, &survey.area(0)?)?;
+    let bytes = jpeg(82, 600, 600);
+    let value = author.device.take(record, &"sign".parse()?, "a.jpg", bytes)?;
+    let photo = Attachment::from_value(&value).unwrap();
+    author.device.save(record, &who, &[Edit::set("sign", value)?])?;
+    survey.sync(&mut author).await?;
+    let before = passed.load(Ordering::Relaxed);
+    let mut nights = 0;
+    let sent = loop {
+        nights += 1;
+        match survey.http.send_attachments(&mut author.device, |_| ()).await {
+            Ok(sent) => break sent,
+            Err(error) => assert!(error.is_unreachable() && nights < 9, "{error}"),
+        }
+    };
+    assert_eq!(sent.sent, 1);
+    let crossed = passed.load(Ordering::Relaxed) - before;
+    let size = usize::try_from(photo.size)?;
+    assert!(size > 150_000 && crossed < size + 20_000, "{crossed} bytes crossed the line for {size}");
     Ok(())
 }

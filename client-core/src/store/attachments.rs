@@ -23,7 +23,8 @@ pub(crate) struct AttachmentRow {
     pub(crate) own: bool,
     /// The server has all of it.
     pub(crate) sent: bool,
-    /// The address of an upload under way.
+    /// The address of an upload under way; empty where one may have begun whose address did not come back, or where the server
+    /// may have the bytes.
     pub(crate) upload: Option<String>,
     /// Why the server does not take it.
     pub(crate) refused: Option<String>,
@@ -143,7 +144,7 @@ impl Tx<'_> {
 
     /// A server that was restored may lack what it had: everything is offered again.
     pub(crate) fn offer_attachments_again(&self) -> Result<(), Error> {
-        self.tx.execute("UPDATE attachment SET sent_ms = NULL, upload = NULL, refused = NULL WHERE own = 2", [])?;
+        self.tx.execute("UPDATE attachment SET sent_ms = NULL, upload = '', refused = NULL WHERE own = 2", [])?;
         Ok(())
     }
 }

@@ -183,13 +183,21 @@ impl Upload<'_> {
         // Where the server said last that it goes on; after anything unclear it is asked.
         let (mut tries, mut at, mut best) = (0, None, 0);
         while tries <= TRIES {
-            let (up, answer) = if self.row.upload.is_some() && at.is_none() {
-                let address = self.row.upload.clone().unwrap_or_default();
-                (0, self.request(Method::HEAD, &address).send().await)
-            } else {
-                let from = at.unwrap_or(0);
-                let part = device.part(hash, from, self.part)?;
-                (count(part.len()), self.send(from, part).await)
+            let (up, answer) = match (self.row.upload.clone().as_deref(), at) {
+                (None, _) => {
+                    // Should the answer be lost with the address, it is asked for.
+                    device.store.write(|tx| tx.set_upload(hash, Some("")))?;
+                    self.row.upload = Some(String::new());
+                    let part = device.part(hash, 0, self.part)?;
+                    (count(part.len()), with_bytes(self.begin(""), part).send().await)
+                }
+                (Some(""), _) => (0, self.begin(",resume").send().await),
+                (Some(address), None) => (0, self.request(Method::HEAD, address).send().await),
+                (Some(address), Some(from)) => {
+                    let part = device.part(hash, from, self.part)?;
+                    let request = self.request(Method::PATCH, address).header("Upload-Offset", from.to_string());
+                    (count(part.len()), with_bytes(request, part).send().await)
+                }
             };
             let step = match answer {
                 Ok(answer) => self.read(answer, device).await?,
@@ -217,23 +225,13 @@ impl Upload<'_> {
         Err(Error::Unreachable("the line is too bad for photos now".into()))
     }
 
-    /// Begins an upload with its first bytes, or goes on with it.
-    async fn send(&self, from: u64, part: Vec<u8>) -> Result<Response, reqwest::Error> {
-        if self.row.upload.is_some() {
-            return self.patch(from, part).await;
-        }
+    /// The request that begins an upload.
+    fn begin(&self, more: &str) -> RequestBuilder {
         let Attachment { hash, size, media, .. } = &self.row.named;
         let coded = |text: &str| STANDARD.encode(text);
-        let metadata = format!("sha256 {},filetype {}", coded(&hash.to_string()), coded(media));
+        let metadata = format!("sha256 {},filetype {}{more}", coded(&hash.to_string()), coded(media));
         let request = self.request(Method::POST, "/v1/uploads");
-        let request = request.header("Upload-Length", size.to_string()).header("Upload-Metadata", metadata);
-        with_bytes(request, part).send().await
-    }
-
-    async fn patch(&self, from: u64, part: Vec<u8>) -> Result<Response, reqwest::Error> {
-        let address = self.row.upload.clone().unwrap_or_default();
-        let request = self.request(Method::PATCH, &address).header("Upload-Offset", from.to_string());
-        with_bytes(request, part).send().await
+        request.header("Upload-Length", size.to_string()).header("Upload-Metadata", metadata)
     }
 
     /// What an answer says: where the upload goes on, or why it does not.

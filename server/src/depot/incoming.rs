@@ -14,6 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use sync_protocol::Hash;
+use tokio::sync::{OwnedMutexGuard, watch};
 
 /// Most uploads under way of one device; an older one makes room.
 const MOST: usize = 64;
@@ -51,6 +52,18 @@ pub struct Upload {
     pub info: Info,
     file: PathBuf,
     progress: Mutex<Progress>,
+    /// Held by the request that appends.
+    busy: Arc<tokio::sync::Mutex<()>>,
+    /// Tells it that another one waits.
+    waiting: watch::Sender<u64>,
+}
+
+/// One request's place at an upload: the only one while it is held.
+#[derive(Debug)]
+pub struct Place {
+    _held: OwnedMutexGuard<()>,
+    /// Changes when another request waits for the place.
+    pub waiting: watch::Receiver<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -130,6 +143,19 @@ pub struct Append {
 impl Upload {
     fn lock(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn new(info: Info, file: PathBuf, progress: Progress) -> Arc<Self> {
+        let (busy, waiting) = (Arc::default(), watch::Sender::new(0));
+        Arc::new(Self { info, file, progress: Mutex::new(progress), busy, waiting })
+    }
+
+    /// Takes the place at the upload. Whoever has it is asked to leave, and first writes what has come: a device whose line
+    /// broke comes back before the server has noticed.
+    pub async fn enter(&self) -> Place {
+        self.waiting.send_modify(|count| *count += 1);
+        let held = self.busy.clone().lock_owned().await;
+        Place { _held: held, waiting: self.waiting.subscribe() }
     }
 
     /// Where the upload goes on.
@@ -280,8 +306,8 @@ impl Incoming {
             // What a full disk left beyond the end is no part of it.
             let offset = found.len().min(info.length);
             let progress = Progress { offset, ..Progress::default() };
-            let upload = Upload { info: Info { id: id.clone(), ..info }, file, progress: Mutex::new(progress) };
-            known.insert(id, Arc::new(upload));
+            let upload = Upload::new(Info { id: id.clone(), ..info }, file, progress);
+            known.insert(id, upload);
         }
         Ok(Self { folder, known: Mutex::new(known) })
     }
@@ -303,7 +329,7 @@ impl Incoming {
         let json = serde_json::to_vec(&info).map_err(io::Error::other)?;
         std::fs::write(beside(&file), json)?;
         let progress = Progress { digest: Some(Sha256::new()), open: Some(open), ..Progress::default() };
-        let upload = Arc::new(Upload { info, file, progress: Mutex::new(progress) });
+        let upload = Upload::new(info, file, progress);
         self.known().insert(upload.info.id.clone(), upload.clone());
         Ok(upload)
     }
@@ -312,7 +338,7 @@ impl Incoming {
     pub fn begin_done(&self, info: Info, hash: Hash) -> Arc<Upload> {
         let progress = Progress { offset: info.length, done: Some(hash), placed: true, ..Progress::default() };
         let file = self.folder.join(&info.id);
-        let upload = Arc::new(Upload { info, file, progress: Mutex::new(progress) });
+        let upload = Upload::new(info, file, progress);
         for old in self.superfluous(upload.info.device, upload.info.begun_ms) {
             self.remove(&old);
         }
@@ -328,6 +354,19 @@ impl Incoming {
         own.sort_by_key(|upload| (upload.done().is_none(), upload.info.begun_ms));
         let surplus = own.len().saturating_sub(MOST - 1);
         expired.into_iter().chain(own.into_iter().take(surplus)).cloned().collect()
+    }
+
+    /// An upload of a device that the same bytes were announced for, and that is not done.
+    #[must_use]
+    pub fn under_way(&self, like: &Info) -> Option<Arc<Upload>> {
+        let is_like = |upload: &&Arc<Upload>| {
+            let Info { device, length, hash, .. } = upload.info;
+            (device, length, hash) == (like.device, like.length, like.hash) && hash.is_some()
+        };
+        let known = self.known();
+        let mut found: Vec<_> = known.values().filter(is_like).filter(|upload| upload.done().is_none()).collect();
+        found.sort_by_key(|upload| upload.offset());
+        found.last().map(|upload| Arc::clone(upload)).filter(|upload| upload.info.expires_ms() > like.begun_ms)
     }
 
     /// An upload by its name.

@@ -116,6 +116,8 @@ pub struct Offer {
     pub hash: Option<Hash>,
     /// Their media type, if it was announced.
     pub media: Option<String>,
+    /// The device has begun to send them and has not heard where.
+    pub resume: bool,
 }
 
 /// What becomes of an offer.

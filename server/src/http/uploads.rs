@@ -3,7 +3,7 @@
 
 use super::{auth, failure::Rejection};
 use crate::{
-    depot::incoming::{Append, AppendError, Checksum, Upload},
+    depot::incoming::{Append, AppendError, Checksum, Place, Upload},
     domain::{
         Failure,
         attachments::{self, Answer, Offer},
@@ -13,6 +13,7 @@ use crate::{
 };
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
+    error::PayloadError,
     http::{Method, StatusCode, header::HeaderValue},
     middleware::DefaultHeaders,
     rt::time::timeout,
@@ -20,7 +21,11 @@ use actix_web::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::StreamExt;
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use sync_protocol::{Hash, problem::Code};
 use tokio::sync::Semaphore;
 
@@ -32,8 +37,14 @@ const BLOCK: usize = 256 << 10;
 const LEAST: usize = 32 << 10;
 /// What all requests may hold together beyond that: 8 MiB.
 static SHARED: Semaphore = Semaphore::const_new(256);
+/// What is taken in ahead at most, while the server does something else.
+const AHEAD: usize = 64 << 10;
 /// How long a line may be silent before what came is kept and the request ends.
 const SILENCE: Duration = Duration::from_secs(120);
+/// How long a request that has to leave waits for bytes that are on their way inside this machine.
+const DRAIN: Duration = Duration::from_millis(50);
+/// The longest that it may stay.
+const LEAVING: Duration = Duration::from_secs(1);
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     // Whoever answers, also with a failure, says which tus is spoken.
@@ -82,7 +93,7 @@ async fn collection(
             .finish()),
         Method::POST => {
             check_version(&request)?;
-            create(server, request, payload).await
+            create(server, request, Reader::new(payload)).await
         }
         _other => Err(Rejection::new(Code::NotFound, "an upload is begun by POST")),
     }
@@ -95,7 +106,8 @@ async fn one(
     payload: web::Payload,
 ) -> Result<HttpResponse, Rejection> {
     check_version(&request)?;
-    let device = device(&server, &request).await?;
+    let mut reader = Reader::new(payload);
+    let device = reader.beside(device(&server, &request)).await?;
     let upload = server.depot.incoming().find(&id).filter(|upload| upload.info.device == device.id);
     let upload = upload.ok_or_else(|| Rejection::new(Code::NotFound, "no such upload: begin a new one"))?;
     if upload.info.expires_ms() <= now_ms() {
@@ -104,6 +116,7 @@ async fn one(
     }
     match method(&request) {
         Method::HEAD => {
+            drop(upload.enter().await);
             // Whole, and not listed yet: the server ended in between.
             if upload.offset() == upload.info.length {
                 server.take_in(upload.clone()).await?;
@@ -116,8 +129,10 @@ async fn one(
                 let detail = "send `Content-Type: application/offset+octet-stream`";
                 return Err(Rejection::new(Code::AttachmentType, detail));
             }
-            let append = upload.append(number(&request, "Upload-Offset")?, checksum(&request)?).map_err(refused)?;
-            receive(&server, &upload, append, payload).await?;
+            let (offset, checksum, place) =
+                (number(&request, "Upload-Offset")?, checksum(&request)?, reader.beside(upload.enter()).await);
+            let append = upload.append(offset, checksum).map_err(refused)?;
+            receive(&server, &upload, append, place, reader).await?;
             Ok(about(StatusCode::NO_CONTENT, &upload).finish())
         }
         Method::DELETE => {
@@ -147,21 +162,20 @@ fn http_date(ms: i64) -> Option<HeaderValue> {
 async fn create(
     server: web::Data<Server>,
     request: HttpRequest,
-    payload: web::Payload,
+    mut reader: Reader,
 ) -> Result<HttpResponse, Rejection> {
     let offer = offer(&request)?;
     let with_bytes = header(&request, "Content-Type") == Some("application/offset+octet-stream");
     let checksum = checksum(&request)?;
     let (token, limits, asked) = (auth::bearer(&request), server.limits.clone(), offer.clone());
     // Most offers write nothing; those that do are decided in the writer's turn.
-    let (device, decided) = server
-        .read(move |tx| {
-            let device = auth::device(tx, token)?;
-            let writes = attachments::needs_writing(tx, &asked, &limits)?;
-            let decided = (!writes).then(|| attachments::offered(tx, &device, &asked, &limits, now_ms()));
-            Ok((device, decided.transpose()?))
-        })
-        .await?;
+    let deciding = server.read(move |tx| {
+        let device = auth::device(tx, token)?;
+        let writes = attachments::needs_writing(tx, &asked, &limits)?;
+        let decided = (!writes).then(|| attachments::offered(tx, &device, &asked, &limits, now_ms()));
+        Ok((device, decided.transpose()?))
+    });
+    let (device, decided) = reader.beside(deciding).await?;
     let answer = match decided {
         Some(answer) => answer,
         None => {
@@ -170,6 +184,11 @@ async fn create(
         }
     };
     let info = attachments::begin(device.id, &offer, now_ms())?;
+    let known = server.depot.incoming().under_way(&info).filter(|_| offer.resume && !with_bytes);
+    if let Some(upload) = known.filter(|_| answer == Answer::Send) {
+        drop(upload.enter().await);
+        return Ok(created(&upload));
+    }
     let upload = match answer {
         Answer::Refuse(Code::AttachmentTooLarge) => {
             let detail = format!("at most {} bytes: make it smaller", server.limits.attachment);
@@ -181,26 +200,35 @@ async fn create(
         Answer::Have(hash) => {
             server.depot.run(move |depot| Ok::<_, Failure>(depot.incoming().begin_done(info, hash))).await?
         }
-        Answer::Send => server.depot.run(move |depot| Ok::<_, Failure>(depot.incoming().begin(info)?)).await?,
+        Answer::Send => {
+            let begins = server.depot.run(move |depot| Ok::<_, Failure>(depot.incoming().begin(info)?));
+            reader.beside(begins).await?
+        }
     };
     if upload.done().is_none() && (with_bytes || offer.length == 0) {
+        let place = upload.enter().await;
         let append = upload.append(0, checksum).map_err(refused)?;
-        receive(&server, &upload, append, payload).await?;
+        receive(&server, &upload, append, place, reader).await?;
     }
-    let mut response = about(StatusCode::CREATED, &upload);
-    Ok(response.insert_header(("Location", format!("/v1/uploads/{}", upload.info.id))).finish())
+    Ok(created(&upload))
 }
 
-/// Reads what is offered. `Upload-Metadata` names `sha256` in hexadecimal digits and `filetype`; other clients' keys are
-/// passed over, and both may be missing.
+fn created(upload: &Upload) -> HttpResponse {
+    let mut response = about(StatusCode::CREATED, upload);
+    response.insert_header(("Location", format!("/v1/uploads/{}", upload.info.id))).finish()
+}
+
+/// Reads what is offered. `Upload-Metadata` names `sha256` in hexadecimal digits and `filetype`; both may be missing, and other
+/// clients' keys are passed over. `resume` asks for an upload of the same bytes whose address was lost on the way.
 fn offer(request: &HttpRequest) -> Result<Offer, Rejection> {
     if header(request, "Upload-Defer-Length").is_some() {
         return Err(Rejection::new(Code::WrongType, "`Upload-Length` must be known when an upload begins"));
     }
-    let mut offer = Offer { length: number(request, "Upload-Length")?, hash: None, media: None };
+    let mut offer = Offer { length: number(request, "Upload-Length")?, hash: None, media: None, resume: false };
     let wrong = |key: &str| Rejection::new(Code::WrongType, format!("`Upload-Metadata`: `{key}` can't be read"));
     for pair in header(request, "Upload-Metadata").unwrap_or_default().split(',') {
         let (key, value) = pair.trim().split_once(' ').unwrap_or((pair.trim(), ""));
+        offer.resume |= key == "resume";
         if !matches!(key, "sha256" | "filetype") {
             continue;
         }
@@ -247,10 +275,11 @@ async fn receive(
     server: &web::Data<Server>,
     upload: &Arc<Upload>,
     append: Append,
-    payload: web::Payload,
+    place: Place,
+    reader: Reader,
 ) -> Result<(), Rejection> {
     // In a task of its own: a device that hangs up does not stop what it sent from being kept.
-    let task = actix_web::rt::spawn(keep(server.clone(), upload.clone(), append, payload));
+    let task = actix_web::rt::spawn(keep(server.clone(), upload.clone(), append, place, reader));
     task.await.map_err(|_ended| Rejection::new(Code::Internal, "the request ended inside the server"))?
 }
 
@@ -258,12 +287,14 @@ async fn keep(
     server: web::Data<Server>,
     upload: Arc<Upload>,
     append: Append,
-    mut payload: web::Payload,
+    place: Place,
+    mut reader: Reader,
 ) -> Result<(), Rejection> {
+    reader.place = Some(place);
     let mut append = Some(append);
     let mut is_whole = false;
     while let Some(turn) = append.take() {
-        let (block, ended) = block(&mut payload).await;
+        let (block, ended) = reader.block().await;
         is_whole = ended == Some(End::Whole);
         let written = server.depot.run(move |_| {
             let mut turn = turn;
@@ -273,7 +304,7 @@ async fn keep(
                 (Err(error), _) => Err(error),
             })
         });
-        append = written.await?.map_err(refused)?;
+        append = reader.beside(written).await?.map_err(refused)?;
     }
     if !is_whole {
         return Err(Rejection::new(Code::CutOff, "what came was kept: ask where the upload goes on"));
@@ -291,21 +322,80 @@ enum End {
     CutOff,
 }
 
-/// Reads what is to be written at once: as much as there is memory for.
-async fn block(payload: &mut web::Payload) -> (Vec<u8>, Option<End>) {
-    let (mut block, mut room, mut lent) = (Vec::new(), LEAST, Vec::new());
-    loop {
-        match timeout(SILENCE, payload.next()).await {
-            Ok(Some(Ok(chunk))) => block.extend_from_slice(&chunk),
-            Ok(None) => return (block, Some(End::Whole)),
-            Ok(Some(Err(_))) | Err(_) => return (block, Some(End::CutOff)),
+/// A body that is read until another request wants the upload. What arrives while the server does something else is taken
+/// in ahead: where the line breaks meanwhile, it would be lost.
+struct Reader {
+    payload: web::Payload,
+    ahead: Vec<u8>,
+    end: Option<End>,
+    place: Option<Place>,
+    /// When the request has to leave.
+    leaves: Option<Instant>,
+}
+
+impl Reader {
+    fn new(payload: web::Payload) -> Self {
+        Self { payload, ahead: Vec::new(), end: None, place: None, leaves: None }
+    }
+
+    fn take(&mut self, next: Option<Result<web::Bytes, PayloadError>>) {
+        match next {
+            Some(Ok(piece)) => self.ahead.extend_from_slice(&piece),
+            Some(Err(_)) => self.end = Some(End::CutOff),
+            None => self.end = Some(End::Whole),
         }
-        while block.len() >= room {
-            match SHARED.try_acquire() {
-                Ok(permit) if room < BLOCK => lent.push(permit),
-                Ok(_) | Err(_) => return (block, None),
+    }
+
+    /// Does something else, and takes in meanwhile what comes.
+    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                next = self.payload.next(), if self.end.is_none() && self.ahead.len() < AHEAD => self.take(next),
             }
-            room += LEAST;
         }
+    }
+
+    /// Waits for more, or for the end; of a request that is to leave only what has come already.
+    async fn more(&mut self) {
+        while self.end.is_none() {
+            let (patience, staying) = match self.leaves {
+                None => (SILENCE, true),
+                Some(deadline) if Instant::now() < deadline => (DRAIN, false),
+                Some(_) => return self.end = Some(End::CutOff),
+            };
+            let asked = async {
+                match &mut self.place {
+                    Some(place) => drop(place.waiting.changed().await),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                next = timeout(patience, self.payload.next()) => {
+                    return match next {
+                        Ok(next) => self.take(next),
+                        Err(_) => self.end = Some(End::CutOff),
+                    };
+                }
+                () = asked, if staying => self.leaves = Some(Instant::now() + LEAVING),
+            }
+        }
+    }
+
+    /// Reads what is to be written at once: as much as there is memory for.
+    async fn block(&mut self) -> (Vec<u8>, Option<End>) {
+        let (mut room, mut lent) = (LEAST, Vec::new());
+        while self.end.is_none() && self.ahead.len() < BLOCK {
+            if self.ahead.len() >= room {
+                let Ok(permit) = SHARED.try_acquire() else { break };
+                lent.push(permit);
+                room += LEAST;
+                continue;
+            }
+            self.more().await;
+        }
+        (std::mem::take(&mut self.ahead), self.end)
     }
 }
