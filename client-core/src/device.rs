@@ -20,6 +20,7 @@ use crate::{
     error::Error,
     files::Files,
     host::Host,
+    line::Line,
     store::{RecordRow, Store, Tx},
 };
 use std::{collections::BTreeMap, path::Path};
@@ -41,6 +42,8 @@ mod meta {
     pub(super) const ENROLLED: &str = "enrolled";
     pub(super) const SERVER: &str = "server";
     pub(super) const ADOPTION: &str = "adoption";
+    pub(super) const IN_DOUBT: &str = "in_doubt";
+    pub(super) const LINE: &str = "line";
     /// The last own seq in a household that was dropped.
     pub(super) const DROPPED: &str = "dropped_through";
     /// The last own seq of those that were freed.
@@ -57,6 +60,8 @@ mod meta {
 #[derive(Debug)]
 pub struct Device<H> {
     pub(crate) store: Store,
+    #[cfg(feature = "native")]
+    pub(crate) file: std::path::PathBuf,
     host: H,
     forms: Forms,
     files: Box<dyn Files>,
@@ -89,6 +94,8 @@ pub struct Status {
     pub conflicts: u64,
     /// Own changes that the server keeps without applying them.
     pub quarantined: u64,
+    /// Changes of others that are kept apart: see [`Device::displaced`].
+    pub displaced: u64,
 }
 
 /// One line of a list of records.
@@ -152,7 +159,14 @@ impl<H: Host> Device<H> {
         let files = Box::new(crate::files::Folder::beside(path));
         #[cfg(not(feature = "native"))]
         let files = Box::new(crate::files::NoFiles);
-        Ok(Self { store, host, forms: Forms::default(), files })
+        Ok(Self {
+            store,
+            #[cfg(feature = "native")]
+            file: path.to_owned(),
+            host,
+            forms: Forms::default(),
+            files,
+        })
     }
 
     /// Gives the device another place for the bytes of photos and files than the folder beside its database.
@@ -215,6 +229,36 @@ impl<H: Host> Device<H> {
         self.store.read(scope)
     }
 
+    /// What is known of the line to the server; the ordinary one before the first sync.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn known_line(&mut self) -> Result<Line, Error> {
+        let line = self.store.read(|tx| tx.meta(meta::LINE))?;
+        // It is advice: what can't be read is learned again.
+        Ok(line.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
+    }
+
+    /// Keeps what was learned of the line for the next sync.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn keep_line(&mut self, line: &Line) -> Result<(), Error> {
+        self.store.write(|tx| tx.set_meta(meta::LINE, &to_json(line)?))
+    }
+
+    /// What is still to be sent: records, and bytes of their changes before compression.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn to_send(&mut self) -> Result<(u64, u64), Error> {
+        self.store.read(|tx| {
+            let (replica, _) = identity(tx)?;
+            let acked = number(tx, meta::ACKED)?;
+            Ok((tx.unsent_records(replica, acked)?, tx.unsent_bytes(replica, acked)?))
+        })
+    }
+
     /// The devices of the team that this enumerator leads, as the server told last; none for others.
     ///
     /// # Errors
@@ -247,8 +291,18 @@ impl<H: Host> Device<H> {
                 interviews_backed_up: backed_up,
                 conflicts: u64::try_from(tx.conflicted()?.len()).unwrap_or(u64::MAX),
                 quarantined: tx.quarantined()?,
+                displaced: u64::try_from(tx.displaced()?.len()).unwrap_or(u64::MAX),
             })
         })
+    }
+
+    /// Changes whose dot means another one now: the server and their author's phone were both restored from copies that
+    /// lacked them, and the author wrote on. Nobody but the phones that pulled them before has them still.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn displaced(&mut self) -> Result<Vec<(Dot, Vec<u8>)>, Error> {
+        self.store.read(|tx| tx.displaced())
     }
 
     /// The households on this device: those that are assigned first, then by area and name.

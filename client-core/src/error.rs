@@ -52,6 +52,18 @@ pub enum Error {
     /// The server could not be reached.
     #[error("the server could not be reached ({0}); nothing is lost, try later")]
     Unreachable(String),
+    /// The server has too much to do.
+    #[error("the server is busy; nothing is lost, try again in {after_s} seconds")]
+    Busy {
+        /// How long it asks to be left alone, in seconds.
+        after_s: u64,
+    },
+    /// Another sync of this device is under way.
+    #[error("a sync of this device is running already; wait for it")]
+    Syncing,
+    /// The lock against a second sync could not be taken.
+    #[error("the file that keeps syncs apart failed ({0}); free some space, then try again")]
+    Lock(String),
     /// The server refused.
     #[error("the server refused: {0}")]
     Refused(Problem),
@@ -97,6 +109,6 @@ impl Error {
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         use sync_protocol::engine::device::GaveUp;
-        matches!(self, Self::Unreachable(_) | Self::GaveUp(GaveUp::NoAnswer | GaveUp::NoProgress))
+        matches!(self, Self::Unreachable(_) | Self::Busy { .. } | Self::GaveUp(GaveUp::NoAnswer | GaveUp::NoProgress))
     }
 }

@@ -26,6 +26,8 @@
 //! | [`Interview`] | an interview in progress: its screens, what is wrong, where it stands |
 //! | [`host`] | clock and randomness |
 //! | [`files`] | where the bytes of photos and files lie |
+//! | [`Line`] | what a device has learned of its line |
+//! | [`night`] | when to sync by itself |
 //! | `store` | the SQL: the only place that knows any |
 //! | [`transport`] | the network: enrolment and `POST /v1/sync` |
 
@@ -34,6 +36,10 @@ mod error;
 pub mod files;
 pub mod host;
 mod interview;
+mod line;
+#[cfg(feature = "native")]
+mod lock;
+pub mod night;
 #[cfg(feature = "native")]
 mod picture;
 mod store;
@@ -44,3 +50,4 @@ pub use device::{AttachmentLine, Device, Edit, Moved, RecordSummary, Status, Whe
 pub use error::{Error, FileProblem};
 pub use host::Host;
 pub use interview::{Asked, Choices, Content, Flaw, Given, Interview, Position, RowLine, Screen};
+pub use line::{Crossing, Line};

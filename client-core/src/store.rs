@@ -5,6 +5,7 @@
 
 mod attachments;
 mod carried;
+mod displaced;
 mod migrations;
 mod scope;
 mod session;
@@ -195,6 +196,16 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Own changes that wait for a coordinator's decision, the first of them.
+    pub(crate) fn waits(&self, replica: ReplicaId) -> Result<Vec<u64>, Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT seq FROM change WHERE verdict IS NOT NULL AND verdict LIKE 'quarantined%' AND replica = ?1
+             ORDER BY seq LIMIT 100",
+        )?;
+        let rows = query.query_map([replica.0], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Forgets what was said of own changes that are acked anew: it is told again where it still holds.
     pub(crate) fn clear_verdicts(&self, replica: ReplicaId, after: u64, through: u64) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(
@@ -310,6 +321,12 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Removes the line of a record that has no change left.
+    pub(crate) fn delete_record(&self, id: RecordId) -> Result<(), Error> {
+        self.tx.prepare_cached("DELETE FROM record WHERE id = ?1")?.execute([id.0])?;
+        Ok(())
+    }
+
     pub(crate) fn record(&self, id: RecordId) -> Result<Option<RecordRow>, Error> {
         let mut query = self.tx.prepare_cached(&format!("{RECORD} WHERE id = ?1"))?;
         Ok(query.query_row([id.0], record_row).optional()?)
@@ -321,6 +338,21 @@ impl Tx<'_> {
             self.tx.prepare_cached(&format!("{RECORD} WHERE (round IS NOT NULL) = ?1 ORDER BY area, title, id"))?;
         let rows = query.query_map([interviews], record_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Bytes of own changes after a seq, before compression.
+    pub(crate) fn unsent_bytes(&self, replica: ReplicaId, acked: u64) -> Result<u64, Error> {
+        let mut query = self
+            .tx
+            .prepare_cached("SELECT coalesce(sum(length(bytes)), 0) FROM change WHERE replica = ?1 AND seq > ?2")?;
+        Ok(query.query_row(params![replica.0, acked], |row| row.get(0))?)
+    }
+
+    /// How many records have own changes after a seq.
+    pub(crate) fn unsent_records(&self, replica: ReplicaId, acked: u64) -> Result<u64, Error> {
+        let mut query =
+            self.tx.prepare_cached("SELECT count(DISTINCT record) FROM change WHERE replica = ?1 AND seq > ?2")?;
+        Ok(query.query_row(params![replica.0, acked], |row| row.get(0))?)
     }
 
     /// Records with own changes after a seq, in the order of area and title.

@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Parser, Subcommand};
+use client_core::night::Window;
 use std::{path::PathBuf, str::FromStr};
 
 /// An enumerator's device in a terminal. Everything works without a network; `sync` sends and fetches.
@@ -8,7 +9,8 @@ use std::{path::PathBuf, str::FromStr};
 #[command(
     name = "tenun-field",
     version,
-    after_help = "Ends with 0: done, 1: failed, 2: used wrongly, 3: the server could not be reached (nothing is lost)."
+    after_help = "Ends with 0: done, 1: failed, 2: used wrongly, 3: the server could not be reached (nothing is lost), \
+                  4: a sync of this device is running already."
 )]
 pub(crate) struct Arguments {
     /// The device's database; made if it is not there.
@@ -35,8 +37,18 @@ pub(crate) enum Command {
         #[arg(long, default_value = "terminal")]
         name: String,
     },
-    /// Send what was saved and fetch what others did; photos and files after the answers.
+    /// Send what was saved and fetch what others did, photos and files after the answers: now, or by night at a moment of
+    /// the device's own.
     Sync {
+        /// Wait for these hours of the day (local time, such as 21:00-04:30), and try again until it is done or they are over.
+        #[arg(long, value_name = "FROM-UNTIL")]
+        night: Option<Window>,
+        /// The language of messages, such as id or en.
+        #[arg(long)]
+        language: Option<String>,
+        /// With --json: tell each step as a line of JSON on standard error.
+        #[arg(long)]
+        progress: bool,
         /// Leave photos and files for another time.
         #[arg(long)]
         answers_only: bool,

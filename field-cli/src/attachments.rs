@@ -1,6 +1,6 @@
 //! Photos and files in the terminal: an answer is the path of a file; `sync` sends them, `attachments` tells where they are.
 
-use crate::{Answer, Field};
+use crate::{Answer, Field, sync::Telling};
 use client_core::{
     Error, FileProblem, Whereabouts,
     transport::{Http, Sending},
@@ -32,52 +32,36 @@ pub(crate) fn read(device: &mut Field, record: RecordId, path: &Path, file: &str
 
 /// What came of sending: how far it got, and what stopped it.
 pub(crate) struct Sent {
-    sending: Sending,
+    /// How far it got.
+    pub(crate) sending: Sending,
     thumbnails: u64,
-    stopped: Option<Error>,
+    /// What stopped it.
+    pub(crate) stopped: Option<Error>,
 }
 
 /// Sends photos and files, then fetches small pictures of what others photographed. A line that is too bad for them is no
-/// failure of the sync.
-pub(crate) async fn send(device: &mut Field, quiet: bool) -> Sent {
+/// failure of the sync; as long as each try gets further, it is tried again.
+pub(crate) async fn send(device: &mut Field, telling: Telling) -> Sent {
     let mut sent = Sent { sending: Sending::default(), thumbnails: 0, stopped: None };
-    if let Err(error) = exchange(device, quiet, &mut sent).await {
-        sent.stopped = Some(error);
-    }
-    sent
-}
-
-async fn exchange(device: &mut Field, quiet: bool, sent: &mut Sent) -> Result<(), Error> {
-    let http = Http::new()?;
-    let progress = |now: Sending| {
-        sent.sending = now;
-        if !quiet {
-            eprint!("\r{} of {} files, {} of {} bytes", now.sent, now.files, now.through, now.bytes);
+    loop {
+        let before = (sent.sending.sent, sent.sending.up);
+        sent.stopped = exchange(device, telling, &mut sent).await.err();
+        let further = sent.sending.sent > 0 && (sent.sending.sent, sent.sending.up) != before;
+        if !sent.stopped.as_ref().is_some_and(Error::is_unreachable) || !further {
+            return sent;
         }
-    };
-    let done = http.send_attachments(device, progress).await;
-    if !quiet && sent.sending.files > 0 {
-        eprintln!();
     }
-    sent.sending = done?;
-    sent.thumbnails = http.fetch_thumbnails(device).await?;
-    Ok(())
 }
 
-/// What came of sending, for people.
-pub(crate) fn said(sent: &Sent) -> String {
-    let Sending { files, sent: done, refused, .. } = sent.sending;
-    let mut text = String::new();
-    if files > 0 {
-        text.push_str(&format!("\n{done} of {files} photos and files are on the server."));
-    }
-    if refused > 0 {
-        text.push_str(&format!("\n{refused} are not taken there: `attachments` says which."));
-    }
-    if let Some(error) = &sent.stopped {
-        text.push_str(&format!("\nPhotos and files: {error}"));
-    }
-    text
+async fn exchange(device: &mut Field, telling: Telling, sent: &mut Sent) -> Result<(), Error> {
+    let http = Http::new()?;
+    let done = http.send_attachments(device, |now| {
+        sent.sending = now;
+        telling.photos(&now);
+    });
+    sent.sending = done.await?;
+    sent.thumbnails += http.fetch_thumbnails(device).await?;
+    Ok(())
 }
 
 /// What came of sending, for scripts.

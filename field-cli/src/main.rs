@@ -2,12 +2,13 @@
 //!
 //! Text for people, `--json` for scripts: one JSON document on standard output, whose form `docs/FIELD.md`
 //! describes. Ends with 0: done, 1: failed, 2: used wrongly, 3: the server could not be reached (nothing is
-//! lost, try later).
+//! lost, try later), 4: a sync of this device is running already.
 
 mod arguments;
 mod attachments;
 mod interview;
 mod show;
+mod sync;
 
 use arguments::{Arguments, Assignment, Command};
 use clap::Parser;
@@ -50,6 +51,7 @@ fn exit(error: &Error) -> (u8, &'static str) {
     match error {
         error if error.is_unreachable() => (3, "unreachable"),
         Error::BadAnswer(_) | Error::BadName(_) | Error::TooLarge(_) | Error::File(_) => (2, "used-wrongly"),
+        Error::Syncing => (4, "syncing"),
         Error::NotEnrolled => (1, "not-enrolled"),
         Error::UnknownRecord(_) | Error::UnknownQuestionnaire(_) => (1, "not-found"),
         Error::Refused(_) | Error::GaveUp(_) => (1, "refused"),
@@ -57,6 +59,8 @@ fn exit(error: &Error) -> (u8, &'static str) {
         | Error::NewerSchema { .. }
         | Error::SetAside { .. }
         | Error::Corrupt(_)
+        | Error::Lock(_)
+        | Error::Busy { .. }
         | Error::Unreachable(_) => (1, "failed"),
     }
 }
@@ -79,7 +83,14 @@ async fn run(arguments: &Arguments) -> Result<Answer, Error> {
     let mut device = Device::open(&arguments.db, System)?;
     match &arguments.command {
         Command::Enroll { server, code, name } => enroll(&mut device, server, code, name).await,
-        Command::Sync { answers_only } => sync(&mut device, *answers_only, arguments.json).await,
+        Command::Sync { night, language, progress, answers_only } => {
+            let how = match (arguments.json, progress) {
+                (false, _) => sync::Telling::People,
+                (true, false) => sync::Telling::Nobody,
+                (true, true) => sync::Telling::Scripts,
+            };
+            sync::run(&mut device, *night, language.as_deref(), how, *answers_only).await
+        }
         Command::Attachments { get: None, .. } => attachments::list(&mut device),
         Command::Attachments { get: Some(hash), to } => attachments::get(&mut device, hash, to.as_deref()).await,
         Command::Status => status(&mut device),
@@ -135,36 +146,6 @@ async fn enroll(device: &mut Field, server: &str, code: &str, name: &str) -> Res
     let answer = Http::new()?.enrol(device, server, code, name).await?;
     let text = format!("This is the device of {} now. Sync to get areas and questionnaires.", answer.enumerator);
     Ok(Answer::new(text, json!({ "enumerator": answer.enumerator })))
-}
-
-async fn sync(device: &mut Field, answers_only: bool, quiet: bool) -> Result<Answer, Error> {
-    let (report, traffic) = Http::new()?
-        .sync(device, |traffic| {
-            if !quiet {
-                eprint!("\r{} bytes up, {} bytes down", traffic.up, traffic.down);
-            }
-        })
-        .await?;
-    if !quiet {
-        eprintln!();
-    }
-    // Answers first: whatever becomes of photos, the answers are there.
-    let photos = if answers_only { None } else { Some(attachments::send(device, quiet).await) };
-    let status = device.status()?;
-    let text = format!(
-        "{} changes sent, {} received, in {} round trips.\n{}",
-        report.acked,
-        report.pulled,
-        report.round_trips,
-        show::receipt(&status)
-    );
-    let text = text + &photos.as_ref().map(attachments::said).unwrap_or_default();
-    let photos = photos.map(attachments::json);
-    let json = json!({
-        "attachments": photos, "acked": report.acked, "pulled": report.pulled, "round_trips": report.round_trips, "forks": report.forks,
-        "bytes_up": traffic.up, "bytes_down": traffic.down, "status": status,
-    });
-    Ok(Answer::new(text, json))
 }
 
 fn status(device: &mut Field) -> Result<Answer, Error> {

@@ -21,6 +21,9 @@ pub(crate) fn receipt(status: &Status) -> String {
     if status.quarantined > 0 {
         text.push_str(&format!("\n{} changes wait for a coordinator's look.", status.quarantined));
     }
+    if status.displaced > 0 {
+        text.push_str(&format!("\n{} saves that only this device still has: tell your coordinator.", status.displaced));
+    }
     text
 }
 

@@ -13,6 +13,7 @@
 //! | [`people`] | enrolment, logins |
 //! | [`migrate`] | interviews moved to a later version of their questionnaire |
 //! | [`review`] | coordinators' decisions, which are changes of the server's replica |
+//! | [`households`] | households registered twice, joined and parted |
 //! | [`detail`] | one record with siblings, provenance and history |
 //! | [`export`] | CSV |
 //! | [`attachments`] | photos and files: who may send and see them, orphans |
@@ -25,6 +26,7 @@ pub mod catalogue;
 pub mod derive;
 pub mod detail;
 pub mod export;
+pub mod households;
 pub mod identity;
 pub mod ingest;
 pub mod migrate;

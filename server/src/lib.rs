@@ -10,5 +10,6 @@ pub mod http;
 pub mod readers;
 pub mod state;
 pub mod store;
+pub mod turns;
 pub mod validator;
 pub mod writer;

@@ -11,6 +11,7 @@ use crate::{
     },
     readers::Readers,
     store::{self, StoreError, Tx},
+    turns::Turns,
     validator::{Bell, Validator},
     writer::{WriteError, Writer},
 };
@@ -38,6 +39,8 @@ pub struct Server {
     pub limits: Limits,
     /// Bounds what is taken in at once; a request takes as many permits as it has parts of 64 KiB.
     pub gate: Arc<Semaphore>,
+    /// Keeps the requests of one device in order.
+    pub turns: Turns,
 }
 
 /// The server's clock, in milliseconds since 1970.
@@ -72,6 +75,7 @@ impl Server {
             identity: Arc::new(identity),
             limits,
             gate: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Turns::default(),
         })
     }
 

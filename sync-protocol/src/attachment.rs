@@ -1,6 +1,6 @@
 //! What a record says of a photo, a recording or a file: its hash, size and media type. The bytes travel apart.
 //!
-//! On the wire an attachment is an ordinary answer of fields (`docs/PROTOCOL.md`, section 11): merging and hashing know
+//! On the wire an attachment is an ordinary answer of fields (`docs/PROTOCOL.md`, section 15): merging and hashing know
 //! nothing of it. It is told by its shape alone, so that also a server that lacks the questionnaire knows what is named.
 
 use crate::{change::Op, ids::Hash, value::Value};

@@ -10,6 +10,7 @@
 //! | [`attachment`] | how a record names a photo or a file whose bytes travel apart |
 //! | [`change`] | one save of one record, its operations and its canonical bytes |
 //! | [`record`] | the merge: changes in, siblings, rows, conflicts and the merged view out |
+//! | [`households`] | which households are one, by the links between them |
 //! | [`chain`] | the hash chain of a replica and its signed batches |
 //! | [`wire`] | the messages of `POST /v1/sync` |
 //! | [`engine`] | the sans-IO sync engine: [`engine::intake`] receives, [`engine::device`] sends |
@@ -19,6 +20,7 @@ pub mod attachment;
 pub mod chain;
 pub mod change;
 pub mod engine;
+pub mod households;
 pub mod ids;
 pub mod limits;
 pub mod path;

@@ -193,6 +193,10 @@ impl Path {
 
     /// The reserved answer that says an interview is finished: its value is `yes`.
     pub const FINISHED: &'static str = "@finished";
+
+    /// The reserved answer of a household's record that says which other household it is, by its id: it was registered twice
+    /// (see [`crate::households`]).
+    pub const SAME_AS: &'static str = "@same-as";
 }
 
 impl fmt::Display for Path {

@@ -19,7 +19,7 @@ pub use reply::{
     Area, Assignment, Cursor, Delivered, Epoch, FirstVisit, Fork, Lack, Outcome, Proof, Reply, ReplyHeader, Run, Scope,
     Stamped, TeamDevice, Verdict,
 };
-pub use request::{Request, RequestHeader};
+pub use request::{Acked, Have, Request, RequestHeader};
 
 /// The protocol versions that this program speaks, oldest first.
 ///
@@ -79,4 +79,26 @@ fn frame_name(line: &[u8]) -> Option<&str> {
     let rest = line.trim_ascii_start().strip_prefix(b"{")?.trim_ascii_start().strip_prefix(b"\"")?;
     let end = rest.iter().position(|byte| *byte == b'"')?;
     std::str::from_utf8(rest.get(..end)?).ok()
+}
+
+/// Where a message of either direction may be cut without loss to what stands before: in front of each batch and behind
+/// each cursor, as offsets. Who compresses flushes there, so that a cut costs no more than what follows.
+///
+/// ```
+/// let message = b"{\"tenun\":1}\n{\"batch\":{}}\n{}\n{\"batch\":{}}\n";
+/// assert_eq!(sync_protocol::wire::seams(message), [12, 28]);
+/// ```
+#[must_use]
+pub fn seams(message: &[u8]) -> Vec<usize> {
+    let (mut seams, mut at) = (Vec::new(), 0_usize);
+    for line in message.split_inclusive(|byte| *byte == b'\n') {
+        if line.starts_with(b"{\"batch\"") {
+            seams.push(at);
+        }
+        at = at.saturating_add(line.len());
+        if line.starts_with(b"{\"cursor\"") {
+            seams.push(at);
+        }
+    }
+    seams
 }

@@ -376,11 +376,16 @@ fn request_meaning(request: &Request) -> Json {
         })
     };
     let header = &request.header;
-    json!({
+    let mut meaning = json!({
         "replica": header.replica, "clock": header.clock, "app": header.app, "unsent": header.unsent,
-        "scope": header.scope, "epoch": header.epoch, "cursors": header.cursors, "adopt": request.adoptions.first(),
+        "scope": header.scope, "epoch": header.epoch, "cursors": header.cursors, "acked": header.acked,
+        "adopt": request.adoptions.first(),
         "batches": request.batches.iter().map(batch).collect::<Vec<_>>(), "complete": !request.cut_off,
-    })
+    });
+    let members = meaning.as_object_mut().unwrap();
+    members.extend(header.want.map(|want| ("want".to_owned(), json!(want))));
+    members.extend((!request.haves.is_empty()).then(|| ("haves".to_owned(), json!(request.haves))));
+    meaning
 }
 
 /// A scope as far as the document describes it.

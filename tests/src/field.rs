@@ -5,7 +5,11 @@ use anyhow::Result;
 use client_core::{Device, Edit, Host, host::Fixed, transport::Http};
 use fixtures::{Household, Interview};
 use std::path::{Path as File, PathBuf};
-use sync_protocol::{HouseholdId, Path, QuestionnaireRef, RecordId, Subject, Value, ids::FIRST_INTERVIEW};
+use sync_protocol::{
+    HouseholdId, Path, QuestionnaireRef, RecordId, Subject, Value,
+    engine::device::{Action, DeviceStore, Event, Turn},
+    ids::FIRST_INTERVIEW,
+};
 
 /// The questionnaire of the fixtures.
 ///
@@ -139,6 +143,20 @@ impl Enumerator {
         }
         self.device.save(record, &self.code, &[Edit::Finish])?;
         Ok(record)
+    }
+
+    /// What the next request weighs on the wire, in bytes without heads; it is not sent.
+    ///
+    /// # Errors
+    /// If the device fails, or a request that it sent before got no answer.
+    pub fn weigh(&mut self) -> Result<u64> {
+        anyhow::ensure!(self.device.position()?.in_doubt.is_empty(), "the next request is a question");
+        let mut turn = Turn::with_sizes("tenun/0.1.0", self.device.known_line()?.sizes());
+        let Action::Send(body) = turn.step(&mut self.device, Event::Begin, 0)? else {
+            anyhow::bail!("a turn begins with a request");
+        };
+        self.device.sending(&[])?;
+        Ok(u64::try_from(client_core::transport::pack(&body)?.len())?)
     }
 
     /// Sets one answer.

@@ -30,7 +30,7 @@ pub fn program(name: &str) -> Result<PathBuf> {
 #[derive(Debug, Clone)]
 pub struct Office {
     data: PathBuf,
-    environment: Vec<(String, String)>,
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Office {
@@ -40,11 +40,16 @@ impl Office {
         Self { data: data.into(), environment: Vec::new() }
     }
 
-    /// Runs everything with these variables in the environment from now on.
+    /// Gives its programs more of an environment.
     #[must_use]
-    pub fn with_environment(mut self, variables: &[(&str, &str)]) -> Self {
-        self.environment.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        self
+    pub fn with_environment(self, environment: Vec<(&'static str, PathBuf)>) -> Self {
+        Self { environment, ..self }
+    }
+
+    fn command(&self) -> Result<Command> {
+        let mut command = Command::new(program("tenun-server")?);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Ok(command)
     }
 
     /// The data directory.
@@ -62,12 +67,12 @@ impl Office {
     }
 
     fn run_with_input(&self, command: &str, arguments: &[&str], input: &str) -> Result<String> {
-        let mut child = Command::new(program("tenun-server")?)
+        let mut child = self
+            .command()?
             .args(command.split(' '))
             .arg("--data")
             .arg(&self.data)
             .args(arguments)
-            .envs(self.environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -85,7 +90,7 @@ impl Office {
     /// # Errors
     /// If it is not sound.
     pub fn verify(&self, backup: &Path) -> Result<String> {
-        let output = Command::new(program("tenun-server")?).arg("verify-backup").arg(backup).output()?;
+        let output = self.command()?.arg("verify-backup").arg(backup).output()?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr));
         }
@@ -136,13 +141,13 @@ impl Office {
     /// # Errors
     /// If it does not start.
     pub fn serve(&self, port: u16) -> Result<Running> {
-        let mut child = Command::new(program("tenun-server")?)
+        let mut child = self
+            .command()?
             .arg("serve")
             .arg("--data")
             .arg(&self.data)
             .arg("--listen")
             .arg(format!("127.0.0.1:{port}"))
-            .envs(self.environment.iter().cloned())
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = child.stdout.take().context("no standard output")?;

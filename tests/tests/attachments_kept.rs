@@ -178,7 +178,7 @@ async fn a_bucket_holds_the_bytes_where_the_setting_says_so() -> Result<()> {
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("AWS_REGION", "here-1"),
     ];
-    let office = office.with_environment(&variables);
+    let office = office.with_environment(variables.map(|(name, value)| (name, value.into())).to_vec());
     let refused = office.run("move-attachments", &["--to", "s3://photos/survey"]).unwrap_err().to_string();
     assert!(refused.contains("a server runs"), "{refused}");
     server.kill()?;

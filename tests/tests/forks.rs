@@ -12,7 +12,7 @@ use sync_protocol::{
     Dot, Hash, HouseholdId, RecordId, ReplicaId, Value,
     chain::{Adoption, SecretKey},
     engine::reauthor::{Renumbered, reauthor},
-    wire::{Request, Verdict},
+    wire::{Have, Request, Verdict},
 };
 
 async fn forks(survey: &Survey) -> Result<u64> {
@@ -295,5 +295,34 @@ async fn what_two_lives_authored_again_in_quarantine_counts_once_when_both_are_r
     }
     let record = coordinator.get(&format!("records/{}", uuid::Uuid::from_u128(2))).await?;
     assert_eq!(record["changes"], json!(1), "{record}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_device_hears_what_arrived_of_its_own_history_and_nothing_of_another_life() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let url = &survey.server.url;
+    let area = survey.area(0)?;
+    let home = |n: u128| household(uuid::Uuid::from_u128(n), &area, "Maria Lay");
+    let mut phone = survey.raw(0, 1).await?;
+    let mut copy = phone.clone();
+    let (shared, own) = (phone.batch(&[home(1), home(2)]), phone.batch(&[home(3)]));
+    let told = phone.push(url, vec![shared.clone(), own]).await?;
+    // The copy sent the same two changes and one of its own, and heard nothing.
+    let (same, other) = (copy.batch(&[home(1), home(2)]), copy.batch(&[home(4)]));
+    let ask = async |haves: &[(u64, Hash)]| {
+        let mut request = copy.request(Vec::new());
+        request.header.unsent = 3;
+        let have = |(seq, hash): &(u64, Hash)| Have { replica: copy.replica, after: 0, seq: *seq, hash: *hash };
+        request.haves = haves.iter().map(have).collect();
+        copy.send(url, request.to_bytes(), None).await?.reply()
+    };
+    let reply = ask(&[(2, same.after), (3, other.after)]).await?;
+    assert_eq!(reply.header.acked_through, 2, "what both share");
+    assert_eq!(reply.stamps, told.stamps[..1], "with the stamps that it got");
+    assert!(reply.fork.is_none() && reply.outcomes.is_empty());
+    for unknown in [&[(3, other.after)][..], &[(2, Hash::default())], &[(9, same.after)]] {
+        assert_eq!(ask(unknown).await?.stamps, [], "no stamp, no ack on the device");
+    }
     Ok(())
 }

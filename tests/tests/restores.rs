@@ -11,7 +11,7 @@ use client_core::Edit;
 use end_to_end::{
     field::Enumerator,
     server::Coordinator,
-    survey::{PASSWORD, Survey},
+    survey::{PASSWORD, Survey, household},
 };
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
@@ -171,6 +171,41 @@ async fn a_restore_leaves_no_journal_behind_and_a_device_takes_the_stamps_of_the
     let again = parts.folder.path().join("again");
     let sound = parts.office.run("backup", &["--to", again.to_str().unwrap()])?;
     assert!(sound.contains(&epoch), "{epoch} in {sound}");
+    Ok(())
+}
+
+/// A request that the network had kept brings the first of two changes, which had been stamped together before the restore.
+#[tokio::test]
+async fn of_what_was_stamped_together_the_part_that_comes_later_keeps_its_stamp() -> Result<()> {
+    let survey = Survey::start(12, 1)?;
+    let phone = survey.raw(0, 5).await?;
+    let folder = survey.file("backups");
+    survey.office.run("backup", &["--to", folder.to_str().unwrap()])?;
+    let bodies = [1, 2].map(|n| household(uuid::Uuid::from_u128(n), &survey.area(0).unwrap(), "Maria"));
+    let (mut late, mut alone) = (phone.clone(), phone.clone());
+    let both = phone.clone().batch(&bodies);
+    let reply = phone.push(&survey.server.url, vec![both]).await?;
+    let stamps = reply.stamps;
+    assert_eq!((stamps.len(), stamps[0].first, stamps[0].last), (1, 1, 2));
+
+    let parts = survey.into_parts();
+    let port = parts.server.port()?;
+    parts.server.kill()?;
+    parts.office.run("restore", &["--from", backups(&folder)?[0].to_str().unwrap()])?;
+    let server = parts.office.serve(port)?;
+    // The connection to the server that was killed is found to be dead by whoever uses it next.
+    let _ = late.send(&server.url, Vec::new(), None).await;
+    let first = late.batch(&bodies[..1]);
+    assert_eq!(late.push(&server.url, vec![first]).await?.header.acked_through, 1);
+    alone.batch(&bodies[..1]);
+    let second = alone.batch(&bodies[1..]);
+    let mut request = alone.request(vec![second]);
+    request.stamps.clone_from(&stamps);
+    let reply = alone.send(&server.url, request.to_bytes(), None).await?.reply()?;
+    assert_eq!(reply.header.acked_through, 2);
+    // Without a stamp for it, no device would take the ack for one.
+    let again: Vec<_> = reply.stamps.iter().map(|stamped| (stamped.first, stamped.last, stamped.stamp)).collect();
+    assert_eq!(again, [(2, 2, stamps[0].stamp)]);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use sync_protocol::{Path, Record, RecordId, Subject};
 pub(super) fn refresh(tx: &Tx<'_>, id: RecordId, forms: &mut Forms) -> Result<(), Error> {
     let record = forms.merged(tx, id)?;
     let Some(row) = summarise(tx, id, &record, forms)? else {
-        return Ok(());
+        return tx.delete_record(id);
     };
     tx.put_record(&row)?;
     if row.round.is_none() {

@@ -28,6 +28,12 @@ impl<H: Host> DeviceStore for Device<H> {
             let acked_through = number(tx, meta::ACKED)?;
             let (last, _) = tx.head(replica)?;
             let acked_hash = tx.hash_at(replica, acked_through)?.unwrap_or_default();
+            let mut in_doubt = Vec::new();
+            for end in sent_in_doubt(tx, replica)? {
+                if let Some(hash) = tx.hash_at(replica, end)?.filter(|_| end > acked_through) {
+                    in_doubt.push((end, hash));
+                }
+            }
             let adoption = tx.meta(meta::ADOPTION)?.map(|json| super::from_json(&json)).transpose()?;
             Ok(Position {
                 replica,
@@ -40,9 +46,11 @@ impl<H: Host> DeviceStore for Device<H> {
                 cursors: tx.cursors()?,
                 snapshots: tx.snapshot_places()?,
                 dropped: number(tx, meta::DROPPED)?,
+                waits: tx.waits(replica)?,
                 held: if tx.meta(meta::TELLS)?.is_some() { tx.provable()? } else { BTreeMap::new() },
                 gives_back: !tx.wanted()?.is_empty(),
                 adoption,
+                in_doubt,
             })
         })
     }
@@ -73,6 +81,13 @@ impl<H: Host> DeviceStore for Device<H> {
         })
     }
 
+    fn sending(&mut self, ends: &[u64]) -> Result<(), Error> {
+        self.store.write(|tx| {
+            let (replica, _) = identity(tx)?;
+            tx.set_meta(meta::IN_DOUBT, &to_json(&InDoubt { replica, ends: ends.to_vec() })?)
+        })
+    }
+
     fn absorb(&mut self, reply: &Reply) -> Result<Absorbed, Error> {
         let Self { store, host, forms, .. } = self;
         let now_ms = host.now_ms();
@@ -90,6 +105,9 @@ impl<H: Host> DeviceStore for Device<H> {
             }
             let stamps = signed_stamps(tx, reply)?;
             take_header(tx, reply, &stamps)?;
+            if !reply.cut_off {
+                tx.delete_meta(meta::IN_DOUBT)?;
+            }
             for outcome in &reply.outcomes {
                 if outcome.verdict != Verdict::Duplicate {
                     let dot = Dot { replica: outcome.replica, seq: outcome.seq };
@@ -122,10 +140,15 @@ impl<H: Host> DeviceStore for Device<H> {
                     let by = read.as_ref().map(Touched::by);
                     let record = by.map_or(RecordId(uuid::Uuid::nil()), |by| by.record);
                     let is_new = tx.insert_change(dot, record, None, Some(change.stamp), &change.bytes)?;
-                    absorbed.pulled += u64::from(is_new);
+                    let left = if is_new { None } else { tx.displace(dot, record, change.stamp, &change.bytes)? };
+                    absorbed.pulled += u64::from(is_new || left.is_some());
                     // An own one that the log had kept of a household that was dropped: it is back.
-                    if is_new || tx.record(record)?.is_none() {
+                    if is_new || left.is_some() || tx.record(record)?.is_none() {
                         touched.extend(by);
+                    }
+                    if let Some(record) = left {
+                        let is_interview = tx.record(record)?.is_some_and(|row| row.round.is_some());
+                        touched.insert(Touched { is_interview, record });
                     }
                 }
                 proofs.iter().try_for_each(|proof| tx.keep_proof(proof))?;
@@ -153,6 +176,20 @@ impl<H: Host> DeviceStore for Device<H> {
             Ok(absorbed)
         })
     }
+}
+
+/// Batches that were sent and got no answer yet: kept, so that a sync that was broken off goes on there another night.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct InDoubt {
+    replica: ReplicaId,
+    ends: Vec<u64>,
+}
+
+/// Where batches of this replica ended that got no answer.
+fn sent_in_doubt(tx: &Tx<'_>, replica: ReplicaId) -> Result<Vec<u64>, Error> {
+    let Some(json) = tx.meta(meta::IN_DOUBT)? else { return Ok(Vec::new()) };
+    let in_doubt: InDoubt = super::from_json(&json)?;
+    Ok(if in_doubt.replica == replica { in_doubt.ends } else { Vec::new() })
 }
 
 /// A record whose line in the lists is to be derived again. Households sort first: their names and areas
@@ -208,6 +245,7 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
         }
     }
     tx.set_meta(meta::EPOCH, &reply.header.epoch)?;
+    let acked_before = number(tx, meta::ACKED)?;
     if reply.fork.is_none() {
         let (replica, _) = identity(tx)?;
         let (last, _) = tx.head(replica)?;
@@ -215,14 +253,17 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
         // device no more: the ack counts.
         let all: Vec<&Stamped> = reply.stamps.iter().collect();
         let told = if reply.cut_off { stamps } else { &all };
-        let before = number(tx, meta::ACKED)?;
-        let stamped = stamped_through(told, replica, before);
+        let stamped = stamped_through(told, replica, acked_before);
         let acked = reply.header.acked_through.min(stamped).min(last);
         tx.set_meta(meta::ACKED, &acked.to_string())?;
-        tx.clear_verdicts(replica, before, acked)?;
+        tx.clear_verdicts(replica, acked_before, acked)?;
     }
     // What is in a backup under this name may be another life's.
-    let safe = reply.header.safe_through.min(number(tx, meta::ACKED)?);
+    let mut safe = reply.header.safe_through.min(number(tx, meta::ACKED)?);
+    if number(tx, meta::ACKED)? < acked_before {
+        // Nor does a server that is behind know yet whose history it holds there.
+        safe = safe.min(number(tx, meta::SAFE)?);
+    }
     tx.set_meta(meta::SAFE, &safe.to_string())?;
     Ok(())
 }

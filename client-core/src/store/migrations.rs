@@ -110,6 +110,13 @@ const STEPS: &[&str] = &[
         body TEXT NOT NULL
      ) STRICT;
      ALTER TABLE cursor ADD COLUMN after INTEGER; -- so far its snapshots were told; none: all of them, or it has none",
+    // 2026-11: what a dot meant before server and author were both restored and it was given again.
+    "CREATE TABLE displaced (
+        id INTEGER PRIMARY KEY,
+        replica BLOB NOT NULL CHECK (length(replica) = 16),
+        seq INTEGER NOT NULL CHECK (seq > 0),
+        bytes BLOB NOT NULL
+     ) STRICT;",
     // 2026-11: photos and files; their bytes lie beside the database.
     "CREATE TABLE attachment (
         hash BLOB PRIMARY KEY NOT NULL CHECK (length(hash) = 32),

@@ -2,7 +2,7 @@
 //! originals on demand. Answers go first: call this after [`Http::sync`].
 
 use super::{Http, PATIENCE, problem, unreachable};
-use crate::{Device, Error, Host, store::AttachmentRow};
+use crate::{Device, Error, Host, lock::SyncLock, store::AttachmentRow};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use sha2::{Digest, Sha256};
@@ -53,6 +53,7 @@ impl Http {
         device: &mut Device<H>,
         mut progress: impl FnMut(Sending),
     ) -> Result<Sending, Error> {
+        let _lock = SyncLock::take(&device.file)?;
         let (server, token) = device.server()?;
         let waiting = device.attachments_to_send()?;
         let mut sending = Sending { files: count(waiting.len()), ..Sending::default() };
@@ -90,6 +91,7 @@ impl Http {
     /// # Errors
     /// [`Error::Unreachable`]: try later. [`Error::Refused`]: a person must look.
     pub async fn fetch_thumbnails<H: Host>(&self, device: &mut Device<H>) -> Result<u64, Error> {
+        let _lock = SyncLock::take(&device.file)?;
         let (server, token) = device.server()?;
         device.delete_dropped_files()?;
         let mut fetched = 0;

@@ -57,7 +57,7 @@ fn failed(file: &Path, error: &io::Error) -> Failure {
 /// # Errors
 /// If the copy can't be written or is not sound; the older ones are kept then.
 pub fn take(data: &Path, folder: &Path, keep: usize, now_ms: i64, progress: impl FnMut(f64)) -> Result<Taken, Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+    durable_folder(folder).map_err(|error| failed(folder, &error))?;
     let folder = folder.canonicalize().map_err(|error| failed(folder, &error))?;
     let file = folder.join(format!("tenun-{now_ms}.sqlite"));
     let unfinished = folder.join(format!("tenun-{now_ms}.unfinished"));
@@ -110,7 +110,7 @@ fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let is_ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("tenun-"));
-        if is_ours && path.extension().is_some_and(|ending| ending == "unfinished") {
+        if is_ours && path.extension().is_some_and(|ending| ending.to_string_lossy().starts_with("unfinished")) {
             std::fs::remove_file(path)?;
         }
     }
@@ -124,6 +124,17 @@ fn private(file: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(file).map(drop)
+}
+
+/// Makes a folder and those around it that are not there, each with its name on the disk when this returns.
+fn durable_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let around = folder.parent().filter(|around| !around.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    durable_folder(around)?;
+    std::fs::create_dir(folder)?;
+    File::open(around)?.sync_all()
 }
 
 /// Gives a file its name for good: its bytes and then the name are on the disk when this returns.
@@ -227,8 +238,9 @@ pub fn restore(data: &Path, from: &Path, now_ms: i64) -> Result<Restored, Failur
     let verified = verify(from)?;
     let incoming = data.join(store::RESTORING);
     let copied = (|| -> io::Result<()> {
-        if incoming.exists() {
-            std::fs::remove_file(&incoming)?;
+        // Of a restore that was broken off, the journal too: it would be played into this copy.
+        for part in parts_of(&incoming) {
+            std::fs::remove_file(part)?;
         }
         private(&incoming)?;
         std::fs::copy(from, &incoming)?;
@@ -249,31 +261,35 @@ pub fn restore(data: &Path, from: &Path, now_ms: i64) -> Result<Restored, Failur
     Ok(Restored { verified, epoch, aside })
 }
 
-/// Moves the database with its journal to a folder of its own; the journal first, so that none is ever left to be played
-/// into another file.
+/// The files of a database that are there: its journals first.
+fn parts_of(file: &Path) -> Vec<PathBuf> {
+    let named = |suffix: &str| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    ["-wal", "-shm", "-journal", ""].into_iter().map(named).filter(|part| part.exists()).collect()
+}
+
+/// Moves the database with its journal to a folder of its own: all of it is there for good before anything is taken away
+/// here, and all is taken away for good when this returns, so that no journal is left to be played into another file.
 fn set_aside(data: &Path, now_ms: i64) -> Result<Option<PathBuf>, Failure> {
-    let file = store::file(data);
-    let parts: Vec<PathBuf> = ["-wal", "-shm", ""]
-        .into_iter()
-        .map(|suffix| {
-            let mut name = file.clone().into_os_string();
-            name.push(suffix);
-            PathBuf::from(name)
-        })
-        .filter(|part| part.exists())
-        .collect();
+    let parts = parts_of(&store::file(data));
     if parts.is_empty() {
         return Ok(None);
     }
     let folder = data.join(format!("before-restore-{now_ms}"));
     let moved = (|| -> io::Result<()> {
-        std::fs::create_dir_all(&folder)?;
+        durable_folder(&folder)?;
         for part in &parts {
-            if let Some(name) = part.file_name() {
-                std::fs::rename(part, folder.join(name))?;
-            }
+            let to = folder.join(part.file_name().unwrap_or_default());
+            // Not every file system has second names for a file.
+            std::fs::hard_link(part, &to).or_else(|_| std::fs::copy(part, &to).map(drop))?;
+            File::open(&to)?.sync_all()?;
         }
-        Ok(())
+        File::open(&folder)?.sync_all()?;
+        parts.iter().try_for_each(std::fs::remove_file)?;
+        File::open(data)?.sync_all()
     })();
     moved.map_err(|error| failed(&folder, &error))?;
     Ok(Some(folder))

@@ -60,6 +60,14 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
         }
         derived.placement.extend(area);
     }
+    if let Some(links) = own(record, Path::SAME_AS) {
+        // Each stands until somebody who saw it takes it back, whatever the clocks say.
+        let named = links.siblings.iter().filter_map(|sibling| match sibling.value {
+            Value::Text(id) => id.parse().ok(),
+            Value::Integer(_) | Value::Choices(_) | Value::Fields(_) | Value::Missing(_) => None,
+        });
+        derived.same_as = named.collect();
+    }
     derived.finished = record.is_finished();
     for (path, live) in record.shown_live() {
         let count = live.count();

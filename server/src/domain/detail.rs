@@ -5,6 +5,7 @@ use super::{
     attachments::{self, AttachmentDetail, Counted},
     catalogue::Catalogue,
     derive::merge,
+    households::{self, Joined},
     validate,
 };
 use crate::store::{RecordRow, StoreError, Tx};
@@ -36,6 +37,9 @@ pub struct Detail {
     pub voids: Vec<NoteDetail>,
     /// Photos and files that the record shows: how many are here, still to come, refused.
     pub attachments: Counted,
+    /// The households that are one with this one's; none where no link joins it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joined: Option<Joined>,
     /// The questionnaire, for labels; none for a household.
     #[serde(skip)]
     pub questionnaire: Option<Arc<Questionnaire>>,
@@ -178,6 +182,7 @@ pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail,
         broken,
         notes: record.notes().map(|(dot, text)| note(dot, text)).collect(),
         voids: record.voids().map(|(dot, text)| note(dot, text)).collect(),
+        joined: record.subject().map_or(Ok(None), |subject| households::of(tx, subject.household()))?,
         questionnaire,
     })
 }

@@ -3,14 +3,15 @@
 //! Columns stand in the order of the questionnaire. Calculated values are computed from the merged view; an
 //! answer that is not relevant stays in the record and is left out here, its name in `_irrelevant`. Conflicts
 //! stand in `_conflicts`, the shown value in its column; broken rules in `_violations`; answers that the version does not
-//! ask for any more in `_parked`. Personal data only where it is asked for.
+//! ask for any more in `_parked`; the household that stands for one that was registered twice in `_same_as`. Personal data only
+//! where it is asked for.
 
-use super::{Failure, catalogue::Catalogue, derive::merge, detail::register_name, validate};
+use super::{Failure, catalogue::Catalogue, derive::merge, detail::register_name, households, validate};
 use crate::store::{RecordFilter, RecordRow, Tx};
 use questionnaire::{ChoiceSource, Evaluation, Evaluator, Item, Kind, Question, Questionnaire, Violation};
 use std::{io::Write, sync::Arc};
 use sync_protocol::{
-    Attachment, Path, Place, QuestionnaireRef, Record, Value,
+    Attachment, HouseholdId, Path, Place, QuestionnaireRef, Record, Value,
     problem::Code,
     record::{Merge, Row},
 };
@@ -87,7 +88,7 @@ pub fn write<W: Write>(
         let mut csv = csv::Writer::from_writer(sink);
         let mut header: Vec<String> = fixed(&table).into_iter().map(str::to_owned).collect();
         header.extend(columns.iter().map(Column::header));
-        header.extend(["_conflicts".into(), "_violations".into(), "_irrelevant".into(), "_parked".into()]);
+        header.extend(["_conflicts", "_violations", "_irrelevant", "_parked", "_same_as"].map(str::to_owned));
         csv.write_record(&header).map_err(|error| sink_failed(&error))?;
         writers.push((table, columns, csv));
     }
@@ -103,8 +104,19 @@ pub fn write<W: Write>(
             let evaluator = compiled.map(|compiled| validate::evaluator(&record, compiled));
             let evaluation = evaluator.as_ref().map(Evaluator::evaluation).unwrap_or_default();
             let violations = evaluator.map(|evaluator| evaluator.broken(&record)).unwrap_or_default();
-            let shown =
-                Shown { tx, questionnaire, options, row: &row, record: &record, evaluation: &evaluation, violations };
+            let household = record.subject().map(|subject| subject.household());
+            let joined = household.map_or(Ok(None), |household| households::of(tx, household))?;
+            let same_as = joined.map(|joined| joined.first).filter(|first| Some(*first) != household);
+            let shown = Shown {
+                tx,
+                questionnaire,
+                options,
+                row: &row,
+                record: &record,
+                evaluation: &evaluation,
+                violations,
+                same_as,
+            };
             for (table, columns, csv) in &mut writers {
                 for place in shown.places(&table.repeats) {
                     csv.write_record(shown.line(table, columns, &place)).map_err(|error| sink_failed(&error))?;
@@ -203,6 +215,8 @@ struct Shown<'a> {
     record: &'a Record,
     evaluation: &'a Evaluation,
     violations: Vec<Violation>,
+    /// The household that stands for this one's.
+    same_as: Option<HouseholdId>,
 }
 
 impl Shown<'_> {
@@ -244,7 +258,8 @@ impl Shown<'_> {
         }
         conflicts.dedup();
         irrelevant.dedup();
-        line.extend([conflicts.join("; "), self.broken(place), irrelevant.join(" "), self.parked(place)]);
+        let same_as = self.same_as.map(|first| first.to_string()).unwrap_or_default();
+        line.extend([conflicts.join("; "), self.broken(place), irrelevant.join(" "), self.parked(place), same_as]);
         line
     }
 

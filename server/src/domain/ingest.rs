@@ -1,5 +1,6 @@
 //! The writer's turn: a prepared request goes into the log, the derived rows and the buckets, all or nothing.
 
+mod acks;
 mod buckets;
 mod log;
 mod shared;
@@ -28,7 +29,7 @@ use sync_protocol::{
     chain::SignedStamp,
     engine::intake::{Intake, Log, Verified, carry, receive},
     problem::{Code, Problem},
-    wire::{Fork, Outcome, Stamped, Verdict},
+    wire::{Fork, Outcome, RequestHeader, Stamped, Verdict},
 };
 
 /// What became of a request.
@@ -62,7 +63,7 @@ pub struct World {
 /// # Errors
 /// If the store fails; nothing is stored then.
 pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Result<Applied, Failure> {
-    let Prepared { device, header, adoptions, stamps, mut batches, refused, .. } = prepared;
+    let Prepared { device, header, adoptions, stamps, haves, mut batches, refused, .. } = prepared;
     // Whatever carried them: what comes after a fork is told from what comes after a gap.
     batches.sort_by_key(|batch| (batch.verified.batch.replica, batch.verified.batch.first));
     for adoption in adoptions {
@@ -77,6 +78,10 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     let mut applied = Applied { outcomes: refused, ..Applied::default() };
     let held_before = turn.row(header.replica)?.head;
     let mut shared = Shared::new(&header);
+    if turn.is_another_life(&header)? {
+        applied.fork = Some(Fork { replica: header.replica, common: 0 });
+        shared.note(1, 0, Intake::Fork { common: 0 });
+    }
     for batch in batches {
         if batch.is_carried {
             turn.carried(batch)?;
@@ -88,6 +93,9 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
         if replica == header.replica {
             shared.note(first, last, intake);
         }
+    }
+    if let Some((first, last)) = turn.arrived(&header, haves, &mut applied)? {
+        shared.note(first, last, Intake::Held { duplicates: 0, through: last });
     }
     let scope = tx.seen_areas(&device.enumerator)?.into_iter().map(|seen| seen.area).collect();
     turn.finish(Some(&scope))?;
@@ -205,6 +213,14 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// Whether another life's changes stand where a device takes its own for acked: after a restore, a copy of it was
+    /// faster. The device finds where the histories part by sending from the start.
+    fn is_another_life(&mut self, header: &RequestHeader) -> Result<bool, StoreError> {
+        let Some(acked) = header.acked else { return Ok(false) };
+        let held = self.hash_at(header.replica, acked.seq)?;
+        Ok(held.is_some_and(|held| held != acked.hash))
+    }
+
     fn fresh(&mut self, key: RecordKey, id: i64, stamp: Stamp, change: Change) {
         if self.is_carried {
             self.carried.insert(id);
@@ -231,8 +247,12 @@ impl<'a> Turn<'a> {
                 self.tx.insert_stamp(id, &row)?;
             }
             if let Some(Stamped { first, last, stamp, signature, .. }) = given {
-                let row = StampRow { first: *first, last: *last, stamp: *stamp, signature: *signature };
-                self.tx.insert_stamp(id, &row)?;
+                // Of what was stamped together a part may be here already, with a stamp of its own: the rest keeps its times.
+                let part = (next.max(*first), to.min(*last));
+                let resigned =
+                    || SignedStamp::sign(*stamp, replica, part.0, part.1, &self.world.identity.key).signature;
+                let signature = if part == (*first, *last) { *signature } else { resigned() };
+                self.tx.insert_stamp(id, &StampRow { first: part.0, last: part.1, stamp: *stamp, signature })?;
             }
             next = given.map_or(to, |given| given.last).saturating_add(1);
         }
@@ -346,16 +366,7 @@ impl<'a> Turn<'a> {
                     self.tx.insert_batch(id, &verified.batch)?;
                 }
                 // What became of them may have been told in a reply that was lost.
-                for (seq, held, code) in self.tx.states(id, first, first.saturating_add(duplicates))? {
-                    let verdict = match held {
-                        ChangeState::Applied => Verdict::Duplicate,
-                        ChangeState::Quarantined => Verdict::Quarantined,
-                        ChangeState::Escrow => Verdict::Escrow,
-                        ChangeState::Superseded => Verdict::Superseded,
-                    };
-                    let code = code.and_then(|code| Code::ALL.iter().copied().find(|known| known.as_str() == code));
-                    self.outcomes.push(Outcome { replica, seq, verdict, code, detail: String::new() });
-                }
+                self.tell_states((replica, id), first, first.saturating_add(duplicates), |_| true)?;
             }
             Intake::Parked { missing } => {
                 let problem = Problem::new(Code::Gap, format!("send from change {missing}"));
@@ -367,9 +378,7 @@ impl<'a> Turn<'a> {
             self.tx.set_head(id, head, head_hash)?;
         }
         self.stamp_added(replica, id)?;
-        for StampRow { first, last, stamp, signature } in self.tx.stamps(id, first, last)? {
-            applied.stamps.push(Stamped { replica, first, last, stamp, signature });
-        }
+        self.tell_stamps((replica, id), first, last, applied)?;
         Ok(intake)
     }
 

@@ -10,7 +10,7 @@ use sync_protocol::{
     chain::{Adoption, Batch, Carried, PublicKey},
     engine::intake::Verified,
     problem::{Code, Problem},
-    wire::{Outcome, Request, RequestHeader, Stamped, Verdict},
+    wire::{Have, Outcome, Request, RequestHeader, Stamped, Verdict},
 };
 
 /// A request that may be applied.
@@ -24,6 +24,8 @@ pub struct Prepared {
     pub adoptions: Vec<Adoption>,
     /// Stamps that the server gave in an earlier epoch: its signature is right.
     pub stamps: Vec<Stamped>,
+    /// What the device sent before and got no answer to.
+    pub haves: Vec<Have>,
     /// Batches whose signature is right, with their changes read and checked.
     pub batches: Vec<Checked>,
     /// Batches that nothing may be believed of.
@@ -114,8 +116,8 @@ pub fn prepare(
         let is_ours = |s: &Stamped| own.iter().any(|(_, key)| s.signed().is_valid(s.replica, s.first, s.last, key));
         stamps.retain(is_ours);
     }
-    let (header, cut_off) = (request.header, request.cut_off);
-    Ok(Prepared { device, header, adoptions, stamps, batches, refused, cut_off })
+    let (header, haves, cut_off) = (request.header, request.haves, request.cut_off);
+    Ok(Prepared { device, header, adoptions, stamps, haves, batches, refused, cut_off })
 }
 
 /// Verifies a batch; true beside one that another replica than the device's authored.

@@ -6,19 +6,21 @@ use super::{
     ingest::Applied,
     snapshot::{self, Patience},
 };
-use crate::store::{Assigned, Device, Seen, StoreError, TeamDevice, Tx};
+use crate::store::{Assigned, ChangeState, Device, Seen, StoreError, TeamDevice, Tx};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
-    Limits, ReplicaId,
+    HouseholdId, Limits, ReplicaId,
     wire::{
         self, Area, Assignment, Cursor, Delivered, FirstVisit, Outcome, Reply, ReplyHeader, RequestHeader, Run, Scope,
         VERSIONS, Verdict,
     },
 };
 
-/// Bytes of changes in one reply, before compression; a run of one bucket is a quarter of it.
+/// Bytes of changes in one reply, before compression, unless the device wants less.
 const BUDGET: usize = 512 << 10;
+/// The least that a device may want.
+const LEAST_BUDGET: usize = 16 << 10;
 
 /// What the reply depends on beside the device and the store.
 #[derive(Clone, Copy, Debug)]
@@ -68,10 +70,14 @@ pub fn reply(
     if reply.fork.is_some() {
         return Ok(reply);
     }
+    reply.outcomes.extend(decided(tx, request.replica, &request.waits)?);
     reply.lacks = lacks(tx, request)?;
     reply.team = tx.team(&device.enumerator)?.into_iter().map(team_device).collect();
     let seen: BTreeSet<i64> = areas.values().copied().collect();
-    let mut left = BUDGET;
+    let wanted = request.want.map_or(BUDGET, |want| usize::try_from(want).unwrap_or(usize::MAX));
+    let budget = wanted.clamp(LEAST_BUDGET, BUDGET);
+    // A run ends in a cursor: on a bad line it is what a cut costs.
+    let (mut left, run) = (budget, budget / 4);
     for (code, area) in areas {
         let given = request.cursors.get(&code).copied();
         // A device that comes from an older epoch is told every cursor, cut down to what the restore left.
@@ -89,11 +95,18 @@ pub fn reply(
         if left > 0 && (told.is_some() || patience.is_over(tx, area, cursor)?) {
             // The log goes on from where it ended when the first of the snapshots were told.
             let seq = if told.is_some() { cursor } else { tx.bucket_head(area)? };
-            let (snapshots, after, size) = snapshot::page(tx, area, told.unwrap_or(0), left)?;
-            left = left.saturating_sub(size);
-            let at = Cursor { bucket: code.clone(), seq, after };
-            reply.pulled.push(Run { snapshots, cursor: at, ..Run::to(&code, seq) });
-            if after.is_some() {
+            let departed = if told.is_some() { Vec::new() } else { tx.departures(area, cursor)? };
+            let mut moved = moved(tx, departed.into_iter().map(|(_, household)| household), &seen)?;
+            let mut place = told.or(Some(0));
+            while let Some(after) = place.filter(|_| left > 0) {
+                let (snapshots, next, size) = snapshot::page(tx, area, after, left.min(run))?;
+                left = left.saturating_sub(size);
+                let at = Cursor { bucket: code.clone(), seq, after: next };
+                let moved = std::mem::take(&mut moved);
+                reply.pulled.push(Run { snapshots, moved, cursor: at, ..Run::to(&code, seq) });
+                place = next;
+            }
+            if place.is_some() {
                 reply.header.more = true;
                 continue;
             }
@@ -104,11 +117,10 @@ pub fn reply(
                 reply.header.more = reply.header.more || tx.bucket_head(area)? > cursor;
                 break;
             }
-            let pulled = tx.pull(area, cursor, (request.replica, request.dropped), left.min(BUDGET / 4))?;
+            let pulled = tx.pull(area, cursor, (request.replica, request.dropped), left.min(run))?;
             let size = pulled.changes.iter().map(|change| change.bytes.len()).sum::<usize>();
             left = left.saturating_sub(size);
             let through = pulled.through;
-            reply.outcomes.extend(pulled.released.into_iter().map(|seq| released(request.replica, seq)));
             if known != Some(through) && (through > cursor || known.is_none()) {
                 let proofs = proofs(tx, &pulled.changes)?;
                 let delivered = pulled.changes.into_iter().map(|change| Delivered {
@@ -117,14 +129,8 @@ pub fn reply(
                     stamp: change.stamp,
                     bytes: change.bytes,
                 });
-                let mut run = Run { changes: delivered.collect(), proofs, ..Run::to(&code, through) };
-                for household in pulled.departed {
-                    // One that lives in another area of the device, or came back, is still to be seen.
-                    if tx.placement(household)?.is_disjoint(&seen) {
-                        run.moved.push(tx.household(household)?);
-                    }
-                }
-                reply.pulled.push(run);
+                let moved = moved(tx, pulled.departed.into_iter(), &seen)?;
+                reply.pulled.push(Run { changes: delivered.collect(), proofs, moved, ..Run::to(&code, through) });
             }
             cursor = through;
             if !pulled.more {
@@ -135,8 +141,37 @@ pub fn reply(
     Ok(reply)
 }
 
-fn released(replica: ReplicaId, seq: u64) -> Outcome {
-    Outcome { replica, seq, verdict: Verdict::Released, code: None, detail: String::new() }
+/// Of the households that left a bucket those that a device sees no more: not the ones that live in another of its areas, or
+/// came back.
+fn moved(
+    tx: Tx<'_>,
+    departed: impl Iterator<Item = i64>,
+    seen: &BTreeSet<i64>,
+) -> Result<Vec<HouseholdId>, StoreError> {
+    let mut moved = Vec::new();
+    for household in departed {
+        if tx.placement(household)?.is_disjoint(seen) {
+            moved.push(tx.household(household)?);
+        }
+    }
+    Ok(moved)
+}
+
+/// What became of the changes that a device knows to wait for a coordinator's decision.
+fn decided(tx: Tx<'_>, replica: ReplicaId, waits: &[u64]) -> Result<Vec<Outcome>, StoreError> {
+    let Some(row) = tx.replica(replica)?.filter(|_| !waits.is_empty()) else { return Ok(Vec::new()) };
+    let mut outcomes = Vec::new();
+    for seq in waits {
+        for (seq, state, _) in tx.states(row.id, *seq, seq.saturating_add(1))? {
+            let verdict = match state {
+                ChangeState::Applied => Verdict::Released,
+                ChangeState::Superseded => Verdict::Superseded,
+                ChangeState::Quarantined | ChangeState::Escrow => continue,
+            };
+            outcomes.push(Outcome { replica, seq, verdict, code: None, detail: String::new() });
+        }
+    }
+    Ok(outcomes)
 }
 
 fn team_device(row: TeamDevice) -> wire::TeamDevice {

@@ -79,7 +79,7 @@ pub fn remark(tx: Tx<'_>, id: RecordId, text: &str, author: &str, world: &World,
     author_change(tx, subject, questionnaire, vec![Op::Note { text: text.trim().into() }], author, world, now_ms)
 }
 
-fn author_change(
+pub(super) fn author_change(
     tx: Tx<'_>,
     subject: Subject,
     questionnaire: QuestionnaireRef,

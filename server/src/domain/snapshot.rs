@@ -57,10 +57,12 @@ pub fn page(
                 for row in tx.changes_of(record)? {
                     let change = Change::from_stored(row.dot, &row.bytes);
                     let change = change.map_err(|_ignored| StoreError::Corrupt("an applied change"))?;
-                    size = size.saturating_add(row.bytes.len());
                     merged.apply(change, Some(row.stamp));
                 }
-                snapshots.extend(merged.snapshot());
+                if let Some(snapshot) = merged.snapshot() {
+                    size = size.saturating_add(serde_json::to_vec(&snapshot).map_or(0, |json| json.len()));
+                    snapshots.push(snapshot);
+                }
             }
             after = u64::try_from(household).unwrap_or(0);
             if size >= budget {

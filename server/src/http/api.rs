@@ -2,7 +2,7 @@
 
 use super::{auth, failure::Rejection};
 use crate::{
-    domain::{Failure, detail, people, review},
+    domain::{Failure, detail, households, people, review},
     state::{Server, now_ms},
     store::{ProgressBy, RecordFilter},
 };
@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 use sync_protocol::{
-    Path, RecordId, ReplicaId,
+    HouseholdId, Path, RecordId, ReplicaId,
     problem::{Code, Problem},
 };
 
@@ -29,6 +29,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/records/{id}/history", web::get().to(history))
         .route("/records/{id}/resolve", web::post().to(resolve))
         .route("/records/{id}/remark", web::post().to(remark))
+        .route("/households/{id}/link", web::post().to(link))
+        .route("/households/{id}/unlink", web::post().to(unlink))
         .route("/progress", web::get().to(progress))
         .route("/devices", web::get().to(devices))
         .route("/branches", web::get().to(branches))
@@ -201,6 +203,39 @@ async fn remark(
     let Remark { text } = read_json(&body, "`text`")?;
     decide(&server, &id, author, move |tx, id, author, world| review::remark(tx, id, &text, author, world, now_ms()))
         .await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(Deserialize)]
+struct Link {
+    same_as: HouseholdId,
+}
+
+async fn link(
+    server: web::Data<Server>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Rejection> {
+    let author = auth::coordinator(&server, &request).await?;
+    let Link { same_as } = read_json(&body, "`same_as`, the id of another household")?;
+    decide(&server, &id, author, move |tx, id, author, world| {
+        households::link(tx, HouseholdId(id.0), same_as, author, world, now_ms())
+    })
+    .await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn unlink(
+    server: web::Data<Server>,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Rejection> {
+    let author = auth::coordinator(&server, &request).await?;
+    decide(&server, &id, author, move |tx, id, author, world| {
+        households::unlink(tx, HouseholdId(id.0), author, world, now_ms())
+    })
+    .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

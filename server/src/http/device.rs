@@ -12,7 +12,7 @@ use crate::{
 use actix_web::{HttpRequest, HttpResponse, web};
 use sync_protocol::{
     problem::{Code, Problem},
-    wire::Enrol,
+    wire::{Enrol, seams},
 };
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -40,11 +40,14 @@ async fn sync(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Rejection> {
-    let raw = body::read(&request, payload, server.limits.request).await?;
     let token = auth::bearer(&request);
     let packing = body::Packing::of(&request);
-    // In a task of its own: a device that hangs up does not stop what it sent from being kept.
-    let task = actix_web::rt::spawn(receive(server, raw, token, packing));
+    // In a task of its own, the reading too: a connection that is reset ends this handler, and what arrived is kept.
+    let task = actix_web::rt::spawn(async move {
+        let raw = body::read(&request, payload, server.limits.request).await?;
+        let _turn = server.turns.of(token.clone().unwrap_or_default()).await;
+        receive(server, raw, token, packing).await
+    });
     let ended = |_| Rejection::new(Code::Internal, "the request ended inside the server");
     Ok(task.await.map_err(ended)??.respond("application/x-ndjson"))
 }
@@ -77,7 +80,14 @@ async fn receive(
         .read(move |tx| {
             let terms = Terms { identity: &identity, limits: &limits, patience: Patience::default(), now_ms: now_ms() };
             let reply = pull::reply(tx, &device, &header, applied, terms)?;
-            Ok(packing.pack(reply.to_bytes()))
+            let has_snapshots = reply.pulled.iter().any(|run| !run.snapshots.is_empty());
+            let body = reply.to_bytes();
+            let seams = seams(&body);
+            Ok(if has_snapshots {
+                packing.pack_small_in_parts(body, &seams)
+            } else {
+                packing.pack_in_parts(body, &seams)
+            })
         })
         .await?;
     Ok(reply)

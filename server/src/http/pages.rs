@@ -40,6 +40,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/records/{id}/history", web::get().to(history::show))
         .route("/records/{id}/resolve", web::post().to(record::resolve))
         .route("/records/{id}/remark", web::post().to(record::remark))
+        .route("/households/{id}/link", web::post().to(record::same::link))
+        .route("/households/{id}/unlink", web::post().to(record::same::unlink))
         .route("/quarantine", web::get().to(quarantine::show))
         .route("/quarantine/{number}/release", web::post().to(quarantine::release))
         .route("/branches/{replica}/release", web::post().to(quarantine::release_branch))

@@ -33,6 +33,8 @@ pub struct Derived {
     pub area: Option<i64>,
     /// Every area among a household's siblings.
     pub placement: BTreeSet<i64>,
+    /// The households that a household is said to be, by its live links.
+    pub same_as: BTreeSet<HouseholdId>,
     /// Who saved first.
     pub enumerator: String,
     /// The interview is finished.
@@ -58,8 +60,6 @@ pub struct Pulled {
     pub changes: Vec<ChangeRow>,
     /// The households that left the bucket in it, by number.
     pub departed: Vec<i64>,
-    /// The seqs of the puller's own changes in it that were in quarantine until they were released.
-    pub released: Vec<u64>,
     /// The cursor behind it.
     pub through: u64,
     /// There is more.
@@ -165,6 +165,7 @@ impl Tx<'_> {
         self.conn.prepare_cached("DELETE FROM conflict WHERE record = ?1")?.execute([key.id])?;
         if key.is_household() {
             self.conn.prepare_cached("DELETE FROM placement WHERE record = ?1")?.execute([key.id])?;
+            self.conn.prepare_cached("DELETE FROM link WHERE record = ?1")?.execute([key.id])?;
         }
         self.insert_lists(key, derived)
     }
@@ -178,7 +179,24 @@ impl Tx<'_> {
             let mut put = self.conn.prepare_cached("INSERT INTO placement (record, area) VALUES (?1, ?2)")?;
             put.execute([key.id, *area])?;
         }
+        for other in &derived.same_as {
+            let mut put = self.conn.prepare_cached("INSERT INTO link (record, other) VALUES (?1, ?2)")?;
+            put.execute(params![key.id, other.0])?;
+        }
         Ok(())
+    }
+
+    /// The links from a household and to it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn links_of(&self, household: HouseholdId) -> Result<Vec<(HouseholdId, HouseholdId)>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT uuid, other FROM record JOIN link ON link.record = record.id WHERE uuid = ?1
+             UNION SELECT uuid, other FROM link JOIN record ON record.id = link.record WHERE other = ?1",
+        )?;
+        let rows = query.query_map([household.0], |row| Ok((HouseholdId(row.get(0)?), HouseholdId(row.get(1)?))))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Everything derived, as one text a record, in order: what a rebuild must reproduce byte for byte.
@@ -190,7 +208,8 @@ impl Tx<'_> {
             "SELECT json_array(hex(uuid), form, title, area, enumerator, finished, answers, conflicts, attention, void,
              changes, changed_ms, violations, validated, (SELECT json_group_array(path) FROM conflict WHERE record = record.id),
              (SELECT json_group_array(area) FROM placement WHERE record = record.id),
-             (SELECT json_group_array(hex(hash) || device) FROM attachment_name WHERE record = record.id))
+             (SELECT json_group_array(hex(hash) || device) FROM attachment_name WHERE record = record.id),
+             (SELECT json_group_array(hex(other)) FROM link WHERE record = record.id))
              FROM record WHERE id = ?1",
         )?;
         Ok(query.query_row([record], |row| row.get(0))?)
@@ -202,7 +221,7 @@ impl Tx<'_> {
     /// If the store fails.
     pub fn clear_derived(&self) -> Result<(), StoreError> {
         self.conn.execute_batch(
-            "DELETE FROM conflict; DELETE FROM placement; DELETE FROM attachment_name;
+            "DELETE FROM conflict; DELETE FROM placement; DELETE FROM link; DELETE FROM attachment_name;
              UPDATE record SET form = '', title = '', area = NULL, enumerator = '', finished = 0, answers = 0,
              conflicts = 0, attention = 0, void = 0, changes = 0, changed_ms = 0, violations = 0, validated = 0;",
         )?;
@@ -281,9 +300,7 @@ impl Tx<'_> {
              WHERE area = ?1 AND bucket.seq > ?2 AND at > ?2 ORDER BY bucket.seq, change.id",
         )?;
         let mut rows = query.query(params![area, after])?;
-        let mut pulled =
-            Pulled { changes: Vec::new(), departed: Vec::new(), released: Vec::new(), through: after, more: false };
-        let any_released = self.any_released()?;
+        let mut pulled = Pulled { changes: Vec::new(), departed: Vec::new(), through: after, more: false };
         let mut size = 0_usize;
         while let Some(row) = rows.next()? {
             let (author, seq): (uuid::Uuid, u64) = (row.get(1)?, row.get(2)?);
@@ -295,24 +312,29 @@ impl Tx<'_> {
                     break;
                 }
                 pulled.changes.push(change);
-            } else if any_released && self.is_released(row.get(0)?)? {
-                pulled.released.push(seq);
             }
             pulled.through = row.get(6)?;
         }
-        let mut query = self
-            .conn
-            .prepare_cached("SELECT seq, household FROM departure WHERE area = ?1 AND seq > ?2 ORDER BY seq")?;
-        let mut rows = query.query(params![area, after])?;
-        while let Some(row) = rows.next()? {
-            let seq = row.get(0)?;
+        for (seq, household) in self.departures(area, after)? {
             if pulled.more && seq > pulled.through {
                 break;
             }
-            pulled.departed.push(row.get(1)?);
+            pulled.departed.push(household);
             pulled.through = pulled.through.max(seq);
         }
         Ok(pulled)
+    }
+
+    /// The households that left a bucket after a cursor, by number, each at its seq, in order.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn departures(&self, area: i64, after: u64) -> Result<Vec<(u64, i64)>, StoreError> {
+        let mut query = self
+            .conn
+            .prepare_cached("SELECT seq, household FROM departure WHERE area = ?1 AND seq > ?2 ORDER BY seq")?;
+        let rows = query.query_map(params![area, after], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// How many households live in an area, as it is shown.
@@ -347,17 +369,6 @@ impl Tx<'_> {
         let mut query = self.conn.prepare_cached("SELECT id FROM record WHERE household = ?1 ORDER BY id")?;
         let rows = query.query_map([household], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    fn any_released(&self) -> Result<bool, StoreError> {
-        let mut query = self.conn.prepare_cached("SELECT 1 FROM quarantine WHERE released_ms IS NOT NULL")?;
-        Ok(query.exists([])?)
-    }
-
-    fn is_released(&self, change: i64) -> Result<bool, StoreError> {
-        let mut query =
-            self.conn.prepare_cached("SELECT 1 FROM quarantine WHERE change = ?1 AND released_ms IS NOT NULL")?;
-        Ok(query.exists([change])?)
     }
 
     /// Notes in a bucket, at its next seq, that a household left it.

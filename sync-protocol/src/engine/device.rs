@@ -8,7 +8,7 @@ use crate::{
     chain::{Adoption, Batch, Carried, SecretKey, Span},
     ids::{Hash, ReplicaId},
     problem::{Code, Problem},
-    wire::{Reply, Request, RequestHeader, Stamped, VERSIONS},
+    wire::{Acked, Have, Reply, Request, RequestHeader, Stamped, VERSIONS},
 };
 use std::collections::BTreeMap;
 
@@ -35,12 +35,16 @@ pub struct Position {
     pub snapshots: BTreeMap<String, u64>,
     /// Own changes up to this seq may have been dropped with an area.
     pub dropped: u64,
+    /// Own changes that wait for a coordinator's decision, as the device knows.
+    pub waits: Vec<u64>,
     /// The last seq of each replica whose changes the device can prove; empty but where a new epoch has begun.
     pub held: BTreeMap<ReplicaId, u64>,
     /// The server lacks changes of others that were not given back yet.
     pub gives_back: bool,
     /// A new identity that the server may not know yet.
     pub adoption: Option<Adoption>,
+    /// Where batches ended that were sent and got no answer, each with `h` there: the server may have them.
+    pub in_doubt: Vec<(u64, Hash)>,
 }
 
 /// The device's database, as the engine needs it.
@@ -83,6 +87,13 @@ pub trait DeviceStore {
     /// # Errors
     /// If the store fails.
     fn given(&mut self, batches: &[Span]) -> Result<(), Self::Error>;
+
+    /// Notes where the batches of a request end that is about to be sent, in place of those noted before. A whole reply
+    /// forgets them.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn sending(&mut self, ends: &[u64]) -> Result<(), Self::Error>;
 
     /// Stores everything that a reply says, in one transaction; an answered fork gives the device a new
     /// replica and key there and re-authors what was not shared (see [`super::reauthor`]).
@@ -155,33 +166,52 @@ pub struct Report {
     pub forks: u32,
 }
 
-/// How large requests are, before compression.
+/// How large messages are, in bytes before compression.
+///
+/// A batch is what a cut costs at most, in either direction; a request holds several of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// Largest body at first; halved after each timeout.
+    /// Largest body of a request at first; halved after each timeout.
     pub first: usize,
-    /// A batch aims at this size.
+    /// A batch aims at this size at first; it is halved after each timeout or cut, and doubled where one came through.
     pub batch: usize,
-    /// A request is never made smaller than this.
+    /// A batch is not made smaller than this, but where even such ones fail again and again: then a quarter of it.
     pub least: usize,
+    /// A batch is never made larger than this.
+    pub most: usize,
 }
 
 impl Default for Sizes {
-    /// A batch is about 64 KiB on the wire.
+    /// A line that nothing is known of: batches of some 32 KiB on the wire, from 16 to 64; see `client-core`'s line for
+    /// one that is known.
     fn default() -> Self {
-        Self { first: 2 << 20, batch: 384 << 10, least: 64 << 10 }
+        Self { first: 1 << 20, batch: 272 << 10, least: 136 << 10, most: 544 << 10 }
     }
 }
 
 /// Answered round trips in a row that may bring nothing.
 const PATIENCE: u32 = 4;
+/// Requests in a row, without any progress between them, that may get no answer.
+const FAILURES: u32 = 6;
+/// Failures in a row after which a batch may be smaller than the least.
+const PLAIN_FAILURES: u32 = 2;
+/// Batches that a reply may hold.
+const BATCHES_A_REPLY: usize = 4;
+/// What a server brings in a reply to a device that wants nothing in particular: no need to ask for as much.
+const ORDINARY_REPLY: usize = 512 << 10;
 
 /// One sync of one device.
 #[derive(Debug)]
 pub struct Turn {
     app: String,
     sizes: Sizes,
+    batch: usize,
     budget: usize,
+    /// Bytes of changes in the request that was sent last.
+    sent: usize,
+    /// The last request only asked what arrived of those before.
+    asking: bool,
+    failures: u32,
     idle: u32,
     /// The batches of others that the last request carried.
     carried: Vec<Span>,
@@ -197,18 +227,28 @@ impl Turn {
         Self::with_sizes(app, Sizes::default())
     }
 
-    /// Begins a turn on a line that takes requests of other sizes.
+    /// Begins a turn on a line that takes messages of other sizes.
     #[must_use]
     pub fn with_sizes(app: impl Into<String>, sizes: Sizes) -> Self {
         Self {
             app: app.into(),
             sizes,
+            batch: sizes.batch,
             budget: sizes.first,
+            sent: 0,
+            asking: false,
+            failures: 0,
             idle: 0,
             carried: Vec::new(),
             vouches: false,
             report: Report::default(),
         }
+    }
+
+    /// The size of a batch that the line takes, as far as it is known by now: to begin the next turn with.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        self.batch
     }
 
     /// Takes the next step.
@@ -219,9 +259,12 @@ impl Turn {
         match event {
             Event::Begin => self.send(store, now_ms),
             Event::Answered(body) => self.answered(store, &body, now_ms),
-            Event::TimedOut if self.budget <= self.sizes.least => Ok(Action::GiveUp(self.report, GaveUp::NoAnswer)),
             Event::TimedOut => {
-                self.budget = (self.budget / 2).max(self.sizes.least);
+                self.failures += 1;
+                self.shrink();
+                if self.failures >= FAILURES {
+                    return Ok(Action::GiveUp(self.report, GaveUp::NoAnswer));
+                }
                 self.send(store, now_ms)
             }
             Event::Rejected(problem) if problem.code == Code::WrongReplica && !self.vouches => {
@@ -233,6 +276,19 @@ impl Turn {
             }
             Event::Rejected(problem) => Ok(Action::GiveUp(self.report, GaveUp::Rejected(problem))),
         }
+    }
+
+    /// The line is worse than thought.
+    fn shrink(&mut self) {
+        let least = if self.failures > PLAIN_FAILURES { self.sizes.least / 4 } else { self.sizes.least };
+        self.batch = (self.batch / 2).max(least).min(self.batch);
+        self.budget = (self.budget / 2).max(self.batch);
+    }
+
+    /// A batch or more came through: the line is better than thought.
+    fn grow(&mut self) {
+        self.batch = self.batch.saturating_mul(2).min(self.sizes.most).max(self.batch);
+        self.budget = self.budget.saturating_mul(2).min(self.sizes.first).max(self.batch);
     }
 
     fn answered<S: DeviceStore>(&mut self, store: &mut S, body: &[u8], now_ms: i64) -> Result<Action, S::Error> {
@@ -258,7 +314,16 @@ impl Turn {
             || after.cursors != before.cursors
             || after.snapshots != before.snapshots
             || after.scope != before.scope;
-        self.idle = if progress { 0 } else { self.idle + 1 };
+        if progress {
+            (self.idle, self.failures) = (0, 0);
+        } else if !self.asking || reply.cut_off {
+            self.idle += 1;
+        }
+        if reply.cut_off {
+            self.shrink();
+        } else if progress && self.sent.max(body.len()) >= self.batch {
+            self.grow();
+        }
         let owes = !after.held.is_empty() || after.gives_back;
         let is_done = !reply.header.more && !reply.cut_off && after.acked_through >= after.last && !owes;
         if is_done {
@@ -273,25 +338,33 @@ impl Turn {
     fn send<S: DeviceStore>(&mut self, store: &mut S, now_ms: i64) -> Result<Action, S::Error> {
         let at = store.position()?;
         let mut batches = Vec::new();
-        let (mut sent, mut after, mut before) = (0, at.acked_through, at.acked_hash);
-        while after < at.last && sent < self.budget {
-            let changes = store.own_changes(after, self.sizes.batch.min(self.budget))?;
+        let (mut after, mut before) = (at.acked_through, at.acked_hash);
+        // Where the server may have what was sent, a question is cheaper than sending it again.
+        let doubt = |(seq, hash): (u64, Hash)| Have { replica: at.replica, after: at.acked_through, seq, hash };
+        let haves: Vec<Have> = at.in_doubt.into_iter().map(doubt).collect();
+        (self.asking, self.sent) = (!haves.is_empty(), 0);
+        while !self.asking && after < at.last && self.sent < self.budget {
+            let changes = store.own_changes(after, self.batch.min(self.budget))?;
             if changes.is_empty() {
                 break;
             }
-            sent += changes.iter().map(Vec::len).sum::<usize>();
+            self.sent += changes.iter().map(Vec::len).sum::<usize>();
             let changes = changes.into_iter().map(Carried::Bytes).collect();
             let batch = Batch::sign(at.replica, after + 1, before, changes, &at.key);
             (after, before) = (batch.last(), batch.after);
             batches.push(batch);
         }
+        if !batches.is_empty() {
+            store.sending(&batches.iter().map(Batch::last).collect::<Vec<_>>())?;
+        }
+        let want = self.batch.saturating_mul(BATCHES_A_REPLY);
         // A server that was restored gets back the stamps that it gave: a stamp is given once (DESIGN §4). Those of what comes
         // later, too: it may hold that already, parked behind the gap that this request closes.
         let mut stamps =
             if batches.is_empty() { Vec::new() } else { store.stamps(at.replica, at.acked_through + 1, at.last)? };
         self.carried.clear();
-        if at.gives_back && sent < self.budget {
-            for batch in store.give_back(self.budget - sent)? {
+        if at.gives_back && !self.asking && self.sent < self.budget {
+            for batch in store.give_back(self.budget - self.sent)? {
                 stamps.append(&mut store.stamps(batch.replica, batch.first, batch.last())?);
                 self.carried.push(batch.span());
                 batches.push(batch);
@@ -308,11 +381,17 @@ impl Turn {
                 scope: at.scope,
                 epoch: at.epoch,
                 cursors: at.cursors,
+                // A batch shows by its `before` which history it goes on with.
+                acked: (batches.is_empty() && at.acked_through > 0)
+                    .then_some(Acked { seq: at.acked_through, hash: at.acked_hash }),
                 snapshots: at.snapshots,
                 dropped: at.dropped,
+                waits: at.waits,
                 held: at.held,
+                want: (want < ORDINARY_REPLY).then(|| u64::try_from(want).unwrap_or(u64::MAX)),
             },
             adoptions: if self.vouches { store.adoptions()? } else { at.adoption.into_iter().collect() },
+            haves,
             batches,
             cut_off: false,
         };

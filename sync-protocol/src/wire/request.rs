@@ -34,15 +34,50 @@ pub struct RequestHeader {
     /// How far each bucket was pulled.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cursors: BTreeMap<String, u64>,
+    /// How far the device takes its changes for acked, where no batch says it: a server that was restored may hold another
+    /// life's changes there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acked: Option<Acked>,
     /// The buckets of which snapshots are being told, and how far (see [`super::Cursor::after`]).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub snapshots: BTreeMap<String, u64>,
     /// Own changes up to this seq may have been dropped with an area that was taken away: they are pulled like others'.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropped: u64,
+    /// Own changes that the device knows to wait for a coordinator's decision.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<u64>,
     /// What the device can prove of others' changes: the last seq of each replica. It is told once in each new epoch.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held: BTreeMap<ReplicaId, u64>,
+    /// How many bytes of changes the reply should bring at most, before compression; none: as many as the server likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub want: Option<u64>,
+}
+
+/// A device asks whether the server has a part of its history already: what it sent got no answer.
+///
+/// The hash proves that the history is the device's own up to there. A server that does not know the question passes it
+/// over, and the device sends again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Have {
+    /// The replica that syncs.
+    pub replica: ReplicaId,
+    /// The device knows that the server has the changes up to here …
+    pub after: u64,
+    /// … and asks for those up to here.
+    pub seq: u64,
+    /// `h(seq)`.
+    pub hash: Hash,
+}
+
+/// Where a device takes its history for acked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acked {
+    /// The last acked seq, from 1.
+    pub seq: u64,
+    /// `h(seq)` of the device's own history.
+    pub hash: Hash,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
@@ -59,6 +94,8 @@ pub struct Request {
     pub adoptions: Vec<Adoption>,
     /// Stamps that the server gave to these changes in an earlier epoch: it was restored, and takes them back.
     pub stamps: Vec<Stamped>,
+    /// What the device sent before and got no answer to.
+    pub haves: Vec<Have>,
     /// The changes.
     pub batches: Vec<Batch>,
     /// The body ended before its end: batches before the cut are whole.
@@ -91,6 +128,11 @@ struct StampFrame {
 }
 
 #[derive(Serialize)]
+struct HaveFrame {
+    have: Have,
+}
+
+#[derive(Serialize)]
 struct EndFrame {
     end: (),
 }
@@ -108,11 +150,14 @@ impl Request {
             scope: String::new(),
             epoch: String::new(),
             cursors: BTreeMap::new(),
+            acked: None,
             snapshots: BTreeMap::new(),
             dropped: 0,
+            waits: Vec::new(),
             held: BTreeMap::new(),
+            want: None,
         };
-        Self { header, adoptions: Vec::new(), stamps: Vec::new(), batches, cut_off: false }
+        Self { header, adoptions: Vec::new(), stamps: Vec::new(), haves: Vec::new(), batches, cut_off: false }
     }
 
     /// Writes the request, not compressed.
@@ -125,6 +170,9 @@ impl Request {
         }
         for stamp in &self.stamps {
             write_line(&mut out, &StampFrame { stamp: stamp.clone() });
+        }
+        for have in &self.haves {
+            write_line(&mut out, &HaveFrame { have: have.clone() });
         }
         for batch in &self.batches {
             let header = BatchHeader {
@@ -167,8 +215,14 @@ impl Request {
                 format!("`tenun` is {}; this server speaks {} to {}", header.tenun, VERSIONS.start(), VERSIONS.end()),
             ));
         }
-        let mut request =
-            Self { header, adoptions: Vec::new(), stamps: Vec::new(), batches: Vec::new(), cut_off: true };
+        let mut request = Self {
+            header,
+            adoptions: Vec::new(),
+            stamps: Vec::new(),
+            haves: Vec::new(),
+            batches: Vec::new(),
+            cut_off: true,
+        };
         while let Some(line) = lines.next() {
             match frame_name(line) {
                 Some("batch") => match read_batch(line, &mut lines)? {
@@ -177,6 +231,7 @@ impl Request {
                 },
                 Some("adopt") => request.adoptions.push(read_frame(line, "`adopt`")?),
                 Some("stamp") => request.stamps.push(read_frame(line, "`stamp`")?),
+                Some("have") => request.haves.push(read_frame(line, "`have`")?),
                 Some("end") => {
                     read_line::<Anything>(line, "`end`")?;
                     request.cut_off = !lines.is_at_end();

@@ -41,6 +41,8 @@ pub async fn measure(folder: &File, figures: &mut Vec<Figure>) -> Result<()> {
     person.set(interview_of(household.id, 1), &"address".parse()?, &Value::text("Jl. Baru No. 7"))?;
     let one = sync_all(&survey.http, &mut [&mut person], 1_767_225_600_000).await?;
     let one = one.first().context("a night")?;
+    let trips = f64::from(one.report.round_trips);
+    figures.push(Figure::at_most("night.one-answer-round-trips", trips, "round trips", Some(1.0)));
     figures.push(Figure::at_most("night.one-answer-up", number(one.traffic.up), "bytes", Some(600.0)));
     save(&mut person, household, figures)?;
     drop(person);
@@ -54,10 +56,12 @@ fn wire(person: &mut Enumerator, households: &[Household], figures: &mut Vec<Fig
     let Action::Send(body) = turn.step(&mut person.device, Event::Begin, 0)? else {
         anyhow::bail!("the device has nothing to send");
     };
+    // It was not sent.
+    person.device.sending(&[])?;
     let position = person.device.position()?;
     anyhow::ensure!(position.acked_through == 0, "this is not the first upload");
     let same_level = zstd::bulk::compress(&body, 3)?;
-    let sent = zstd::bulk::compress(&body, client_core::transport::LEVEL)?;
+    let sent = client_core::transport::pack(&body)?;
     let count = |bytes: &[u8]| number(u64::try_from(bytes.len()).unwrap_or(0));
     figures.push(Figure::at_most("wire.first-upload", count(&sent) / count(&plain), "of plain JSON", Some(1.25)));
     figures.push(Figure::at_most(

@@ -1,10 +1,10 @@
 //! `make bench`: every figure that an issue names, measured in one run. `JSON=1` adds one JSON line.
 //!
-//! Arguments pick parts: `merge`, `store`, `validate`, `workbook`, `device`, `http`, `photos`. `BENCH_DIR` says on which disk (a RAM disk
+//! Arguments pick parts: `merge`, `store`, `validate`, `workbook`, `device`, `growth`, `line`, `http`, `photos`. `BENCH_DIR` says on which disk (a RAM disk
 //! where only the program is meant), `BENCH_HOUSEHOLDS` how many households 200 devices send over HTTP.
 
 use anyhow::Result;
-use end_to_end::bench::{self, device, ingest, photos, validate, workbook};
+use end_to_end::bench::{self, device, growth, ingest, line, photos, validate, workbook};
 
 fn main() -> Result<()> {
     let is_set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0");
@@ -35,6 +35,14 @@ fn main() -> Result<()> {
     if is_wanted("device") {
         eprintln!("one device");
         runtime.block_on(device::measure(&folder, &mut figures))?;
+    }
+    if is_wanted("line") {
+        eprintln!("nights over a line like 2G");
+        runtime.block_on(line::measure(&folder, &mut figures))?;
+    }
+    if is_wanted("growth") {
+        eprintln!("a long history");
+        runtime.block_on(growth::measure(&folder, &mut figures))?;
     }
     if is_wanted("http") {
         eprintln!("200 devices over HTTP, {households} households");

@@ -10,6 +10,7 @@ use super::{
 use anyhow::Result;
 use serde_json::json;
 use server::domain::{Failure, derive, review};
+use std::collections::BTreeSet;
 use sync_protocol::{
     Code, Dot, Hash, ReplicaId,
     chain::{Batch, Carried, SecretKey},
@@ -110,14 +111,15 @@ impl World {
             return Ok(());
         }
         self.count("server: restored from a backup");
-        let held = self.held()?;
-        for row in before.into_iter().filter(|row| !held.contains(&row.hash)) {
+        // What the backup holds apart has no dot yet, or another one: it may not get this one again.
+        let after: BTreeSet<Hash> = self.log()?.into_iter().map(|row| row.hash).collect();
+        for row in before.into_iter().filter(|row| !after.contains(&row.hash)) {
             // What is acked and not safe is the devices' to bring again.
             self.oracle.acked.remove(&(row.dot.replica, row.dot.seq));
             self.oracle.note(row.hash, row.dot, row.bytes.clone(), Shown::new());
-            self.oracle.lost.insert(row.dot, row.bytes);
+            self.oracle.lost.entry(row.dot).or_default().insert(row.bytes);
         }
-        self.oracle.reached = held;
+        self.oracle.reached = self.held()?;
         for life in 0..self.phones.len() {
             self.check_safe(life)?;
         }

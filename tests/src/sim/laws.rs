@@ -164,13 +164,14 @@ impl World {
     /// Law L2: whoever replaces an answer had it on the screen.
     fn replaced_was_seen(&mut self, log: &[Row]) {
         let changes = self.known(log);
+        let ambiguous = self.given_twice(log);
         let mut wrong = Vec::new();
         for row in log.iter().filter(|row| row.state == APPLIED) {
             let root = self.oracle.root(row.hash);
             let (Some(save), Some(change)) = (self.oracle.saves.get(&root), changes.get(&row.dot)) else { continue };
             for op in &change.ops {
                 let Op::Set { path, preds, .. } = op else { continue };
-                for pred in preds {
+                for pred in preds.iter().filter(|pred| !ambiguous.contains(pred)) {
                     let replaced = changes.get(pred).and_then(|change| value(change, path));
                     let shown = save.shown.get(&(change.record(), path.clone()));
                     let was_shown = replaced.is_some_and(|replaced| {
@@ -233,31 +234,49 @@ impl World {
         let rows: BTreeMap<Dot, &Row> = log.iter().map(|row| (row.dot, row)).collect();
         let changes = self.known(log);
         let lives: Vec<usize> = self.phones.iter().filter(|phone| phone.is_alive).map(|phone| phone.life).collect();
-        let lost: BTreeSet<Dot> = self.oracle.lost.keys().copied().collect();
+        let lost = self.oracle.lost.clone();
         let mut wrong = Vec::new();
         for life in lives {
             let expected = self.expected_on(life, log)?;
+            let is_revoked = self.is_revoked(life)?;
             let Self { phones, office, .. } = self;
-            let device = phones.get_mut(life).context("a life")?.device()?;
+            let phone = phones.get_mut(life).context("a life")?;
+            let device = phone.device()?;
             let lines: Vec<_> = device.households()?.into_iter().chain(device.interviews()?).collect();
             let mut on_device: BTreeSet<Dot> = BTreeSet::new();
             for line in lines {
-                let record = device.record(line.id)?;
+                let record = phone.device()?.record(line.id)?;
                 let mut held: BTreeMap<Dot, Stamped> = BTreeMap::new();
                 for (dot, origin) in record.changes() {
                     on_device.insert(dot);
-                    let Some(change) = changes.get(&dot) else {
+                    let mut change = changes.get(&dot).cloned();
+                    // What the dot means here may be what it meant before the restore, where this device is told no more of it.
+                    // Of what is folded into a snapshot there are no bytes.
+                    if let Some(meanings) = lost.get(&dot)
+                        && let Some(bytes) = phone.stored(dot)?
+                    {
+                        let is_latest = rows.get(&dot).is_some_and(|row| row.bytes == bytes);
+                        if expected.contains(&dot) && !is_latest {
+                            wrong.push(("L3", format!("life {life} takes {dot} for what it meant before a restore")));
+                        }
+                        change = (is_latest || meanings.contains(&bytes))
+                            .then(|| Change::from_stored(dot, &bytes).ok())
+                            .flatten();
+                    }
+                    let Some(change) = change else {
                         wrong.push(("L3", format!("life {life} shows {dot}, which the server never had")));
                         continue;
                     };
                     // A stamp that its author never heard of is given anew after a restore.
-                    let row = rows.get(&dot).filter(|row| row.state != ESCROW && !lost.contains(&dot));
+                    let row = rows.get(&dot).filter(|row| row.state != ESCROW && !lost.contains_key(&dot));
                     let stamp = row.map(|row| row.stamp);
-                    if stamp.is_some() && origin.stamp != stamp {
+                    // A revoked device is not told the key of a server that was restored since: it can't prove these stamps.
+                    let cannot_know = is_revoked && origin.stamp.is_none();
+                    if stamp.is_some() && origin.stamp != stamp && !cannot_know {
                         let here = origin.stamp;
                         wrong.push(("L3", format!("life {life} has {dot} stamped {here:?}, the server {stamp:?}")));
                     }
-                    held.insert(dot, (change.clone(), origin.stamp));
+                    held.insert(dot, (change, origin.stamp));
                 }
                 for dot in record.dead() {
                     on_device.insert(dot);
@@ -285,9 +304,29 @@ impl World {
 
     /// The changes that the server has, and those that it lost in a restore.
     fn known(&self, log: &[Row]) -> BTreeMap<Dot, Change> {
-        let lost = self.oracle.lost.iter();
-        let lost = lost.filter_map(|(dot, bytes)| Some((*dot, Change::from_stored(*dot, bytes).ok()?)));
+        let lost = self.oracle.lost.iter().flat_map(|(dot, meanings)| meanings.iter().map(|bytes| (*dot, bytes)));
+        let lost = lost.filter_map(|(dot, bytes)| Some((dot, Change::from_stored(dot, bytes).ok()?)));
         lost.chain(log.iter().filter_map(read)).collect()
+    }
+
+    /// Dots that meant another change before a restore.
+    ///
+    /// The server was brought back from a copy without that change, and so was its author, or a copy of the author wrote on:
+    /// nothing that is left to either tells the dot from a free one, and it is given again. Who had seen the first change
+    /// names the second one, unseen, in `preds`. No software can know better without a mark outside the copied files: it
+    /// is the one case in which an answer may be replaced by somebody who was not shown it. It stays in the history.
+    fn given_twice(&self, log: &[Row]) -> BTreeSet<Dot> {
+        let mut meanings = self.oracle.lost.clone();
+        for row in log.iter().filter(|row| self.oracle.lost.contains_key(&row.dot)) {
+            meanings.entry(row.dot).or_default().insert(row.bytes.clone());
+        }
+        meanings.into_iter().filter(|(_, bytes)| bytes.len() > 1).map(|(dot, _)| dot).collect()
+    }
+
+    fn is_revoked(&mut self, life: usize) -> Result<bool> {
+        let token = server::domain::people::hash_secret(&self.phone(life)?.token).0;
+        let query = "SELECT 1 FROM device WHERE token = ?1 AND revoked_ms IS NOT NULL";
+        Ok(self.office.connection()?.prepare(query)?.exists([token])?)
     }
 
     /// What a device must hold: what counts of the households in its areas, and what it saved itself.

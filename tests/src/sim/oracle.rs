@@ -68,8 +68,9 @@ pub struct Oracle {
     pub lives: Vec<Life>,
     /// What was told to be acked.
     pub acked: BTreeMap<(ReplicaId, u64), Hash>,
-    /// What the server held and lost in a restore; some of it has come back since.
-    pub lost: BTreeMap<Dot, Vec<u8>>,
+    /// What the server held and lost in a restore; some of it has come back since, and some of the dots mean something
+    /// else now.
+    pub lost: BTreeMap<Dot, BTreeSet<Vec<u8>>>,
     /// Hashes that the server was seen to hold.
     pub reached: BTreeSet<Hash>,
     /// What did not hold.
@@ -149,8 +150,8 @@ impl Oracle {
             let acked = at.acked_through;
             self.broken("L6", format!("life {life}: {safe} changes are said to be safe, of {acked} that are acked"));
         }
-        // After a restore what was acked before is acked anew.
-        let acked_before = if at.acked_through < books.acked { 0 } else { books.acked };
+        // A server that is behind tells a lower seq: that acks nothing, it says where to send from.
+        let acked_before = books.acked.min(at.acked_through);
         for seq in acked_before + 1..=at.acked_through {
             let hash = usize::try_from(seq - 1).ok().and_then(|index| books.chain.get(index)).copied();
             let Some(hash) = hash else {

@@ -3,7 +3,9 @@
 use super::{dice::Dice, disk};
 use anyhow::{Context, Result};
 use client_core::{Device, Host};
+use rusqlite::OptionalExtension;
 use std::path::{Path, PathBuf};
+use sync_protocol::Dot;
 
 /// The clock and the chance of a phone.
 #[derive(Clone, Debug)]
@@ -74,6 +76,16 @@ impl Phone {
     /// If the phone is lost.
     pub fn device(&mut self) -> Result<&mut Device<Hand>> {
         self.device.as_mut().context("this phone is lost")
+    }
+
+    /// The bytes that the database holds under a dot.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn stored(&self, dot: Dot) -> Result<Option<Vec<u8>>> {
+        let conn = rusqlite::Connection::open(&self.file)?;
+        let query = "SELECT bytes FROM change WHERE replica = ?1 AND seq = ?2";
+        Ok(conn.query_row(query, rusqlite::params![dot.replica.0, dot.seq], |row| row.get(0)).optional()?)
     }
 
     fn next_file(&mut self) -> PathBuf {

@@ -172,7 +172,8 @@ impl Plan {
         let phones = if crowd { 100 + dice.below(150) } else { 2 + dice.below(8) };
         let days = if crowd { 2 } else { u32::try_from(2 + dice.below(5)).unwrap_or(2) };
         let sizes = if dice.chance(700) {
-            Sizes { first: 1 << (10 + dice.below(5)), batch: 1 << (8 + dice.below(3)), least: 512 }
+            let (first, batch) = (1 << (10 + dice.below(5)), 1 << (8 + dice.below(3)));
+            Sizes { first, batch, least: batch / 2, most: batch * 4 }
         } else {
             Sizes::default()
         };

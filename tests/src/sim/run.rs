@@ -121,11 +121,11 @@ pub fn keep(plan: &Plan, events: &[usize]) -> Plan {
     Plan { events, ..plan.clone() }
 }
 
-/// What a failing run looks like to a person: how to replay it, what broke, what happened.
+/// What a failing run looks like to a person: how to replay it, what broke, what happened. So many runs are spent on shrinking.
 #[must_use]
-pub fn report(plan: &Plan, law: &'static str) -> String {
+pub fn report(plan: &Plan, law: &'static str, tries: usize) -> String {
     use std::fmt::Write;
-    let kept = shrink(plan, law, 600);
+    let kept = shrink(plan, law, tries);
     let small = keep(plan, &kept);
     let outcome = run(&small);
     let numbers: Vec<String> = kept.iter().map(ToString::to_string).collect();

@@ -83,6 +83,7 @@ impl Soaked {
     /// How each failing seed is replayed, shrunk to what it needs; the first few of them.
     #[must_use]
     pub fn reports(&self) -> Vec<String> {
-        self.failed.iter().take(3).map(|(plan, law)| report(plan, law)).collect()
+        let tries = number("SIM_TRIES").and_then(|tries| usize::try_from(tries).ok()).unwrap_or(600);
+        self.failed.iter().take(3).map(|(plan, law)| report(plan, law, tries)).collect()
     }
 }

@@ -182,8 +182,11 @@ impl World {
     pub fn note_assignments(&mut self) -> Result<()> {
         for number in 0..self.shape.enumerators {
             let who = office::enumerator(number);
-            let areas = self.office.write(|tx, _| Ok(tx.assignments(&who)?)).map_err(office::problem)?;
-            self.assigned.entry(who).or_default().extend(areas.into_iter().map(|area| area.code));
+            let conn = self.office.connection()?;
+            let mut query = conn
+                .prepare("SELECT code FROM assignment JOIN area ON area.id = assignment.area WHERE enumerator = ?1")?;
+            let codes = query.query_map([&who], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+            self.assigned.entry(who).or_default().extend(codes);
         }
         Ok(())
     }

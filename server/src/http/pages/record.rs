@@ -5,6 +5,7 @@ mod answers;
 mod broken;
 mod conflicts;
 mod files;
+pub(super) mod same;
 
 pub(super) use conflicts::provenance;
 pub(super) use files::file;
@@ -147,6 +148,8 @@ pub(super) async fn show(
     let text = match desk.query::<Done>()?.done.as_deref() {
         Some("kept") => words.kept_done,
         Some("remark") => words.remark_done,
+        Some("linked") => words.linked_done,
+        Some("unlinked") => words.unlinked_done,
         Some(_) | None => "",
     };
     view(&desk, &id, Notice { text: text.to_owned(), ..Notice::default() }).await
@@ -176,6 +179,7 @@ fn body(loaded: &Loaded, notice: &Notice, language: Language) -> Markup {
             h2 { (words.all_answers) }
             (answers::list(&sheet, row))
         }
+        (same::section(loaded, language))
         (remarks(loaded, &notice.draft, language))
     }
 }

@@ -221,6 +221,15 @@ words! {
     no_remarks: "Belum ada catatan.", "No remarks yet.";
     remark_label: "Catatan baru (dapat dibaca oleh pencacah)", "New remark (enumerators can read it)";
     remark_add: "Tambah catatan", "Add remark";
+    same_as: "Rumah tangga yang sama", "The same household";
+    same_as_why: "Terdaftar dua kali: kedua riwayat tetap ada, dan tautan dapat dilepas.",
+        "Registered twice: both histories stay, and the link can be taken back.";
+    same_as_first: "mewakili semuanya", "stands for all";
+    same_as_label: "Nomor rumah tangga yang lain", "The other household's id";
+    link_add: "Tautkan", "Link";
+    link_remove: "Lepaskan tautan", "Unlink";
+    linked_done: "Ditautkan.", "Linked.";
+    unlinked_done: "Tautan dilepas.", "Unlinked.";
     void_reason: "Alasan pembatalan", "Reason for voiding";
     of_this_household: "Rumah tangga ini", "This household";
     this_page: "halaman ini", "this page";

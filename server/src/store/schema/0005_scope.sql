@@ -20,5 +20,3 @@ CREATE TABLE departure ( -- a household left a bucket: a place in the bucket's o
     household INTEGER NOT NULL REFERENCES record (id),
     PRIMARY KEY (area, seq)
 ) STRICT, WITHOUT ROWID;
-
-CREATE INDEX quarantine_released ON quarantine (change) WHERE released_ms IS NOT NULL;

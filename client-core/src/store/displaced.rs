@@ -1,0 +1,41 @@
+//! Changes whose dot came to mean another one: server and author were both restored, and the dot was given again.
+
+use super::{Error, Tx};
+use rusqlite::{OptionalExtension, params};
+use sync_protocol::{Dot, RecordId, ReplicaId, Stamp};
+
+impl Tx<'_> {
+    /// Gives a held dot to the change that the server has there, if that is another one, and keeps what was held apart;
+    /// the record that it was part of.
+    pub(crate) fn displace(
+        &self,
+        dot: Dot,
+        record: RecordId,
+        stamp: Stamp,
+        bytes: &[u8],
+    ) -> Result<Option<RecordId>, Error> {
+        let mut query = self
+            .tx
+            .prepare_cached("SELECT record, bytes FROM change WHERE replica = ?1 AND seq = ?2 AND bytes <> ?3")?;
+        let at = params![dot.replica.0, dot.seq, bytes];
+        let held = query.query_row(at, |row| Ok((RecordId(row.get(0)?), row.get::<_, Vec<u8>>(1)?))).optional()?;
+        let Some((before, held)) = held else { return Ok(None) };
+        let mut keep = self.tx.prepare_cached("INSERT INTO displaced (replica, seq, bytes) VALUES (?1, ?2, ?3)")?;
+        keep.execute(params![dot.replica.0, dot.seq, held])?;
+        let mut put = self.tx.prepare_cached(
+            "UPDATE change SET record = ?3, received_ms = ?4, skew_ms = ?5, verdict = NULL, bytes = ?6
+             WHERE replica = ?1 AND seq = ?2",
+        )?;
+        put.execute(params![dot.replica.0, dot.seq, record.0, stamp.received_ms, stamp.skew_ms, bytes])?;
+        Ok(Some(before))
+    }
+
+    /// What is kept apart, with the dot that it had, in the order in which it was displaced.
+    pub(crate) fn displaced(&self) -> Result<Vec<(Dot, Vec<u8>)>, Error> {
+        let mut query = self.tx.prepare_cached("SELECT replica, seq, bytes FROM displaced ORDER BY id")?;
+        let rows = query.query_map([], |row| {
+            Ok((Dot { replica: ReplicaId(row.get(0)?), seq: row.get(1)? }, row.get::<_, Vec<u8>>(2)?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}

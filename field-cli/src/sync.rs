@@ -1,0 +1,158 @@
+//! `sync`: now, or by night; and what it tells meanwhile.
+
+mod words;
+
+use crate::{Answer, Field, attachments};
+use client_core::{
+    Error, Host,
+    night::{Next, Night, Window},
+    transport::{Http, Progress, Sending, Traffic},
+};
+use serde_json::json;
+use std::{io::Write, time::Duration};
+use sync_protocol::engine::device::Report;
+use words::Words;
+
+/// A phone that sleeps stops the clock that a program waits by: it looks at the wall again after this.
+const NAP: i64 = 60_000;
+
+/// Who hears of the steps of a sync.
+#[derive(Clone, Copy)]
+pub(crate) enum Telling {
+    /// A line on the terminal that is written over again and again.
+    People,
+    /// A line of JSON for each step.
+    Scripts,
+    /// Only the end is told.
+    Nobody,
+}
+
+impl Telling {
+    fn progress(self, progress: &Progress, words: &Words) {
+        match self {
+            // What stood there may have been longer.
+            Self::People => eprint!("\r{:<100}", words.progress(progress)),
+            Self::Scripts => eprintln!("{}", json!({ "progress": progress })),
+            Self::Nobody => {}
+        }
+        // A terminal that went away stops no sync.
+        let _ = std::io::stderr().flush();
+    }
+
+    /// How far photos and files have come.
+    pub(crate) fn photos(self, now: &Sending) {
+        match self {
+            Self::People => eprint!("\r{} / {}  {} / {} B", now.sent, now.files, now.through, now.bytes),
+            Self::Scripts => eprintln!("{}", json!({ "attachments": now })),
+            Self::Nobody => {}
+        }
+    }
+
+    fn waiting(self, until: i64, now: i64, failures: u32, words: &Words) {
+        match self {
+            Self::People => eprintln!("{}", words.waiting(until, failures)),
+            Self::Scripts => eprintln!("{}", json!({ "waiting": { "ms": until - now, "failures": failures } })),
+            Self::Nobody => {}
+        }
+    }
+
+    fn failed(self, error: &Error) {
+        match self {
+            Self::People => eprintln!("\n{error}"),
+            Self::Scripts => eprintln!("{}", json!({ "failed": error.to_string() })),
+            Self::Nobody => {}
+        }
+    }
+}
+
+/// Syncs the device.
+///
+/// # Errors
+/// What the sync fails with; by night the last failure, once the window is closed.
+pub(crate) async fn run(
+    device: &mut Field,
+    night: Option<Window>,
+    language: Option<&str>,
+    telling: Telling,
+    answers_only: bool,
+) -> Result<Answer, Error> {
+    let words = Words::of(language.unwrap_or_default());
+    let http = Http::new()?;
+    let (report, traffic) = match night {
+        None => http.sync(device, |progress| telling.progress(progress, words)).await?,
+        Some(window) => by_night(&http, device, window, telling, words).await?,
+    };
+    if matches!(telling, Telling::People) {
+        eprintln!();
+    }
+    // Whatever becomes of photos, the answers are there.
+    let photos = if answers_only { None } else { Some(attachments::send(device, telling).await) };
+    let status = device.status()?;
+    let mut text = words.done(&report, &traffic, &status);
+    text.push_str(&photos.as_ref().map(|photos| words.photos(photos)).unwrap_or_default());
+    let photos = photos.map(attachments::json);
+    let json = json!({
+        "attachments": photos, "acked": report.acked, "pulled": report.pulled, "round_trips": report.round_trips, "forks": report.forks,
+        "bytes_up": traffic.up, "bytes_down": traffic.down, "status": status,
+    });
+    Ok(Answer::new(text, json))
+}
+
+async fn by_night(
+    http: &Http,
+    device: &mut Field,
+    window: Window,
+    telling: Telling,
+    words: &Words,
+) -> Result<(Report, Traffic), Error> {
+    // Whoever has no server yet is told now, not at midnight.
+    device.server()?;
+    let mut night = Night::plan(window, local_ms(device), random(device));
+    let mut last = Error::Unreachable(format!("the hours of {window} are over"));
+    loop {
+        let now = local_ms(device);
+        match night.next(now) {
+            Next::Closed => return Err(last),
+            Next::Wait(until) => {
+                telling.waiting(until, now, night.failures(), words);
+                wait(device, until).await;
+            }
+            Next::Sync => {
+                let before = device.to_send()?.1;
+                let error = match http.sync(device, |progress| telling.progress(progress, words)).await {
+                    Ok(done) => return Ok(done),
+                    Err(error) if error.is_unreachable() || matches!(error, Error::Syncing) => error,
+                    Err(error) => return Err(error),
+                };
+                telling.failed(&error);
+                if device.to_send()?.1 < before {
+                    night.progressed();
+                }
+                let busy_s = if let Error::Busy { after_s } = &error { Some(*after_s) } else { None };
+                let busy_ms = busy_s.and_then(|seconds| i64::try_from(seconds.saturating_mul(1000)).ok());
+                night.failed(local_ms(device), busy_ms, random(device));
+                last = error;
+            }
+        }
+    }
+}
+
+async fn wait(device: &mut Field, until: i64) {
+    loop {
+        let left = until.saturating_sub(local_ms(device));
+        let Ok(nap @ 1..) = u64::try_from(left.min(NAP)) else { return };
+        tokio::time::sleep(Duration::from_millis(nap)).await;
+    }
+}
+
+/// The device's local time, in milliseconds.
+fn local_ms(device: &mut Field) -> i64 {
+    let host = device.host();
+    host.now_ms().saturating_add(i64::from(host.offset_minutes()) * 60_000)
+}
+
+fn random(device: &mut Field) -> u64 {
+    let mut bytes = [0; 8];
+    device.host().random(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
