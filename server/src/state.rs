@@ -124,15 +124,15 @@ impl Server {
         }
         let hash = self.depot.place_upload(upload.clone()).await?;
         let listed = upload.clone();
-        self.write(move |tx| attachments::list(tx, &listed, hash, now_ms())).await?;
+        let certain = self.write(move |tx| attachments::list(tx, &listed, hash, now_ms())).await?;
         // A sweep may have deleted the bytes of the same name just before they were listed.
-        if !self.depot.has(hash).await? {
+        if !certain && !self.depot.has(hash).await? {
             self.write(move |tx| Ok(tx.forget_attachment(hash)?)).await?;
             self.depot.discard(upload).await?;
             return Err(Failure::problem(Code::Busy, "begin the upload again"));
         }
         upload.set_done(hash);
-        Ok(self.depot.settle(upload).await?)
+        Ok(())
     }
 
     /// Writes; returns once it is durable.

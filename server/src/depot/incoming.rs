@@ -1,16 +1,16 @@
-//! Uploads under way: a file that grows, and beside it a few lines that say what is to come.
+//! Uploads under way: each a file that grows; its name says what is to come.
 //!
 //! An upload goes on at the length of its file, so a process that was killed forgets nothing that it wrote. What was
 //! written is on the disk before an offset is acknowledged. Everything here blocks: call it on the depot's threads.
 
 use super::{DepotError, objects::hash_of};
-use serde::{Deserialize, Serialize};
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions},
     io::{self, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use sync_protocol::Hash;
@@ -22,10 +22,9 @@ const MOST: usize = 64;
 const LIFE_MS: i64 = 7 * 86_400_000;
 
 /// What is to come.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {
     /// The upload's name, which nobody can guess.
-    #[serde(skip)]
     pub id: String,
     /// The device that sends it.
     pub device: i64,
@@ -38,6 +37,21 @@ pub struct Info {
 }
 
 impl Info {
+    /// The name of the file.
+    fn file_name(&self) -> String {
+        let Self { id, device, length, hash, begun_ms } = self;
+        let hash = hash.map(|hash| hash.to_string()).unwrap_or_default();
+        format!("{id}.{device}.{length}.{begun_ms}.{hash}")
+    }
+
+    fn from_file_name(name: &str) -> Option<Self> {
+        let parts: Vec<&str> = name.split('.').collect();
+        let [id, device, length, begun_ms, hash] = parts.as_slice() else { return None };
+        let hash = if hash.is_empty() { None } else { Some(hash.parse().ok()?) };
+        let (device, length, begun_ms) = (device.parse().ok()?, length.parse().ok()?, begun_ms.parse().ok()?);
+        Some(Self { id: (*id).to_owned(), device, length, hash, begun_ms })
+    }
+
     /// When the upload is given up.
     #[must_use]
     pub fn expires_ms(&self) -> i64 {
@@ -74,7 +88,11 @@ struct Progress {
     /// Of all bytes up to the offset; none after a restart.
     digest: Option<Sha256>,
     open: Option<File>,
+    /// The hash of all bytes, once all are here.
+    whole: Option<Hash>,
     placed: bool,
+    /// How many orphans had ever been deleted when the upload began; none after a restart.
+    swept: Option<u64>,
     done: Option<Hash>,
 }
 
@@ -170,6 +188,12 @@ impl Upload {
         self.lock().done
     }
 
+    /// How many orphans had ever been deleted when the upload began, if it began in this life of the server.
+    #[must_use]
+    pub fn swept_before(&self) -> Option<u64> {
+        self.lock().swept
+    }
+
     /// Notes that the attachment is listed.
     pub fn set_done(&self, hash: Hash) {
         let mut progress = self.lock();
@@ -202,12 +226,23 @@ impl Upload {
         }
         // Nobody appends from here on.
         progress.turn += 1;
-        let hash = match progress.digest.clone() {
-            Some(digest) => Hash(digest.finalize().into()),
+        progress.open = None;
+        let hash = match progress.whole {
+            Some(hash) => hash,
             None => hash_of(&mut File::open(&self.file)?)?,
         };
-        progress.open = None;
+        progress.whole = Some(hash);
         Ok((hash, progress.placed))
+    }
+
+    /// Whether the hash is known without a look at the file.
+    pub(super) fn is_hashed(&self) -> bool {
+        self.lock().whole.is_some()
+    }
+
+    /// The name of the file.
+    pub(super) fn file_name(&self) -> String {
+        self.info.file_name()
     }
 
     pub(super) fn placed(&self) {
@@ -220,22 +255,24 @@ impl Append {
     ///
     /// # Errors
     /// [`AppendError::Overtaken`], [`AppendError::TooLong`], or if the file fails.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), AppendError> {
+    pub fn write(&mut self, pieces: &[Bytes]) -> Result<(), AppendError> {
         let upload = self.upload.clone();
         let mut progress = upload.lock();
         if progress.turn != self.turn {
             return Err(AppendError::Overtaken);
         }
-        let end = progress.offset.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let size: usize = pieces.iter().map(Bytes::len).sum();
+        let end = progress.offset.saturating_add(u64::try_from(size).unwrap_or(u64::MAX));
         if end > upload.info.length {
             return Err(AppendError::TooLong);
         }
         let offset = progress.offset;
         let mut file = match progress.open.take() {
             Some(file) => file,
-            None => OpenOptions::new().write(true).open(&upload.file)?,
+            None => OpenOptions::new().write(true).create(true).truncate(false).open(&upload.file)?,
         };
-        let written = file.seek(SeekFrom::Start(offset)).and_then(|_| file.write_all(bytes));
+        let written =
+            file.seek(SeekFrom::Start(offset)).and_then(|_| pieces.iter().try_for_each(|piece| file.write_all(piece)));
         if let Err(error) = written {
             // A full disk: what the file holds beyond the offset does not count.
             let _ = file.set_len(offset);
@@ -243,11 +280,13 @@ impl Append {
         }
         progress.open = Some(file);
         progress.offset = end;
-        if let Some(digest) = &mut progress.digest {
-            digest.update(bytes);
-        }
-        if let Some(checksum) = &mut self.checksum {
-            checksum.update(bytes);
+        for piece in pieces {
+            if let Some(digest) = &mut progress.digest {
+                digest.update(piece);
+            }
+            if let Some(checksum) = &mut self.checksum {
+                checksum.update(piece);
+            }
         }
         Ok(())
     }
@@ -264,14 +303,19 @@ impl Append {
             return Err(AppendError::Overtaken);
         }
         let fits = !is_whole || self.checksum.is_none_or(Checksum::fits);
-        let Some(file) = progress.open.take() else {
-            return if fits { Ok(progress.offset) } else { Err(AppendError::Checksum) };
+        let file = match progress.open.take() {
+            Some(file) => file,
+            // Nothing has come, or nothing is to come.
+            None => OpenOptions::new().write(true).create(true).truncate(false).open(&self.upload.file)?,
         };
         if !fits {
             (progress.offset, progress.digest) = (self.from, self.before);
             file.set_len(self.from)?;
         }
         file.sync_data()?;
+        if progress.offset == self.upload.info.length {
+            progress.whole = progress.digest.clone().map(|digest| Hash(digest.finalize().into()));
+        }
         if fits { Ok(progress.offset) } else { Err(AppendError::Checksum) }
     }
 }
@@ -291,23 +335,12 @@ impl Incoming {
             return Ok(Self { folder, known: Mutex::new(known) });
         }
         for entry in std::fs::read_dir(&folder)? {
-            let path = entry?.path();
-            if path.extension().is_none_or(|ending| ending != "json") {
-                continue;
-            }
-            let read = std::fs::read(&path).ok().and_then(|json| serde_json::from_slice::<Info>(&json).ok());
-            let file = path.with_extension("");
-            let (Some(info), Ok(found)) = (read, std::fs::metadata(&file)) else {
-                // Half of a beginning: nothing was promised yet.
-                remove_both(&file);
-                continue;
-            };
-            let id = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let file = entry?.path();
+            let Some(info) = file.file_name().and_then(|name| Info::from_file_name(name.to_str()?)) else { continue };
             // What a full disk left beyond the end is no part of it.
-            let offset = found.len().min(info.length);
+            let offset = std::fs::metadata(&file)?.len().min(info.length);
             let progress = Progress { offset, ..Progress::default() };
-            let upload = Upload::new(Info { id: id.clone(), ..info }, file, progress);
-            known.insert(id, upload);
+            known.insert(info.id.clone(), Upload::new(info, file, progress));
         }
         Ok(Self { folder, known: Mutex::new(known) })
     }
@@ -316,34 +349,27 @@ impl Incoming {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins an upload. What has expired goes, and the oldest of a device that has too many under way.
-    ///
-    /// # Errors
-    /// If a file fails.
-    pub fn begin(&self, info: Info) -> Result<Arc<Upload>, DepotError> {
+    /// Begins an upload; its file comes with its first bytes. What has expired goes, and the oldest of a device that has too
+    /// many under way.
+    pub fn begin(&self, info: Info, swept: u64) -> Arc<Upload> {
+        let progress = Progress { digest: Some(Sha256::new()), swept: Some(swept), ..Progress::default() };
+        self.add(info, progress)
+    }
+
+    fn add(&self, info: Info, progress: Progress) -> Arc<Upload> {
         for old in self.superfluous(info.device, info.begun_ms) {
             self.remove(&old);
         }
-        let file = self.folder.join(&info.id);
-        let open = OpenOptions::new().write(true).create_new(true).open(&file)?;
-        let json = serde_json::to_vec(&info).map_err(io::Error::other)?;
-        std::fs::write(beside(&file), json)?;
-        let progress = Progress { digest: Some(Sha256::new()), open: Some(open), ..Progress::default() };
+        let file = self.folder.join(info.file_name());
         let upload = Upload::new(info, file, progress);
         self.known().insert(upload.info.id.clone(), upload.clone());
-        Ok(upload)
+        upload
     }
 
     /// Takes an upload as done that needs no bytes: the device has a right to what is here already.
     pub fn begin_done(&self, info: Info, hash: Hash) -> Arc<Upload> {
         let progress = Progress { offset: info.length, done: Some(hash), placed: true, ..Progress::default() };
-        let file = self.folder.join(&info.id);
-        let upload = Upload::new(info, file, progress);
-        for old in self.superfluous(upload.info.device, upload.info.begun_ms) {
-            self.remove(&old);
-        }
-        self.known().insert(upload.info.id.clone(), upload.clone());
-        upload
+        self.add(info, progress)
     }
 
     fn superfluous(&self, device: i64, now_ms: i64) -> Vec<Arc<Upload>> {
@@ -382,23 +408,8 @@ impl Incoming {
         // Whoever still appends may no more.
         progress.turn += 1;
         progress.open = None;
-        remove_both(&upload.file);
-    }
-
-    /// Forgets what an upload that is done needed; that it is done is remembered until its place is needed.
-    pub fn settle(&self, upload: &Upload) {
-        remove_both(&upload.file);
-    }
-}
-
-fn beside(file: &Path) -> PathBuf {
-    file.with_extension("json")
-}
-
-/// Removes the bytes and what is said of them; either may be gone.
-fn remove_both(file: &Path) {
-    for path in [beside(file), file.to_owned()] {
-        let _ = std::fs::remove_file(path);
+        // It may be in its place, or never have been made.
+        let _ = std::fs::remove_file(&upload.file);
     }
 }
 
@@ -407,7 +418,9 @@ mod tests {
     use super::*;
 
     fn begin(incoming: &Incoming, id: &str, device: i64, begun_ms: i64) -> Arc<Upload> {
-        incoming.begin(Info { id: id.into(), device, length: 10, hash: None, begun_ms }).unwrap()
+        let upload = incoming.begin(Info { id: id.into(), device, length: 10, hash: None, begun_ms }, 0);
+        upload.append(0, None).unwrap().end(false).unwrap();
+        upload
     }
 
     fn sha1(bytes: &[u8]) -> Checksum {
@@ -420,7 +433,7 @@ mod tests {
         let incoming = Incoming::open(folder.path().to_owned(), true).unwrap();
         let upload = begin(&incoming, "one", 1, 0);
         let mut append = upload.append(0, None).unwrap();
-        append.write(b"abc").unwrap();
+        append.write(&[b"abc".as_slice().into()]).unwrap();
         assert_eq!(append.end(false).unwrap(), 3);
         drop((upload, incoming));
 
@@ -428,8 +441,8 @@ mod tests {
         let upload = incoming.find("one").unwrap();
         assert!(matches!(upload.append(2, None), Err(AppendError::Offset(3))));
         let mut append = upload.append(3, None).unwrap();
-        append.write(b"defghij").unwrap();
-        assert!(matches!(append.write(b"k"), Err(AppendError::TooLong)));
+        append.write(&[b"defghij".as_slice().into()]).unwrap();
+        assert!(matches!(append.write(&[b"k".as_slice().into()]), Err(AppendError::TooLong)));
         append.end(true).unwrap();
         assert_eq!(upload.digest().unwrap().0, Hash(Sha256::digest(b"abcdefghij").into()));
     }
@@ -442,7 +455,7 @@ mod tests {
         for (bytes, announced, after) in [(b"abcde", b"abcde", 5), (b"fghix", b"fghij", 5), (b"fghij", b"fghij", 10)] {
             let from = upload.offset();
             let mut append = upload.append(from, Some(sha1(announced))).unwrap();
-            append.write(bytes).unwrap();
+            append.write(&[bytes.as_slice().into()]).unwrap();
             assert_eq!(append.end(true).is_ok(), bytes == announced);
             assert_eq!(upload.offset(), after);
         }
@@ -455,10 +468,10 @@ mod tests {
         let incoming = Incoming::open(folder.path().to_owned(), true).unwrap();
         let upload = begin(&incoming, "one", 1, 0);
         let mut first = upload.append(0, None).unwrap();
-        first.write(b"ab").unwrap();
+        first.write(&[b"ab".as_slice().into()]).unwrap();
         let mut second = upload.append(2, None).unwrap();
-        assert!(matches!(first.write(b"c"), Err(AppendError::Overtaken)));
-        second.write(b"cd").unwrap();
+        assert!(matches!(first.write(&[b"c".as_slice().into()]), Err(AppendError::Overtaken)));
+        second.write(&[b"cd".as_slice().into()]).unwrap();
         assert!(matches!(first.end(true), Err(AppendError::Overtaken)));
         assert_eq!(second.end(true).unwrap(), 4);
     }
@@ -474,6 +487,6 @@ mod tests {
         assert!(incoming.find("n0").is_none() && incoming.find("n1").is_some() && incoming.find("other").is_some());
         begin(&incoming, "late", 3, LIFE_MS);
         assert!(incoming.find("other").is_none() && incoming.find("n1").is_some());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2 * (MOST + 1));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), MOST + 1);
     }
 }

@@ -93,12 +93,12 @@ impl Depot {
     }
 
     /// Moves a file of `incoming` to the place of its hash.
-    pub(super) async fn put_file(&self, id: &str, hash: Hash) -> Result<(), DepotError> {
+    pub(super) async fn put_file(&self, name: &str, hash: Hash) -> Result<(), DepotError> {
         if self.shared.place == Place::Folder {
-            let from = Path::from(format!("{INCOMING}/{id}"));
+            let from = Path::from(format!("{INCOMING}/{name}"));
             return Ok(self.shared.store.rename(&from, &key(hash)).await?);
         }
-        let file = self.shared.folder.join(INCOMING).join(id);
+        let file = self.shared.folder.join(INCOMING).join(name);
         self.put_from(File::open(&file)?, hash).await?;
         Ok(std::fs::remove_file(&file)?)
     }

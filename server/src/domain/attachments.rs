@@ -182,14 +182,14 @@ pub fn begin(device: i64, offer: &Offer, now_ms: i64) -> Result<Info, Failure> {
     Ok(Info { id, device, length: offer.length, hash: offer.hash, begun_ms: now_ms })
 }
 
-/// Lists an attachment whose bytes are in their place.
+/// Lists an attachment whose bytes are in their place; whether no sweep can have deleted them meanwhile.
 ///
 /// # Errors
 /// [`Code::Busy`] while a sweep deletes what has the same name; or if the store fails.
-pub fn list(tx: Tx<'_>, upload: &Upload, hash: Hash, now_ms: i64) -> Result<(), Failure> {
+pub fn list(tx: Tx<'_>, upload: &Upload, hash: Hash, now_ms: i64) -> Result<bool, Failure> {
     let row = AttachmentRow { hash, size: upload.info.length };
     if tx.put_attachment(row, Some(upload.info.device), now_ms)? {
-        return Ok(());
+        return Ok(upload.swept_before() == Some(tx.attachments_ever_swept()?));
     }
     Err(Failure::problem(Code::Busy, "try again in a minute"))
 }

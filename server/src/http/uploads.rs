@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 const VERSION: &str = "1.0.0";
 const EXTENSIONS: &str = "creation,creation-with-upload,checksum,termination,expiration";
 /// What one write to a file holds at most, where there is memory for it.
-const BLOCK: usize = 256 << 10;
+const BLOCK: usize = 512 << 10;
 /// A request holds this much at least; more only out of what all share.
 const LEAST: usize = 32 << 10;
 /// What all requests may hold together beyond that: 8 MiB.
@@ -173,9 +173,9 @@ async fn create(
         let device = auth::device(tx, token)?;
         let writes = attachments::needs_writing(tx, &asked, &limits)?;
         let decided = (!writes).then(|| attachments::offered(tx, &device, &asked, &limits, now_ms()));
-        Ok((device, decided.transpose()?))
+        Ok((device, decided.transpose()?, tx.attachments_ever_swept()?))
     });
-    let (device, decided) = reader.beside(deciding).await?;
+    let (device, decided, swept) = reader.beside(deciding).await?;
     let answer = match decided {
         Some(answer) => answer,
         None => {
@@ -197,13 +197,8 @@ async fn create(
         Answer::Refuse(code) => {
             return Err(Rejection::new(code, format!("taken are {}", server.limits.types.join(", "))));
         }
-        Answer::Have(hash) => {
-            server.depot.run(move |depot| Ok::<_, Failure>(depot.incoming().begin_done(info, hash))).await?
-        }
-        Answer::Send => {
-            let begins = server.depot.run(move |depot| Ok::<_, Failure>(depot.incoming().begin(info)?));
-            reader.beside(begins).await?
-        }
+        Answer::Have(hash) => server.depot.incoming().begin_done(info, hash),
+        Answer::Send => server.depot.incoming().begin(info, swept),
     };
     if upload.done().is_none() && (with_bytes || offer.length == 0) {
         let place = upload.enter().await;
@@ -326,7 +321,9 @@ enum End {
 /// in ahead: where the line breaks meanwhile, it would be lost.
 struct Reader {
     payload: web::Payload,
-    ahead: Vec<u8>,
+    ahead: Vec<web::Bytes>,
+    /// Bytes of it.
+    size: usize,
     end: Option<End>,
     place: Option<Place>,
     /// When the request has to leave.
@@ -335,12 +332,15 @@ struct Reader {
 
 impl Reader {
     fn new(payload: web::Payload) -> Self {
-        Self { payload, ahead: Vec::new(), end: None, place: None, leaves: None }
+        Self { payload, ahead: Vec::new(), size: 0, end: None, place: None, leaves: None }
     }
 
     fn take(&mut self, next: Option<Result<web::Bytes, PayloadError>>) {
         match next {
-            Some(Ok(piece)) => self.ahead.extend_from_slice(&piece),
+            Some(Ok(piece)) => {
+                self.size += piece.len();
+                self.ahead.push(piece);
+            }
             Some(Err(_)) => self.end = Some(End::CutOff),
             None => self.end = Some(End::Whole),
         }
@@ -353,7 +353,7 @@ impl Reader {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                next = self.payload.next(), if self.end.is_none() && self.ahead.len() < AHEAD => self.take(next),
+                next = self.payload.next(), if self.end.is_none() && self.size < AHEAD => self.take(next),
             }
         }
     }
@@ -385,10 +385,10 @@ impl Reader {
     }
 
     /// Reads what is to be written at once: as much as there is memory for.
-    async fn block(&mut self) -> (Vec<u8>, Option<End>) {
+    async fn block(&mut self) -> (Vec<web::Bytes>, Option<End>) {
         let (mut room, mut lent) = (LEAST, Vec::new());
-        while self.end.is_none() && self.ahead.len() < BLOCK {
-            if self.ahead.len() >= room {
+        while self.end.is_none() && self.size < BLOCK {
+            if self.size >= room {
                 let Ok(permit) = SHARED.try_acquire() else { break };
                 lent.push(permit);
                 room += LEAST;
@@ -396,6 +396,7 @@ impl Reader {
             }
             self.more().await;
         }
+        self.size = 0;
         (std::mem::take(&mut self.ahead), self.end)
     }
 }

@@ -4,6 +4,9 @@ use super::{Device, StoreError, Tx};
 use rusqlite::{OptionalExtension, params};
 use sync_protocol::{Hash, ReplicaId};
 
+/// The setting that counts deleted orphans.
+const SWEPT: &str = "attachments_swept";
+
 /// An attachment whose bytes are here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttachmentRow {
@@ -220,6 +223,14 @@ impl Tx<'_> {
     /// If the store fails.
     pub fn end_attachment_sweep(&self, hash: Hash) -> Result<(), StoreError> {
         self.conn.execute("DELETE FROM attachment_sweep WHERE hash = ?1", [hash.0])?;
-        Ok(())
+        self.set_meta(SWEPT, &self.attachments_ever_swept()?.saturating_add(1).to_string())
+    }
+
+    /// How many orphans were ever deleted: as long as it stays, what was put in its place is there.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn attachments_ever_swept(&self) -> Result<u64, StoreError> {
+        Ok(self.meta(SWEPT)?.and_then(|count| count.parse().ok()).unwrap_or(0))
     }
 }
