@@ -409,7 +409,7 @@ fn bad_line(server: &str, breaks: &'static [usize]) -> Result<(String, Arc<Atomi
 async fn the_device_goes_on_where_its_line_broke() -> Result<()> {
     let survey = survey()?;
     // The first connection enrols and syncs; those after it carry photos.
-    let (url, passed) = bad_line(&survey.server.url, &[20_000, 30_000, 1_000, 45_001, 70_000])?;
+    let (url, passed) = bad_line(&survey.server.url, &[20_000, 30_000, 1_000, 90_001, 70_000, 100_000, 3_000, 80_000])?;
     let code = survey.office.device_code(&survey.who(0)?)?;
     let phone = end_to_end::field::Phone::new(81, 1_767_225_600_000, 0);
     let who = survey.who(0)?;
@@ -429,12 +429,13 @@ async fn the_device_goes_on_where_its_line_broke() -> Result<()> {
         nights += 1;
         match survey.http.send_attachments(&mut author.device, |_| ()).await {
             Ok(sent) => break sent,
-            Err(error) => assert!(error.is_unreachable() && nights < 9, "{error}"),
+            Err(error) => assert!(error.is_unreachable() && nights < 15, "{error}"),
         }
     };
     assert_eq!(sent.sent, 1);
     let crossed = passed.load(Ordering::Relaxed) - before;
     let size = usize::try_from(photo.size)?;
-    assert!(size > 150_000 && crossed < size + 20_000, "{crossed} bytes crossed the line for {size}");
+    // What arrives in one moment with the end of the line may still be in buffers that the server does not own.
+    assert!(size > 350_000 && crossed < size + 100_000, "{crossed} bytes crossed the line for {size}");
     Ok(())
 }
