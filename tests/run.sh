@@ -32,6 +32,7 @@ if ! command -v java >/dev/null || ! command -v javac >/dev/null; then
 fi
 python3 -c 'import ensurepip, venv' 2>/dev/null || need "the comparison with JavaRosa" python3 python3-venv
 sh tests/pyxform.sh
+sh tests/tus.sh
 
 step "format"
 cargo fmt --check

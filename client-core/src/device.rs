@@ -2,6 +2,7 @@
 //!
 //! Capturing answers is in `device/capture.rs`, absorbing a sync in `device/sync.rs`.
 
+mod attachments;
 mod capture;
 mod carried;
 mod forms;
@@ -10,12 +11,14 @@ mod scope;
 mod summary;
 mod sync;
 
+pub use attachments::{AttachmentLine, Whereabouts};
 pub use capture::Edit;
 use forms::Forms;
 pub use forms::Moved;
 
 use crate::{
     error::Error,
+    files::Files,
     host::Host,
     line::Line,
     store::{RecordRow, Store, Tx},
@@ -61,6 +64,7 @@ pub struct Device<H> {
     pub(crate) file: std::path::PathBuf,
     host: H,
     forms: Forms,
+    files: Box<dyn Files>,
 }
 
 /// How many changes and interviews are saved, sent and safe.
@@ -151,13 +155,23 @@ impl<H: Host> Device<H> {
             }
             Ok(())
         })?;
+        #[cfg(feature = "native")]
+        let files = Box::new(crate::files::Folder::beside(path));
+        #[cfg(not(feature = "native"))]
+        let files = Box::new(crate::files::NoFiles);
         Ok(Self {
             store,
             #[cfg(feature = "native")]
             file: path.to_owned(),
             host,
             forms: Forms::default(),
+            files,
         })
+    }
+
+    /// Gives the device another place for the bytes of photos and files than the folder beside its database.
+    pub fn set_files(&mut self, files: Box<dyn Files>) {
+        self.files = files;
     }
 
     /// The host, to set its clock in tests.

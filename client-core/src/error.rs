@@ -46,6 +46,9 @@ pub enum Error {
     /// A save is larger than the server would take.
     #[error("this save is too large ({0}): save it in parts")]
     TooLarge(Problem),
+    /// A file can't be an answer.
+    #[error(transparent)]
+    File(#[from] FileProblem),
     /// The server could not be reached.
     #[error("the server could not be reached ({0}); nothing is lost, try later")]
     Unreachable(String),
@@ -67,6 +70,38 @@ pub enum Error {
     /// The sync ended early.
     #[error(transparent)]
     GaveUp(#[from] sync_protocol::engine::device::GaveUp),
+}
+
+/// What is wrong with a file that was to be an answer; told when it is taken, not at night.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FileProblem {
+    /// It is larger than an attachment may be.
+    #[error("this file has {size} bytes, and at most {most} are taken: make it smaller or shorter")]
+    TooLarge {
+        /// Its bytes.
+        size: u64,
+        /// Most bytes.
+        most: u64,
+    },
+    /// Its media type is not what the question takes.
+    #[error("a file of the type {0} is not taken here")]
+    Type(String),
+    /// The record has as many attachments as it may.
+    #[error("an interview holds at most {0} files: take one away first")]
+    TooMany(usize),
+    /// It says that it is a picture and can't be read as one.
+    #[error("this picture can't be read: take it again")]
+    Unreadable,
+    /// The picture is too large to be worked on here.
+    #[error("this picture has more pixels than the device can handle: take it smaller")]
+    TooManyPixels,
+    /// The answer names bytes that this device does not have.
+    #[error("this file was never taken in on this device: choose the file itself")]
+    NotTaken,
+    /// The file can't be read or kept.
+    #[error("the file can't be read or kept ({0}): check the space that is left")]
+    Storage(String),
 }
 
 impl Error {

@@ -225,6 +225,23 @@ impl Interview {
         self.give(device, path, text, None)
     }
 
+    /// Answers a question with a file: it is checked, a picture is made as the questionnaire asks, and its bytes are kept on
+    /// the device before the save. Decides a conflict where there is one.
+    ///
+    /// # Errors
+    /// [`Error::File`] says what is wrong with the file; else as [`Interview::answer`]. Nothing is saved then.
+    pub fn attach<H: Host>(
+        &mut self,
+        device: &mut Device<H>,
+        path: &Path,
+        file: &str,
+        bytes: Vec<u8>,
+    ) -> Result<Vec<Flaw>, Error> {
+        let value = device.take(self.record, path, file, bytes)?;
+        let is_conflict = self.merged.answer(path).is_some_and(|answer| answer.siblings.len() > 1);
+        self.give(device, path, &questionnaire::text_of(&value), is_conflict.then(|| path.clone()))
+    }
+
     /// Decides a conflict: the value replaces every sibling that the screen showed.
     ///
     /// A member of a merge group decides nothing about the others: its group stays in conflict, for a person who sees it whole.

@@ -25,6 +25,7 @@
 //! | [`Device`] | what a screen calls: list, start, save, finish, status |
 //! | [`Interview`] | an interview in progress: its screens, what is wrong, where it stands |
 //! | [`host`] | clock and randomness |
+//! | [`files`] | where the bytes of photos and files lie |
 //! | [`Line`] | what a device has learned of its line |
 //! | [`night`] | when to sync by itself |
 //! | `store` | the SQL: the only place that knows any |
@@ -32,18 +33,21 @@
 
 mod device;
 mod error;
+pub mod files;
 pub mod host;
 mod interview;
 mod line;
 #[cfg(feature = "native")]
 mod lock;
 pub mod night;
+#[cfg(feature = "native")]
+mod picture;
 mod store;
 #[cfg(feature = "native")]
 pub mod transport;
 
-pub use device::{Device, Edit, Moved, RecordSummary, Status};
-pub use error::Error;
+pub use device::{AttachmentLine, Device, Edit, Moved, RecordSummary, Status, Whereabouts};
+pub use error::{Error, FileProblem};
 pub use host::Host;
 pub use interview::{Asked, Choices, Content, Flaw, Given, Interview, Position, RowLine, Screen};
 pub use line::{Crossing, Line};

@@ -3,12 +3,15 @@
 //! The changes are the truth; `record` is derived from them and only there so that lists open quickly.
 //! Every write runs in one IMMEDIATE transaction that the caller opens with [`Store::write`].
 
+mod attachments;
 mod carried;
 mod displaced;
 mod migrations;
 mod scope;
 mod session;
 mod snapshots;
+
+pub(crate) use attachments::{AttachmentRow, Whose};
 
 use crate::error::Error;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};

@@ -1,10 +1,12 @@
 //! The network of a native device: enrolment, questionnaires and the driver of the sync engine over HTTP.
 
 mod answer;
+mod attachments;
 mod progress;
 
 use crate::{Crossing, Device, Error, Host, Line, lock::SyncLock};
 use answer::{Answer, problem};
+pub use attachments::Sending;
 use progress::Teller;
 pub use progress::{Progress, Stage, Traffic};
 use reqwest::{StatusCode, header};

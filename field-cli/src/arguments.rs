@@ -37,7 +37,8 @@ pub(crate) enum Command {
         #[arg(long, default_value = "terminal")]
         name: String,
     },
-    /// Send what was saved and fetch what others did: now, or by night at a moment of the device's own.
+    /// Send what was saved and fetch what others did, photos and files after the answers: now, or by night at a moment of
+    /// the device's own.
     Sync {
         /// Wait for these hours of the day (local time, such as 21:00-04:30), and try again until it is done or they are over.
         #[arg(long, value_name = "FROM-UNTIL")]
@@ -48,6 +49,18 @@ pub(crate) enum Command {
         /// With --json: tell each step as a line of JSON on standard error.
         #[arg(long)]
         progress: bool,
+        /// Leave photos and files for another time.
+        #[arg(long)]
+        answers_only: bool,
+    },
+    /// The photos and files that the records on this device name, and where their bytes are.
+    Attachments {
+        /// Fetch the original of this SHA-256.
+        #[arg(long, value_name = "SHA256")]
+        get: Option<String>,
+        /// Write it to this file; to its name in the current folder if it is left out.
+        #[arg(long, requires = "get")]
+        to: Option<PathBuf>,
     },
     /// How many changes and interviews are saved, sent and safe.
     Status,

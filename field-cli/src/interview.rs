@@ -9,7 +9,7 @@ use client_core::{Asked, Content, Error, Flaw, Interview, Position, RowLine};
 use questionnaire::{ChoiceSource, Kind, ViolationKind};
 use serde_json::{Value as Json, json};
 use std::io::{self, BufRead, IsTerminal, Write};
-use sync_protocol::{Missing, Path, Place, RecordId};
+use sync_protocol::{Attachment, Missing, Path, Place, RecordId};
 use words::Words;
 
 /// Choices that are listed at once.
@@ -212,7 +212,12 @@ impl Terminal<'_> {
                 None => return Ok(Turn::Stay),
             },
         };
-        let saved = if asked.siblings.is_empty() {
+        let is_file = asked.kind.is_attachment() && !text.is_empty() && !text.starts_with('@');
+        let saved = if is_file {
+            let record = self.interview.record();
+            let bytes = crate::attachments::read(self.device, record, &asked.path, &text);
+            bytes.and_then(|bytes| self.interview.attach(self.device, &asked.path, &text, bytes))
+        } else if asked.siblings.is_empty() {
             self.interview.answer(self.device, &asked.path, &text)
         } else {
             self.interview.resolve(self.device, &asked.path, &text)
@@ -221,6 +226,10 @@ impl Terminal<'_> {
             Ok(flaws) if flaws.is_empty() => Ok(Turn::On),
             Ok(_) => {
                 self.say(self.words().kept);
+                Ok(Turn::Stay)
+            }
+            Err(Error::File(problem)) => {
+                self.warn(&self.words().about_file(&problem));
                 Ok(Turn::Stay)
             }
             Err(error @ (Error::BadAnswer(_) | Error::TooLarge(_))) => {
@@ -361,7 +370,7 @@ impl Terminal<'_> {
         self.say(&format!("\n{}", self.dim(place.trim_end())));
     }
 
-    fn show(&self, asked: &Asked) {
+    fn show(&mut self, asked: &Asked) {
         let words = self.words();
         self.say(&format!("{}{}", self.bold(&asked.label), if asked.required { " *" } else { "" }));
         if !asked.hint.is_empty() {
@@ -380,7 +389,17 @@ impl Terminal<'_> {
             Missing::NotAsked => Some(words.not_asked),
             Missing::Cleared => None,
         });
-        let shown = if labels.is_empty() { asked.answer.clone() } else { labels.join(", ") };
+        let shown = match asked.answer.parse::<Attachment>() {
+            Ok(named) if asked.kind.is_attachment() => {
+                let name = named.name.unwrap_or_else(|| named.hash.to_string());
+                format!("{name} ({}, {})", words::size(named.size), named.media)
+            }
+            Ok(_) | Err(_) if labels.is_empty() => asked.answer.clone(),
+            Ok(_) | Err(_) => labels.join(", "),
+        };
+        if let Some(most) = self.file_limit(asked) {
+            self.say(&self.dim(&format!("{} {}", words.file, words::size(most))));
+        }
         match missing {
             Some(missing) => self.say(&format!("  {}: {missing}", words.now)),
             None if !shown.is_empty() => self.say(&format!("  {}: {shown}", words.now)),
@@ -399,6 +418,12 @@ impl Terminal<'_> {
         for flaw in asked.flaws.iter().filter(|flaw| flaw.kind != Some(ViolationKind::Required)) {
             self.warn(&said(flaw, words));
         }
+    }
+
+    /// Most bytes of a file, where one is asked for.
+    fn file_limit(&mut self, asked: &Asked) -> Option<u64> {
+        let limits = self.device.limits().ok().filter(|_| asked.kind.is_attachment())?;
+        u64::try_from(limits.attachment).ok()
     }
 
     fn label_of(&self, path: &Path, name: &str) -> Option<String> {

@@ -5,6 +5,7 @@
 //! lost, try later), 4: a sync of this device is running already.
 
 mod arguments;
+mod attachments;
 mod interview;
 mod show;
 mod sync;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
 fn exit(error: &Error) -> (u8, &'static str) {
     match error {
         error if error.is_unreachable() => (3, "unreachable"),
-        Error::BadAnswer(_) | Error::BadName(_) | Error::TooLarge(_) => (2, "used-wrongly"),
+        Error::BadAnswer(_) | Error::BadName(_) | Error::TooLarge(_) | Error::File(_) => (2, "used-wrongly"),
         Error::Syncing => (4, "syncing"),
         Error::NotEnrolled => (1, "not-enrolled"),
         Error::UnknownRecord(_) | Error::UnknownQuestionnaire(_) => (1, "not-found"),
@@ -82,14 +83,16 @@ async fn run(arguments: &Arguments) -> Result<Answer, Error> {
     let mut device = Device::open(&arguments.db, System)?;
     match &arguments.command {
         Command::Enroll { server, code, name } => enroll(&mut device, server, code, name).await,
-        Command::Sync { night, language, progress } => {
+        Command::Sync { night, language, progress, answers_only } => {
             let how = match (arguments.json, progress) {
                 (false, _) => sync::Telling::People,
                 (true, false) => sync::Telling::Nobody,
                 (true, true) => sync::Telling::Scripts,
             };
-            sync::run(&mut device, *night, language.as_deref(), how).await
+            sync::run(&mut device, *night, language.as_deref(), how, *answers_only).await
         }
+        Command::Attachments { get: None, .. } => attachments::list(&mut device),
+        Command::Attachments { get: Some(hash), to } => attachments::get(&mut device, hash, to.as_deref()).await,
         Command::Status => status(&mut device),
         Command::Areas => areas(&mut device),
         Command::Team => Ok(show::team(&device.team()?)),
@@ -283,6 +286,9 @@ fn edits(
     for answer in answers {
         let path: Path = answer.path.parse()?;
         let value = match &questionnaire {
+            Some(questionnaire) if attachments::is_file(questionnaire, &path, &answer.text) => {
+                attachments::take(device, record, &path, &answer.text)?
+            }
             Some(questionnaire) => {
                 questionnaire.parse_value(&path, &answer.text).map_err(|problem| Error::BadAnswer(problem.detail))?
             }

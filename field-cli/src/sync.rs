@@ -2,11 +2,11 @@
 
 mod words;
 
-use crate::{Answer, Field};
+use crate::{Answer, Field, attachments};
 use client_core::{
     Error, Host,
     night::{Next, Night, Window},
-    transport::{Http, Progress, Traffic},
+    transport::{Http, Progress, Sending, Traffic},
 };
 use serde_json::json;
 use std::{io::Write, time::Duration};
@@ -39,6 +39,15 @@ impl Telling {
         let _ = std::io::stderr().flush();
     }
 
+    /// How far photos and files have come.
+    pub(crate) fn photos(self, now: &Sending) {
+        match self {
+            Self::People => eprint!("\r{} / {}  {} / {} B", now.sent, now.files, now.through, now.bytes),
+            Self::Scripts => eprintln!("{}", json!({ "attachments": now })),
+            Self::Nobody => {}
+        }
+    }
+
     fn waiting(self, until: i64, now: i64, failures: u32, words: &Words) {
         match self {
             Self::People => eprintln!("{}", words.waiting(until, failures)),
@@ -65,6 +74,7 @@ pub(crate) async fn run(
     night: Option<Window>,
     language: Option<&str>,
     telling: Telling,
+    answers_only: bool,
 ) -> Result<Answer, Error> {
     let words = Words::of(language.unwrap_or_default());
     let http = Http::new()?;
@@ -76,10 +86,14 @@ pub(crate) async fn run(
         eprintln!();
     }
     let (report, traffic) = done?;
+    // Whatever becomes of photos, the answers are there.
+    let photos = if answers_only { None } else { Some(attachments::send(device, telling).await) };
     let status = device.status()?;
-    let text = words.done(&report, &traffic, &status);
+    let mut text = words.done(&report, &traffic, &status);
+    text.push_str(&photos.as_ref().map(|photos| words.photos(photos)).unwrap_or_default());
+    let photos = photos.map(attachments::json);
     let json = json!({
-        "acked": report.acked, "pulled": report.pulled, "round_trips": report.round_trips, "forks": report.forks,
+        "attachments": photos, "acked": report.acked, "pulled": report.pulled, "round_trips": report.round_trips, "forks": report.forks,
         "bytes_up": traffic.up, "bytes_down": traffic.down, "status": status,
     });
     Ok(Answer::new(text, json))

@@ -4,7 +4,7 @@
 use crate::{Kind, Merge, Metadata, Question, Questionnaire, Register};
 use std::collections::BTreeMap;
 use sync_protocol::{
-    Missing, Path, Place, Value,
+    Attachment, Missing, Path, Place, Value,
     problem::{Code, Problem},
     record,
 };
@@ -174,7 +174,7 @@ fn mismatch(kind: &Kind, value: &Value) -> Option<&'static str> {
         Kind::SelectMultiple(_) | Kind::Rank(_) => (!matches!(value, Value::Choices(_))).then_some("a list of choices"),
         Kind::Note | Kind::XmlExternal | Kind::CsvExternal => Some("no answer"),
         Kind::Image | Kind::Audio | Kind::Video | Kind::File => {
-            (!matches!(value, Value::Text(_) | Value::Fields(_))).then_some("an attachment")
+            Attachment::from_value(value).is_none().then_some("a file that was taken in")
         }
         Kind::Calculate | Kind::Hidden | Kind::Metadata(_) => {
             (!matches!(value, Value::Text(_) | Value::Integer(_))).then_some("a text or an integer")
@@ -195,6 +195,9 @@ fn parse(kind: &Kind, text: &str) -> Result<Value, &'static str> {
         Kind::Integer => Value::Integer(text.trim().parse().map_err(|_ignored| "an integer")?),
         Kind::Decimal | Kind::Range => Value::text(decimal(text.trim()).ok_or("a decimal such as 2.5")?),
         Kind::GeoPoint | Kind::Metadata(Metadata::StartGeopoint | Metadata::BackgroundGeopoint) => fix(text)?,
+        Kind::Image | Kind::Audio | Kind::Video | Kind::File => {
+            text.parse::<Attachment>().map_err(|_ignored| "a file that was taken in")?.to_value()
+        }
         Kind::SelectMultiple(_) | Kind::Rank(_) => Value::Choices(text.split_whitespace().map(str::to_owned).collect()),
         Kind::Text
         | Kind::Date
@@ -203,10 +206,6 @@ fn parse(kind: &Kind, text: &str) -> Result<Value, &'static str> {
         | Kind::GeoTrace
         | Kind::GeoShape
         | Kind::SelectOne(_)
-        | Kind::Image
-        | Kind::Audio
-        | Kind::Video
-        | Kind::File
         | Kind::Barcode
         | Kind::Acknowledge
         | Kind::Note

@@ -178,6 +178,20 @@ impl Item {
     }
 }
 
+impl Question {
+    /// Returns the longest edge that a picture is scaled down to, in pixels; none where the form leaves it as it is.
+    #[must_use]
+    pub fn max_pixels(&self) -> Option<u32> {
+        self.parameters.get("max-pixels")?.parse().ok().filter(|pixels| *pixels > 0)
+    }
+
+    /// Tells whether a picture keeps what the camera wrote into it: place, time, device.
+    #[must_use]
+    pub fn keeps_metadata(&self) -> bool {
+        self.parameters.get("metadata").is_some_and(|value| value == "keep")
+    }
+}
+
 /// Says how answers that were given apart are merged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

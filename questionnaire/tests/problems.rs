@@ -257,3 +257,19 @@ proptest! {
         let _ = Questionnaire::read_xlsx_lenient(&book(&[("survey", &text), ("choices", &text), ("settings", &text)]));
     }
 }
+
+#[test]
+fn what_a_picture_is_asked_for_must_make_sense() {
+    let survey = "
+        type | name | label | parameters | tenun::merge
+        image | a | A | max-pixels=many
+        image | b | B | max-pixels=0 metadata=some
+        image | c | C | max-pixels=1024 metadata=keep
+        audio | d | D | | both
+        text | e | E | | both
+        ";
+    let problems = Questionnaire::read_xlsx(&book(&[("survey", survey), SETTINGS])).unwrap_err();
+    let told: Vec<(u32, Code)> = problems.0.iter().map(|p| (p.row, p.code)).filter(|(row, _)| *row < 6).collect();
+    let wrong = Code::ParametersMalformed;
+    assert_eq!(told, [(2, wrong), (3, wrong), (3, wrong), (5, Code::MergeInvalid)]);
+}

@@ -1,6 +1,7 @@
 //! The operator's commands; each works on the data directory, beside a running server or without one.
 
 mod assign;
+mod attachments;
 mod backup;
 mod questionnaire;
 
@@ -110,6 +111,8 @@ enum Command {
     },
     #[command(flatten)]
     Backup(backup::Command),
+    #[command(flatten)]
+    Attachments(attachments::Command),
     /// Derive everything again from the changes, and say whether it is the same, byte for byte.
     Rebuild {
         /// The data directory.
@@ -133,6 +136,7 @@ pub(crate) fn run() -> ExitCode {
             export(&data, &questionnaire, &to, labels, personal)
         }
         Command::Backup(command) => backup::run(command),
+        Command::Attachments(command) => attachments::run(command),
         Command::Rebuild { data } => rebuild(&data),
     };
     match result {

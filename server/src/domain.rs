@@ -16,8 +16,10 @@
 //! | [`households`] | households registered twice, joined and parted |
 //! | [`detail`] | one record with siblings, provenance and history |
 //! | [`export`] | CSV |
+//! | [`attachments`] | photos and files: who may send and see them, orphans |
 //! | [`backup`] | copies: taken, proved, brought back as a new epoch |
 
+pub mod attachments;
 pub mod backup;
 mod carry;
 pub mod catalogue;

@@ -4,12 +4,14 @@
 //! outcome. Failures are problem documents (RFC 9457), on pages too.
 
 mod api;
+mod attachments;
 mod auth;
 mod body;
 mod device;
 mod export;
 mod failure;
 mod pages;
+mod uploads;
 
 use crate::state::Server;
 use actix_web::{App, HttpServer, dev::ServerHandle, web};
@@ -18,7 +20,7 @@ use std::net::TcpListener;
 /// Says where each route leads.
 fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(web::scope("/v1").configure(device::routes))
+        .service(web::scope("/v1").configure(device::routes).configure(uploads::routes).configure(attachments::routes))
         .service(web::scope("/api/v1").configure(api::routes))
         .configure(export::routes)
         .configure(pages::routes)

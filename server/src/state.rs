@@ -1,8 +1,9 @@
 //! What every request handler shares: the writer, the readers, the catalogue, who the server is.
 
 use crate::{
+    depot::{Depot, Place, incoming::Upload},
     domain::{
-        Failure,
+        Failure, attachments,
         catalogue::Latest,
         identity::Identity,
         ingest::{self, Applied, World},
@@ -30,6 +31,8 @@ pub struct Server {
     catalogue: Latest,
     /// The validating thread ends with the last clone.
     validator: Arc<Validator>,
+    /// The bytes of attachments.
+    pub depot: Depot,
     /// Who the server is.
     pub identity: Arc<Identity>,
     /// The sizes that bound requests.
@@ -58,6 +61,7 @@ impl Server {
         std::fs::create_dir_all(data).map_err(io)?;
         let mut conn = store::open_writer(data)?;
         let identity = store::in_transaction(&mut conn, Identity::load_or_make)?;
+        let depot = depot(data, &mut conn, true)?;
         let (bell, readers, catalogue) = (Bell::default(), Readers::new(data.to_owned()), Latest::default());
         let rung = bell.clone();
         let (writer, _ends_with_the_last_way_to_it) = Writer::start(conn, move || rung.ring()).map_err(io)?;
@@ -67,6 +71,7 @@ impl Server {
             readers,
             catalogue,
             validator: Arc::new(validator),
+            depot,
             identity: Arc::new(identity),
             limits,
             gate: Arc::new(Semaphore::new(AT_ONCE)),
@@ -108,6 +113,28 @@ impl Server {
         applied.await.map_err(failure)
     }
 
+    /// Takes the bytes of a whole upload in: gives them their place, lists them, and makes sure that both are so. Doing it
+    /// again does nothing.
+    ///
+    /// # Errors
+    /// [`Code::ChecksumMismatch`], [`Code::Busy`], or if the store fails.
+    pub async fn take_in(&self, upload: Arc<Upload>) -> Result<(), Failure> {
+        if upload.done().is_some() {
+            return Ok(());
+        }
+        let hash = self.depot.place_upload(upload.clone()).await?;
+        let listed = upload.clone();
+        let certain = self.write(move |tx| attachments::list(tx, &listed, hash, now_ms())).await?;
+        // A sweep may have deleted the bytes of the same name just before they were listed.
+        if !certain && !self.depot.has(hash).await? {
+            self.write(move |tx| Ok(tx.forget_attachment(hash)?)).await?;
+            self.depot.discard(upload).await?;
+            return Err(Failure::problem(Code::Busy, "begin the upload again"));
+        }
+        upload.set_done(hash);
+        Ok(())
+    }
+
     /// Writes; returns once it is durable.
     ///
     /// # Errors
@@ -118,6 +145,19 @@ impl Server {
     ) -> Result<T, Failure> {
         self.writer.write(work).await.map_err(failure)
     }
+}
+
+/// The setting that says where the bytes of attachments are.
+pub const ATTACHMENTS: &str = "attachments";
+
+/// Opens the bytes of attachments where the store says that they are; a server alone takes uploads on.
+///
+/// # Errors
+/// If they can't be reached.
+pub fn depot(data: &Path, conn: &mut rusqlite::Connection, serves: bool) -> Result<Depot, Failure> {
+    let setting = store::in_transaction(conn, |tx| tx.meta(ATTACHMENTS))?;
+    let told = |error: crate::depot::DepotError| Failure::problem(Code::Internal, error.to_string());
+    Depot::open(data, Place::from_setting(setting.as_deref()).map_err(told)?, serves).map_err(told)
 }
 
 fn failure(error: WriteError<Failure>) -> Failure {

@@ -1,11 +1,12 @@
 //! The SQL of the server: nothing outside this module knows any.
 //!
 //! [`Tx`] is one transaction, for reading or writing; its methods are grouped by what they are about:
-//! `log` (changes, replicas, stamps), `records` (what is derived, buckets), `people` (enumerators, devices,
+//! `attachments`, `log` (changes, replicas, stamps), `records` (what is derived, buckets), `people` (enumerators, devices,
 //! accounts), `assignments` (who works where), `backups` (copies, epochs), `catalogue` (areas, questionnaires), `lists` (what pages and exports read),
 //! `validation` (its queue).
 
 mod assignments;
+mod attachments;
 mod backups;
 mod catalogue;
 mod lists;
@@ -19,6 +20,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use std::path::Path;
 
 pub use assignments::{Assigned, Seen, TeamDevice};
+pub use attachments::AttachmentRow;
 pub use backups::{BackupRow, copy, file, open_copy};
 pub use catalogue::{AreaRow, QuestionnaireRow};
 pub use lists::{BranchRow, ChangeSource, DeviceRow, ProgressBy, ProgressRow, QuarantineRow, RecordFilter, RecordRow};

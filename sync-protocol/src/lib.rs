@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`ids`] | names of things: replicas, dots, records, questionnaires, hashes |
 //! | [`path`], [`value`] | where an answer stands and what it can be |
+//! | [`attachment`] | how a record names a photo or a file whose bytes travel apart |
 //! | [`change`] | one save of one record, its operations and its canonical bytes |
 //! | [`record`] | the merge: changes in, siblings, rows, conflicts and the merged view out |
 //! | [`households`] | which households are one, by the links between them |
@@ -15,6 +16,7 @@
 //! | [`engine`] | the sans-IO sync engine: [`engine::intake`] receives, [`engine::device`] sends |
 //! | [`limits`], [`problem`] | the sizes that bound everything, the codes of what can go wrong |
 
+pub mod attachment;
 pub mod chain;
 pub mod change;
 pub mod engine;
@@ -28,6 +30,7 @@ mod strict;
 pub mod value;
 pub mod wire;
 
+pub use attachment::Attachment;
 pub use change::{Change, Op};
 pub use ids::{Dot, Hash, HouseholdId, QuestionnaireRef, RecordId, ReplicaId, Subject};
 pub use limits::Limits;

@@ -20,7 +20,41 @@ pub struct Limits {
     pub siblings: usize,
     /// Largest attachment, in bytes.
     pub attachment: usize,
+    /// Most attachments that one record shows.
+    pub attachments: usize,
+    /// The media types that an attachment may have.
+    pub types: Vec<String>,
 }
+
+/// What surveys collect: pictures, recordings, films, documents and tables; nothing that a browser would run.
+const TYPES: &[&str] = &[
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "image/gif",
+    "audio/mpeg",
+    "audio/mp4",
+    "audio/ogg",
+    "audio/wav",
+    "audio/flac",
+    "audio/aac",
+    "audio/amr",
+    "audio/webm",
+    "video/mp4",
+    "video/webm",
+    "video/3gpp",
+    "video/ogg",
+    "application/pdf",
+    "application/zip",
+    "application/msword",
+    "application/vnd.ms-excel",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "application/vnd.oasis.opendocument.text",
+    "application/vnd.oasis.opendocument.spreadsheet",
+    "text/plain",
+    "text/csv",
+];
 
 impl Default for Limits {
     fn default() -> Self {
@@ -32,6 +66,8 @@ impl Default for Limits {
             rows: 500,
             siblings: 32,
             attachment: 20 << 20,
+            attachments: 100,
+            types: TYPES.iter().map(|media| (*media).to_owned()).collect(),
         }
     }
 }

@@ -112,6 +112,18 @@ codes! {
     NotFound = "not-found", Person, "There is no such thing here.";
     /// What was shown has changed meanwhile.
     Stale = "stale", Person, "What was shown has changed meanwhile: look again.";
+    /// An attachment is larger than the limit.
+    AttachmentTooLarge = "attachment-too-large", Person, "The attachment is larger than an attachment may be.";
+    /// An attachment has a media type that is not taken here.
+    AttachmentType = "attachment-type", Person, "Attachments of this media type are not taken here.";
+    /// Bytes do not have the checksum or hash that was announced for them.
+    ChecksumMismatch = "checksum-mismatch", Retry, "The bytes do not have the checksum that was announced.";
+    /// An upload goes on at another byte than the one that was sent.
+    WrongOffset = "wrong-offset", Retry, "The upload goes on at another byte: ask where.";
+    /// An upload was not finished in time.
+    UploadExpired = "upload-expired", Retry, "The upload was not finished in time: begin again.";
+    /// A version of tus that is not spoken here.
+    UnsupportedUpload = "unsupported-upload", Upgrade, "Uploads speak tus 1.0.0 here.";
     /// The server is too busy.
     Busy = "busy", Retry, "The server is busy: try again later.";
     /// The server failed.

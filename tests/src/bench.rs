@@ -7,6 +7,7 @@
 //! | [`validate`] | the rules: a household, an answer, the queue beside ingest |
 //! | [`workbook`] | loading a workbook, beside pyxform |
 //! | [`growth`] | the first sync of a new device, an ordinary one behind a million changes |
+//! | [`photos`] | photos beside answers |
 //! | [`device`] | the device: save, open, upload, a night with nothing new |
 //! | [`line`] | nights over a line like 2G, and what a cut costs |
 
@@ -14,6 +15,7 @@ pub mod device;
 pub mod growth;
 pub mod ingest;
 pub mod line;
+pub mod photos;
 pub mod validate;
 pub mod workbook;
 pub mod workload;

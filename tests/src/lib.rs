@@ -3,10 +3,12 @@
 
 pub mod account;
 pub mod bench;
+pub mod bucket;
 pub mod field;
 pub mod line;
 pub mod mutants;
 pub mod night;
+pub mod photos;
 pub mod powerloss;
 pub mod raw;
 pub mod server;

@@ -2,8 +2,8 @@
 #![expect(clippy::panic_in_result_fn, reason = "assertions are what a test is for")]
 
 use anyhow::{Context, Result};
-use client_core::Edit;
-use end_to_end::survey::Survey;
+use client_core::{Edit, Interview};
+use end_to_end::{photos, survey::Survey};
 use serde_json::{Value as Json, json};
 use std::{
     io::{BufRead, BufReader},
@@ -98,6 +98,14 @@ impl Browser {
         anyhow::bail!("never came true: {script}; the page says: {}", self.text().await?)
     }
 
+    async fn log_in(&self, url: &str) -> Result<()> {
+        self.go(url).await?;
+        self.type_into("input[name=account]", end_to_end::server::COORDINATOR).await?;
+        self.type_into("input[name=password]", end_to_end::survey::PASSWORD).await?;
+        self.click("main form button").await?;
+        self.until("return location.pathname === '/' && document.readyState === 'complete'").await
+    }
+
     async fn text(&self) -> Result<String> {
         Ok(self.script("return document.body.innerText").await?.as_str().unwrap_or_default().to_owned())
     }
@@ -128,11 +136,7 @@ async fn a_coordinator_logs_in_sees_a_conflict_and_keeps_one_value() -> Result<(
 
     let browser = Browser::start(&survey.file("profile")).await?;
     let url = &survey.server.url;
-    browser.go(url).await?;
-    browser.type_into("input[name=account]", end_to_end::server::COORDINATOR).await?;
-    browser.type_into("input[name=password]", end_to_end::survey::PASSWORD).await?;
-    browser.click("main form button").await?;
-    browser.until("return location.pathname === '/' && document.readyState === 'complete'").await?;
+    browser.log_in(url).await?;
     browser.go(&format!("{url}/records?conflicts=true")).await?;
     assert!(browser.text().await?.contains("Maria <Nalle>"), "a name is shown as it is, not as markup");
     browser.go(&format!("{url}/records/{record}")).await?;
@@ -152,5 +156,33 @@ async fn a_coordinator_logs_in_sees_a_conflict_and_keeps_one_value() -> Result<(
     survey.sync(&mut a).await?;
     let merged = a.device.record(record)?;
     assert_eq!(merged.answer(&"floor_m2".parse()?).unwrap().siblings[0].origin.author, end_to_end::server::COORDINATOR);
+    Ok(())
+}
+
+#[tokio::test]
+async fn photos_stand_small_on_the_page_and_what_is_to_come_says_so() -> Result<()> {
+    let survey = Survey::start(24, 2)?;
+    photos::publish(&survey)?;
+    let mut author = survey.device(0, "author").await?;
+    let (_, record) = photos::interview(&mut author, &survey.area(0)?)?;
+    let mut open = Interview::open(&mut author.device, record, &author.code)?;
+    open.attach(&mut author.device, &"house".parse()?, "rumah depan.jpg", photos::jpeg(1, 1200, 600))?;
+    survey.sync(&mut author).await?;
+    survey.http.send_attachments(&mut author.device, |_| ()).await?;
+    open.attach(&mut author.device, &"sign".parse()?, "tanda.jpg", photos::jpeg(2, 60, 60))?;
+    survey.sync(&mut author).await?;
+
+    let browser = Browser::start(&survey.file("profile")).await?;
+    let url = &survey.server.url;
+    browser.log_in(url).await?;
+    browser.go(&format!("{url}/records/{record}")).await?;
+    browser.until("const small = document.querySelector('img.thumbnail'); return small.complete && small.naturalWidth === 256").await?;
+    let text = browser.text().await?;
+    assert!(text.contains("rumah depan.jpg") && text.contains("tanda.jpg"), "{text}");
+    assert!(text.contains("1 still to come") || text.contains("1 belum tiba"), "{text}");
+    assert_eq!(browser.script("return document.querySelectorAll('img.thumbnail').length").await?, json!(1));
+    // The original opens in place.
+    browser.click("a > img.thumbnail").await?;
+    browser.until("return document.contentType === 'image/jpeg' && document.images[0].naturalWidth === 400").await?;
     Ok(())
 }

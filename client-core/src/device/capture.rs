@@ -1,13 +1,13 @@
 //! Capturing answers: one save is one change, durable when the call returns.
 
-use super::{Device, enrolled, identity, meta, random_uuid, summary};
+use super::{Device, attachments, enrolled, identity, meta, random_uuid, summary};
 use crate::{
     error::Error,
     host::Host,
     store::{RecordRow, Tx},
 };
 use sync_protocol::{
-    Change, Dot, HouseholdId, Limits, Op, Path, Place, QuestionnaireRef, Record, RecordId, Subject, Value,
+    Attachment, Change, Dot, HouseholdId, Limits, Op, Path, Place, QuestionnaireRef, Record, RecordId, Subject, Value,
     chain::{digest, link},
     ids::{BadName, FIRST_INTERVIEW},
     problem::Code,
@@ -209,6 +209,9 @@ impl<H: Host> Device<H> {
             let change = Change { dot, subject, questionnaire, author, wall_ms, ops, instead_of: None };
             let bytes = change.to_bytes();
             check_limits(tx, &change, &bytes)?;
+            if Attachment::of_ops(&change.ops).next().is_some() {
+                attachments::check_saved(tx, &forms.merged(tx, id)?, id, &change.ops, &limits(tx)?)?;
+            }
             let hash = link(previous, replica, dot.seq, digest(&bytes));
             tx.insert_change(dot, id, Some(hash), None, &bytes)?;
             if let Subject::Household(household) = &change.subject

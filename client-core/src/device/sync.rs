@@ -1,6 +1,8 @@
 //! The device's side of a sync: where it stands, what it sends, and how it takes in a reply.
 
-use super::{Device, carried, enrolled, identity, meta, number, renew_identity, reread, scope, summary, to_json};
+use super::{
+    Device, attachments, carried, enrolled, identity, meta, number, renew_identity, reread, scope, summary, to_json,
+};
 use crate::{
     error::Error,
     host::Host,
@@ -131,6 +133,7 @@ impl<H: Host> DeviceStore for Device<H> {
                     // What this program is too old to read is kept for a newer one, under no record.
                     let read = reread(dot, &change.bytes).ok();
                     if let Some(read) = &read {
+                        attachments::note_pulled(tx, read)?;
                         tx.clear_moved(read.subject.household().0)?;
                     }
                     let by = read.as_ref().map(Touched::by);
@@ -215,6 +218,7 @@ fn take_snapshot(tx: &Tx<'_>, snapshot: &Snapshot) -> Result<Touched, Error> {
         None => snapshot.clone(),
     };
     tx.forget_folded(record, |dot| joined.holds(dot))?;
+    joined.changes.iter().try_for_each(|(change, _)| attachments::note_pulled(tx, change))?;
     tx.put_snapshot(record, &to_json(&joined)?)?;
     Ok(Touched { is_interview: matches!(snapshot.subject, Subject::Interview { .. }), record })
 }
@@ -237,6 +241,7 @@ fn verdict(verdict: Verdict, code: Option<&str>) -> Option<String> {
 fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Error> {
     if tx.meta(meta::EPOCH)?.is_some_and(|epoch| epoch != reply.header.epoch) {
         tx.clear_cursors()?;
+        tx.offer_attachments_again()?;
         if !tx.provable()?.is_empty() {
             tx.set_meta(meta::TELLS, "1")?;
         }

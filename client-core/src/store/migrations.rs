@@ -121,6 +121,23 @@ const STEPS: &[&str] = &[
     "ALTER TABLE session ADD COLUMN begun_by BLOB;
      UPDATE session SET begun_by = (SELECT replica FROM change WHERE change.record = session.record AND change.seq = begun
         AND change.hash IS NOT NULL) WHERE begun IS NOT NULL;",
+    // 2026-11: photos and files; their bytes lie beside the database.
+    "CREATE TABLE attachment (
+        hash BLOB PRIMARY KEY NOT NULL CHECK (length(hash) = 32),
+        size INTEGER NOT NULL,
+        type TEXT NOT NULL,
+        name TEXT,
+        own INTEGER NOT NULL, -- 0: others named it; 1: it was taken in here; 2: a change of this device names it
+        sent_ms INTEGER,
+        upload TEXT, -- the address of an upload under way
+        refused TEXT, -- why the server does not take it
+        thumbnail INTEGER NOT NULL DEFAULT 0 -- 1: here, 2: there is none
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE attachment_use (
+        hash BLOB NOT NULL REFERENCES attachment (hash),
+        record BLOB NOT NULL CHECK (length(record) = 16),
+        PRIMARY KEY (record, hash)
+     ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

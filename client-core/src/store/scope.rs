@@ -81,6 +81,9 @@ impl Tx<'_> {
             .prepare_cached(&format!("DELETE FROM change WHERE hash IS NULL AND record IN {records}"))?
             .execute([household])?;
         self.tx.prepare_cached(&format!("DELETE FROM snapshot WHERE record IN {records}"))?.execute([household])?;
+        self.tx
+            .prepare_cached(&format!("DELETE FROM attachment_use WHERE record IN {records}"))?
+            .execute([household])?;
         self.tx.prepare_cached("DELETE FROM record WHERE household = ?1")?.execute([household])?;
         self.clear_moved(household)
     }

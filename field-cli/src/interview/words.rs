@@ -1,5 +1,7 @@
 //! What the terminal says around an interview, in Indonesian and English.
 
+use client_core::FileProblem;
+
 /// The words of one language.
 pub(super) struct Words {
     pub(super) help: &'static str,
@@ -28,6 +30,44 @@ pub(super) struct Words {
     pub(super) dont_know: &'static str,
     pub(super) not_asked: &'static str,
     pub(super) languages: &'static str,
+    /// Around the most bytes that a file may have.
+    pub(super) file: &'static str,
+    says: fn(&FileProblem) -> String,
+}
+
+impl Words {
+    /// What is wrong with a file.
+    pub(super) fn about_file(&self, problem: &FileProblem) -> String {
+        (self.says)(problem)
+    }
+}
+
+/// Bytes as people count them.
+pub(super) fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_240 => format!("{bytes} B"),
+        10_240..10_485_760 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}
+
+fn in_english(problem: &FileProblem) -> String {
+    problem.to_string()
+}
+
+fn in_indonesian(problem: &FileProblem) -> String {
+    match problem {
+        FileProblem::TooLarge { size, most } => {
+            format!("berkas ini {size} bita, paling banyak {most}: perkecil atau persingkat")
+        }
+        FileProblem::Type(media) => format!("berkas berjenis {media} tidak diterima di sini"),
+        FileProblem::TooMany(most) => format!("satu wawancara memuat paling banyak {most} berkas: hapus satu dulu"),
+        FileProblem::Unreadable => "gambar ini tidak terbaca: ambil sekali lagi".to_owned(),
+        FileProblem::TooManyPixels => "gambar ini terlalu besar bagi perangkat: ambil yang lebih kecil".to_owned(),
+        FileProblem::NotTaken => "berkas ini belum diambil pada perangkat ini: pilih berkasnya sendiri".to_owned(),
+        FileProblem::Storage(why) => format!("berkas tidak dapat dibaca atau disimpan ({why}): periksa sisa ruang"),
+        other => other.to_string(),
+    }
 }
 
 const ENGLISH: Words = Words {
@@ -62,6 +102,8 @@ Several choices are written with blanks between them. Part of a label finds its 
     dont_know: "don't know",
     not_asked: "not asked",
     languages: "languages",
+    file: "a file: type its path; at most",
+    says: in_english,
 };
 
 const INDONESIAN: Words = Words {
@@ -96,6 +138,8 @@ Beberapa pilihan ditulis dengan spasi di antaranya. Sebagian label cukup untuk m
     dont_know: "tidak tahu",
     not_asked: "tidak ditanyakan",
     languages: "bahasa",
+    file: "berkas: ketik jalurnya; paling banyak",
+    says: in_indonesian,
 };
 
 impl Words {

@@ -1,9 +1,9 @@
 //! What a sync says, in Indonesian and English.
 
-use crate::show;
+use crate::{attachments::Sent, show};
 use client_core::{
     Status,
-    transport::{Progress, Stage, Traffic},
+    transport::{Progress, Sending, Stage, Traffic},
 };
 use std::time::Duration;
 use sync_protocol::engine::device::Report;
@@ -81,6 +81,33 @@ impl Words {
             }
             (Self::Indonesian, _) => format!("Mencoba lagi pukul {hour:02}.{minute:02}. Tidak ada yang hilang."),
         }
+    }
+
+    /// What came of photos and files.
+    pub(super) fn photos(self, sent: &Sent) -> String {
+        let Sending { files, sent: done, refused, .. } = sent.sending;
+        let mut text = String::new();
+        if files > 0 {
+            text.push_str(&match self {
+                Self::English => format!("\n{done} of {files} photos and files are on the server."),
+                Self::Indonesian => format!("\n{done} dari {files} foto dan berkas ada di server."),
+            });
+        }
+        if refused > 0 {
+            text.push_str(&match self {
+                Self::English => format!("\n{refused} are not taken there: `attachments` says which."),
+                Self::Indonesian => format!("\n{refused} tidak diterima: lihat `attachments`."),
+            });
+        }
+        match (self, &sent.stopped) {
+            (_, None) => {}
+            (Self::English, Some(error)) => text.push_str(&format!("\nPhotos and files: {error}")),
+            (Self::Indonesian, Some(error)) if error.is_unreachable() => {
+                text.push_str("\nFoto dan berkas lain menunggu sambungan yang lebih baik.");
+            }
+            (Self::Indonesian, Some(error)) => text.push_str(&format!("\nFoto dan berkas: {error}")),
+        }
+        text
     }
 
     /// What came of the sync, and the receipt.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use sync_protocol::{Missing, Path, Place, Record, Value};
+use sync_protocol::{Attachment, Missing, Path, Place, Record, Value};
 
 use crate::model::{Question, Questionnaire, Register};
 
@@ -175,7 +175,8 @@ pub fn text_of(value: &Value) -> String {
             };
             format!("{} {} {} {}", part("lat", 7), part("lon", 7), part("alt", 3), part("acc", 3))
         }
-        Value::Fields(_) | Value::Missing(_) => String::new(),
+        value @ Value::Fields(_) => Attachment::from_value(value).map(|named| named.to_string()).unwrap_or_default(),
+        Value::Missing(_) => String::new(),
     }
 }
 

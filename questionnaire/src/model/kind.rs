@@ -101,6 +101,20 @@ impl Kind {
         }
     }
 
+    /// Tells whether an answer is an attachment: a picture, a recording, a film or another file.
+    pub fn is_attachment(&self) -> bool {
+        matches!(self, Self::Image | Self::Audio | Self::Video | Self::File)
+    }
+
+    /// Tells whether an attachment of this media type answers the question.
+    pub fn takes(&self, media: &str) -> bool {
+        // Of pictures those that every device and the server can decode, scale and show.
+        (*self == Self::Image && ["image/jpeg", "image/png", "image/webp"].contains(&media))
+            || (*self == Self::Audio && media.starts_with("audio/"))
+            || (*self == Self::Video && media.starts_with("video/"))
+            || *self == Self::File
+    }
+
     /// Tells whether a record can hold a value of this question at all.
     pub fn holds_value(&self) -> bool {
         !matches!(self, Self::Note | Self::XmlExternal | Self::CsvExternal)

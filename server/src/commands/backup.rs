@@ -24,7 +24,8 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 7)]
         keep: usize,
     },
-    /// Prove a copy: the file is sound, every replica's chain is whole, every batch is signed by its author.
+    /// Prove a copy: the file is sound, every replica's chain is whole, every batch is signed by its author, and every photo
+    /// and file beside it has its hash.
     VerifyBackup {
         /// The copy.
         file: PathBuf,
@@ -79,6 +80,9 @@ fn restore(data: &Path, from: &Path) -> Result<()> {
 }
 
 fn print(verified: &Verified) {
-    let Verified { heads, changes, batches, epoch } = verified;
-    println!("sound: {changes} changes of {} replicas in {batches} signed batches, epoch {epoch}", heads.len());
+    let Verified { heads, changes, batches, epoch, attachments } = verified;
+    println!(
+        "sound: {changes} changes of {} replicas in {batches} signed batches, {attachments} attachments, epoch {epoch}",
+        heads.len()
+    );
 }

@@ -2,6 +2,10 @@
 //!
 //! What a verified copy holds is what devices are told to be safe (DESIGN §5, rule 9; law L6).
 
+mod attachments;
+
+pub use attachments::lock;
+
 use super::{Failure, identity::Identity};
 use crate::store::{self, BackupRow, StoreError, Tx};
 use std::{
@@ -25,6 +29,8 @@ pub struct Verified {
     pub changes: u64,
     /// Batches, each of them with its author's signature.
     pub batches: u64,
+    /// Photos and files whose bytes lie beside it, each with its hash.
+    pub attachments: u64,
     /// The life of the log that it is a copy of.
     pub epoch: String,
 }
@@ -57,7 +63,13 @@ pub fn take(data: &Path, folder: &Path, keep: usize, now_ms: i64, progress: impl
     let unfinished = folder.join(format!("tenun-{now_ms}.unfinished"));
     remove_unfinished(&folder).map_err(|error| failed(&folder, &error))?;
     private(&unfinished).map_err(|error| failed(&unfinished, &error))?;
-    let verified = store::copy(data, &unfinished, progress).map_err(Failure::from).and_then(|()| verify(&unfinished));
+    // No sweep deletes meanwhile what the copy lists.
+    let _held = attachments::lock(data)?;
+    let depot = crate::state::depot(data, &mut store::open_writer(data)?, false)?;
+    let verified = store::copy(data, &unfinished, progress)
+        .map_err(Failure::from)
+        .and_then(|()| attachments::copy(&unfinished, &folder, &depot))
+        .and_then(|()| verify(&unfinished));
     let verified = match verified {
         Ok(verified) => verified,
         Err(failure) => {
@@ -85,6 +97,9 @@ pub fn take(data: &Path, folder: &Path, keep: usize, now_ms: i64, progress: impl
     // First what they make safe counts no more, then they go.
     for backup in &removed {
         std::fs::remove_file(&backup.file).map_err(|error| failed(Path::new(&backup.file), &error))?;
+    }
+    if !removed.is_empty() {
+        attachments::prune(&folder)?;
     }
     let names = |backups: Vec<BackupRow>| backups.into_iter().map(|backup| backup.file).collect();
     Ok(Taken { file, verified, removed: names(removed), vanished: names(vanished) })
@@ -132,23 +147,34 @@ fn durable_rename(from: &Path, to: &Path) -> Result<(), Failure> {
     sync().map_err(|error| failed(to, &error))
 }
 
-/// Proves a copy: the file is sound, every chain is whole, every batch is signed by its author.
+/// Proves a copy: the file is sound, every chain is whole, every batch is signed by its author, and the photos and files that
+/// it lists lie beside it with their hashes.
 ///
 /// # Errors
 /// What is wrong with it, first of all.
 pub fn verify(file: &Path) -> Result<Verified, Failure> {
     let mut conn = store::open_copy(file)?;
     let transaction = conn.transaction().map_err(StoreError::from)?;
-    verify_store(Tx::new(&transaction))
+    let mut verified = verify_store(Tx::new(&transaction))?;
+    verified.attachments = attachments::verify(Tx::new(&transaction), file.parent().unwrap_or(Path::new("")))?;
+    Ok(verified)
+}
+
+fn wrong(what: String) -> Failure {
+    Failure::problem(Code::Internal, format!("this is no sound backup: {what}"))
 }
 
 fn verify_store(tx: Tx<'_>) -> Result<Verified, Failure> {
-    let wrong = |what: String| Failure::problem(Code::Internal, format!("this is no sound backup: {what}"));
     if let Some(damage) = tx.damage()? {
         return Err(wrong(damage));
     }
-    let mut verified =
-        Verified { heads: Vec::new(), changes: 0, batches: 0, epoch: Identity::epoch(tx)?.unwrap_or_default() };
+    let mut verified = Verified {
+        heads: Vec::new(),
+        changes: 0,
+        batches: 0,
+        attachments: 0,
+        epoch: Identity::epoch(tx)?.unwrap_or_default(),
+    };
     for replica in tx.replicas()? {
         let row = tx.replica(replica)?.ok_or(StoreError::Corrupt("a replica"))?;
         // What is apart from the chain joins it when its author or somebody else brings what is missing.
@@ -223,7 +249,12 @@ pub fn restore(data: &Path, from: &Path, now_ms: i64) -> Result<Restored, Failur
     copied.map_err(|error| failed(&incoming, &error))?;
     // The new epoch begins in the copy, so that the data directory never holds a log that continues an old one.
     let mut conn = store::open_file(&incoming)?;
-    let epoch = store::in_transaction(&mut conn, |tx| Identity::begin_epoch(tx, now_ms))?;
+    let depot = crate::state::depot(data, &mut conn, false)?;
+    let folder = from.parent().unwrap_or(Path::new(""));
+    let epoch = store::in_transaction(&mut conn, |tx| {
+        attachments::bring(tx, folder, &depot, now_ms)?;
+        Identity::begin_epoch(tx, now_ms)
+    })?;
     store::close_into_one_file(conn)?;
     let aside = set_aside(data, now_ms)?;
     durable_rename(&incoming, &store::file(data))?;

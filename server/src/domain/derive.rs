@@ -1,7 +1,7 @@
 //! What a record's line says: a pure function of its changes, their stamps and the catalogue (DESIGN §5, rule 11).
 
 use super::{
-    Failure,
+    Failure, attachments,
     catalogue::{AREA, Catalogue, HEAD},
     validate,
 };
@@ -113,7 +113,9 @@ fn own<'a>(record: &'a Record, name: &str) -> Option<Answer<'a>> {
 /// # Errors
 /// If the store fails.
 pub fn refresh(tx: Tx<'_>, key: RecordKey, catalogue: &Catalogue) -> Result<Derived, StoreError> {
-    let derived = derive(&merge(tx.changes_of(key.id)?, catalogue)?, catalogue);
+    let changes = read(tx.changes_of(key.id)?)?;
+    changes.iter().try_for_each(|(change, _)| attachments::note(tx, key.id, change))?;
+    let derived = derive(&merge_changes(changes, catalogue), catalogue);
     tx.set_derived(key, &derived)?;
     Ok(derived)
 }

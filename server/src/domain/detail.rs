@@ -2,6 +2,7 @@
 
 use super::{
     Failure,
+    attachments::{self, AttachmentDetail, Counted},
     catalogue::Catalogue,
     derive::merge,
     households::{self, Joined},
@@ -16,7 +17,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use sync_protocol::{Dot, Path, Place, Record, RecordId, Sibling, Value, problem::Code, record::Standing};
+use sync_protocol::{Attachment, Dot, Path, Place, Record, RecordId, Sibling, Value, problem::Code, record::Standing};
 
 /// One record with all that is known of it.
 #[derive(Debug, Serialize)]
@@ -34,6 +35,8 @@ pub struct Detail {
     pub notes: Vec<NoteDetail>,
     /// Why the record was voided.
     pub voids: Vec<NoteDetail>,
+    /// Photos and files that the record shows: how many are here, still to come, refused.
+    pub attachments: Counted,
     /// The households that are one with this one's; none where no link joins it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub joined: Option<Joined>,
@@ -80,6 +83,9 @@ pub struct SiblingDetail {
     pub received_ms: i64,
     /// What was unusual when it arrived.
     pub flags: Vec<String>,
+    /// The photo or file that it is, and whether its bytes are here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attachment: Option<AttachmentDetail>,
     /// The changes that replaced it, in a history.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub replaced_by: Vec<String>,
@@ -163,7 +169,9 @@ pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail,
             effective_ms: origin.map_or(0, |origin| origin.effective_ms()),
         }
     };
+    let shown = answers.iter().filter_map(|answer| answer.siblings.first()?.attachment.as_ref());
     Ok(Detail {
+        attachments: Counted::of(shown),
         row,
         standing: match record.standing() {
             Standing::Valid => "valid",
@@ -283,6 +291,10 @@ impl Sources<'_> {
             effective_ms: sibling.origin.effective_ms(),
             received_ms: sibling.origin.stamp.map_or(0, |stamp| stamp.received_ms),
             flags,
+            attachment: match Attachment::from_value(sibling.value) {
+                Some(named) => Some(attachments::look_up(self.tx, named)?),
+                None => None,
+            },
             replaced_by: Vec::new(),
         })
     }

@@ -11,7 +11,7 @@ use crate::store::{RecordFilter, RecordRow, Tx};
 use questionnaire::{ChoiceSource, Evaluation, Evaluator, Item, Kind, Question, Questionnaire, Violation};
 use std::{io::Write, sync::Arc};
 use sync_protocol::{
-    HouseholdId, Path, Place, QuestionnaireRef, Record, Value,
+    Attachment, HouseholdId, Path, Place, QuestionnaireRef, Record, Value,
     problem::Code,
     record::{Merge, Row},
 };
@@ -108,6 +108,7 @@ pub fn write<W: Write>(
             let joined = household.map_or(Ok(None), |household| households::of(tx, household))?;
             let same_as = joined.map(|joined| joined.first).filter(|first| Some(*first) != household);
             let shown = Shown {
+                tx,
                 questionnaire,
                 options,
                 row: &row,
@@ -150,15 +151,38 @@ fn fixed(table: &Table) -> Vec<&'static str> {
 /// One column of a table.
 struct Column<'a> {
     question: &'a Question,
-    /// One part of a GPS fix, and the power of ten that its integers are in.
-    part: Option<(&'static str, usize)>,
+    part: Part,
 }
+
+/// What of an answer stands in a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Whole,
+    /// One part of a GPS fix, and the power of ten that its integers are in.
+    Fix(&'static str, usize),
+    /// A file's name, or else its hash.
+    Name,
+    /// Its SHA-256.
+    Hash,
+    /// Its media type.
+    Type,
+    /// Whether its bytes are on the server.
+    IsHere,
+}
+
+/// The columns of a photo or file, by their ending.
+const OF_FILE: [(Part, &str); 4] =
+    [(Part::Name, ""), (Part::Hash, "_sha256"), (Part::Type, "_type"), (Part::IsHere, "_here")];
 
 impl Column<'_> {
     fn header(&self) -> String {
         match self.part {
-            Some((part, _)) => format!("{}_{part}", self.question.key),
-            None => self.question.key.clone(),
+            Part::Fix(part, _) => format!("{}_{part}", self.question.key),
+            Part::Whole => self.question.key.clone(),
+            part @ (Part::Name | Part::Hash | Part::Type | Part::IsHere) => {
+                let ending = OF_FILE.iter().find(|(known, _)| *known == part).map_or("", |(_, ending)| ending);
+                format!("{}{ending}", self.question.key)
+            }
         }
     }
 }
@@ -172,9 +196,11 @@ fn columns<'a>(questionnaire: &'a Questionnaire, table: &Table, options: &Option
         }
         if question.kind == Kind::GeoPoint {
             let parts = [("lat", 7), ("lon", 7), ("alt", 3), ("acc", 3)];
-            columns.extend(parts.map(|part| Column { question, part: Some(part) }));
+            columns.extend(parts.map(|(part, scale)| Column { question, part: Part::Fix(part, scale) }));
+        } else if question.kind.is_attachment() {
+            columns.extend(OF_FILE.map(|(part, _)| Column { question, part }));
         } else {
-            columns.push(Column { question, part: None });
+            columns.push(Column { question, part: Part::Whole });
         }
     }
     columns
@@ -182,6 +208,7 @@ fn columns<'a>(questionnaire: &'a Questionnaire, table: &Table, options: &Option
 
 /// One record on its way out.
 struct Shown<'a> {
+    tx: Tx<'a>,
     questionnaire: &'a Questionnaire,
     options: &'a Options,
     row: &'a RecordRow,
@@ -293,16 +320,33 @@ impl Shown<'_> {
 
     fn text(&self, column: &Column<'_>, value: &Value) -> String {
         match (value, column.part) {
-            (Value::Fields(fields), Some((part, scale))) => match fields.get(part) {
+            (value @ Value::Fields(_), part @ (Part::Name | Part::Hash | Part::Type | Part::IsHere)) => {
+                Attachment::from_value(value).map(|named| self.of_file(part, named)).unwrap_or_default()
+            }
+            // Why there is none stands once.
+            (_, Part::Hash | Part::Type | Part::IsHere) => String::new(),
+            (Value::Fields(fields), Part::Fix(part, scale)) => match fields.get(part) {
                 Some(Value::Integer(number)) => decimal(*number, scale),
                 Some(Value::Text(_) | Value::Choices(_) | Value::Fields(_) | Value::Missing(_)) | None => String::new(),
             },
-            (Value::Text(code), None) => self.label(column.question, code),
-            (Value::Choices(codes), None) => {
+            (Value::Text(code), Part::Whole) => self.label(column.question, code),
+            (Value::Choices(codes), Part::Whole) => {
                 let separator = if self.options.labels.is_some() { "; " } else { " " };
                 codes.iter().map(|code| self.label(column.question, code)).collect::<Vec<_>>().join(separator)
             }
             (value, _) => value.to_string(),
+        }
+    }
+
+    fn of_file(&self, part: Part, named: Attachment) -> String {
+        match part {
+            Part::Name => named.name.unwrap_or_else(|| named.hash.to_string()),
+            Part::Hash => named.hash.to_string(),
+            Part::Type => named.media,
+            Part::IsHere | Part::Whole | Part::Fix(..) => {
+                let is_here = self.tx.attachment(named.hash).is_ok_and(|found| found.is_some());
+                if is_here { "1" } else { "0" }.to_owned()
+            }
         }
     }
 

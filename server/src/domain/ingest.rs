@@ -9,7 +9,7 @@ use buckets::Buckets;
 use shared::Shared;
 
 use super::{
-    Failure,
+    Failure, attachments,
     catalogue::Catalogue,
     derive,
     identity::Identity,
@@ -142,6 +142,7 @@ pub fn apply_released(tx: Tx<'_>, id: i64, change: Change, stamp: Stamp, world: 
         tx.set_said_again(replaced, id)?;
     }
     let key = turn.record(&change)?;
+    attachments::note(tx, key.id, &change)?;
     tx.set_change_state(id, ChangeState::Applied, Some(key.id))?;
     turn.fresh(key, id, stamp, change);
     turn.finish(None)

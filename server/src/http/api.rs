@@ -21,6 +21,7 @@ const PAGE_MAX: u32 = 1000;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
+        .configure(super::attachments::coordinator_routes)
         .route("/openapi.json", web::get().to(openapi))
         .route("/login", web::post().to(login))
         .route("/records", web::get().to(records))

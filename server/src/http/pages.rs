@@ -27,6 +27,7 @@ use actix_web::web;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
+        .configure(super::attachments::coordinator_routes)
         .route("/style.css", web::get().to(shell::style))
         .route("/icon.svg", web::get().to(shell::icon))
         .route("/language", web::get().to(login::language))

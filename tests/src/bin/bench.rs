@@ -1,10 +1,10 @@
 //! `make bench`: every figure that an issue names, measured in one run. `JSON=1` adds one JSON line.
 //!
-//! Arguments pick parts: `merge`, `store`, `validate`, `workbook`, `device`, `growth`, `line`, `http`. `BENCH_DIR` says on which disk (a RAM disk
+//! Arguments pick parts: `merge`, `store`, `validate`, `workbook`, `device`, `growth`, `line`, `http`, `photos`. `BENCH_DIR` says on which disk (a RAM disk
 //! where only the program is meant), `BENCH_HOUSEHOLDS` how many households 200 devices send over HTTP.
 
 use anyhow::Result;
-use end_to_end::bench::{self, device, growth, ingest, line, validate, workbook};
+use end_to_end::bench::{self, device, growth, ingest, line, photos, validate, workbook};
 
 fn main() -> Result<()> {
     let is_set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0");
@@ -47,6 +47,10 @@ fn main() -> Result<()> {
     if is_wanted("http") {
         eprintln!("200 devices over HTTP, {households} households");
         runtime.block_on(ingest::over_http(&folder, households, &mut figures))?;
+    }
+    if is_wanted("photos") {
+        eprintln!("50 devices upload photos while 50 others sync answers");
+        runtime.block_on(photos::measure(&folder, &mut figures))?;
     }
     bench::print(&figures, is_set("JSON"));
     Ok(())

@@ -189,6 +189,9 @@ pub(super) fn check_question(row: Row<'_>, question: &Question, log: &mut Log) {
             "Write the expression, or use the type hidden.",
         );
     }
+    if question.kind.is_attachment() {
+        check_attachment(row, question, log);
+    }
     if question.kind == Kind::Range {
         for name in ["start", "end", "step"] {
             if let Some(value) = question.parameters.get(name)
@@ -202,6 +205,30 @@ pub(super) fn check_question(row: Row<'_>, question: &Question, log: &mut Log) {
                 );
             }
         }
+    }
+}
+
+/// Checks what a question about an attachment asks for.
+fn check_attachment(row: Row<'_>, question: &Question, log: &mut Log) {
+    let given = |name: &str| question.parameters.get(name).map(String::as_str);
+    let mut wrong = |message: String, fix: &str| {
+        log.error(row.spot("parameters"), ProblemCode::ParametersMalformed, message, fix);
+    };
+    if let Some(value) = given("max-pixels")
+        && value.parse::<u32>().map_or(true, |pixels| pixels == 0)
+    {
+        wrong(
+            format!("The parameter max-pixels is {value}, which is no number of pixels."),
+            "Write the longest edge in pixels, for instance max-pixels=1024.",
+        );
+    }
+    if let Some(value) = given("metadata")
+        && !matches!(value, "keep" | "strip")
+    {
+        wrong(
+            format!("The parameter metadata is {value}."),
+            "Write metadata=keep, or leave it out: then place, time and device are taken out of a picture.",
+        );
     }
 }
 
@@ -269,6 +296,8 @@ fn merge(row: Row<'_>, kind: &Kind, log: &mut Log) -> Merge {
         )
     } else if !kind.holds_value() || *kind == Kind::Calculate {
         wrong(format!("A {} has no answer to merge.", kind.name()), "Clear the cell.")
+    } else if kind.is_attachment() {
+        wrong(format!("A {} can't be a member of a merge group.", kind.name()), "Clear the cell.")
     } else {
         Merge::Group(name.to_owned())
     }

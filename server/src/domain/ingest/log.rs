@@ -2,7 +2,7 @@
 
 use super::Turn;
 use crate::{
-    domain::prepare::check,
+    domain::{attachments, prepare::check},
     store::{ChangeState, NewChange, StoreError},
 };
 use sync_protocol::{
@@ -141,6 +141,7 @@ impl Turn<'_> {
         if let Some(replaced) = change.instead_of {
             tx.set_said_again(replaced, number)?;
         }
+        attachments::note(tx, key.id, &change)?;
         self.fresh(key, number, stamp, change);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::{
     desk::{Broken, Desk, encode},
     moments,
-    record::{Loaded, load, person, provenance},
+    record::{Loaded, file, load, person, provenance},
     shell::Tab,
     values::{Sheet, flag_name},
     words::fill,
@@ -79,7 +79,10 @@ fn body(loaded: &Loaded, sheet: &Sheet<'_>, path: &Path, values: &[SiblingDetail
         ol class="timeline" reversed {
             @for value in values {
                 li class=[value.replaced_by.is_empty().then_some("live")] id={ "d-" (value.dot) } {
-                    p class="value" { (sheet.shown(&value.value, sheet.asked(path))) }
+                    p class="value" {
+                        @if let Some(attachment) = &value.attachment { (file(loaded.detail.row.id, attachment, language)) }
+                        @else { (sheet.shown(&value.value, sheet.asked(path))) }
+                    }
                     p class="marks" {
                         @if value.replaced_by.is_empty() { span class="tag good" { (words.current) } }
                         @else { span class="tag" { (words.replaced) } }
@@ -122,6 +125,7 @@ mod tests {
             effective_ms,
             received_ms: 0,
             flags: Vec::new(),
+            attachment: None,
             replaced_by: replaced_by.iter().map(|dot| (*dot).to_owned()).collect(),
         }
     }

@@ -4,9 +4,11 @@
 mod answers;
 mod broken;
 mod conflicts;
+mod files;
 pub(super) mod same;
 
 pub(super) use conflicts::provenance;
+pub(super) use files::file;
 
 use super::{
     desk::{Broken, Desk, redirect},
@@ -201,6 +203,16 @@ fn head(loaded: &Loaded, language: Language) -> Markup {
             div { dt { (words.first_saved_by) } dd { (person(&loaded.people, &row.enumerator)) } }
             div { dt { (words.questionnaire) } dd { (row.questionnaire) } }
             div { dt { (words.answers) } dd { (row.answers) } }
+            @let files = loaded.detail.attachments;
+            @if files.here + files.to_come + files.refused > 0 {
+                div { dt { (words.files) }
+                    dd {
+                        (fill(words.files_here, files.here))
+                        @if files.to_come > 0 { " " span class="tag warn" { (fill(words.files_to_come, files.to_come)) } }
+                        @if files.refused > 0 { " " span class="tag bad" { (fill(words.files_refused, files.refused)) } }
+                    }
+                }
+            }
             div { dt { (words.last_change) }
                 dd { (moments::time(row.changed_ms, language)) " · " (counted(u64::from(row.changes), words.n_changes)) }
             }

@@ -8,7 +8,7 @@ use crate::domain::detail::AnswerDetail;
 use maud::{Markup, html};
 use questionnaire::{ChoiceSource, Kind, Members, Question, Questionnaire, Register, Text};
 use std::collections::BTreeMap;
-use sync_protocol::{Missing, Path, Place, Value};
+use sync_protocol::{Attachment, Missing, Path, Place, Value};
 
 /// The language of a questionnaire that comes closest to the page's.
 pub(super) fn spoken(questionnaire: &Questionnaire, language: Language) -> &str {
@@ -187,7 +187,10 @@ impl<'a> Sheet<'a> {
                 };
                 fields.iter().map(part).collect::<Vec<_>>().join(" · ")
             }
-            (Value::Fields(fields), Asked::One(_) | Asked::Unknown) => self.fix(fields),
+            (value @ Value::Fields(fields), Asked::One(_) | Asked::Unknown) => match Attachment::from_value(value) {
+                Some(named) => named.name.unwrap_or_else(|| named.hash.to_string()),
+                None => self.fix(fields),
+            },
         }
     }
 

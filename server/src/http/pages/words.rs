@@ -210,6 +210,13 @@ words! {
     all_answers: "Semua jawaban", "All answers";
     no_answers: "Belum ada jawaban.", "No answers yet.";
     row: "Baris", "Row";
+    files: "Foto dan berkas", "Photos and files";
+    files_here: "{} sudah ada", "{} here";
+    files_to_come: "{} belum tiba", "{} still to come";
+    files_refused: "{} tidak diterima", "{} not taken";
+    to_come: "belum tiba", "still to come";
+    file_refused: "tidak diterima", "not taken";
+    n_bytes: "{} bita", "{} bytes";
     remarks: "Catatan", "Remarks";
     no_remarks: "Belum ada catatan.", "No remarks yet.";
     remark_label: "Catatan baru (dapat dibaca oleh pencacah)", "New remark (enumerators can read it)";
@@ -318,5 +325,11 @@ problems! {
     NotFound: "Yang dicari tidak ada di sini.";
     Stale: "Yang ditampilkan sudah berubah sementara itu: lihat lagi.";
     Busy: "Server sedang sibuk: coba lagi nanti.";
+    AttachmentTooLarge: "Lampiran lebih besar daripada yang boleh.";
+    AttachmentType: "Lampiran berjenis ini tidak diterima di sini.";
+    ChecksumMismatch: "Isi yang diterima berbeda dari yang diumumkan.";
+    WrongOffset: "Unggahan berlanjut pada bita yang lain.";
+    UploadExpired: "Unggahan tidak selesai pada waktunya: mulai lagi.";
+    UnsupportedUpload: "Unggahan di sini memakai tus 1.0.0.";
     Internal: "Server gagal; tidak ada yang disimpan setengah-setengah.";
 }

@@ -98,7 +98,12 @@ impl Walk<'_> {
             div class=[answer.conflict.then_some("disputed")] {
                 dt { (label) @if answer.personal { " " small class="code" { (words.personal) } } }
                 dd {
-                    a class="past" href=(link(self.id, &path)) title=(words.history) { (value) }
+                    @if let Some(attachment) = answer.siblings.first().and_then(|shown| shown.attachment.as_ref()) {
+                        (super::file(self.id, attachment, self.sheet.language))
+                        " " a class="past" href=(link(self.id, &path)) { (words.history) }
+                    } @else {
+                        a class="past" href=(link(self.id, &path)) title=(words.history) { (value) }
+                    }
                     @if answer.conflict { " " a class="tag bad" href="#conflicts" { (words.conflict) } }
                     @if answer.parked { " " span class="tag warn" { (words.parked) } }
                     @if answer.siblings.first().is_some_and(|shown| shown.device == "server") {

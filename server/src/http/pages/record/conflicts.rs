@@ -47,7 +47,7 @@ fn conflict(sheet: &Sheet<'_>, loaded: &Loaded, answer: &AnswerDetail, path: &Pa
             @if answer.kept_row { p class="notice warn" { (words.kept_row) } }
             div class="cards" {
                 @for (at, sibling) in answer.siblings.iter().enumerate() {
-                    (card(sheet, &loaded.people, asked, sibling, at == 0, html! { (keep(id, answer, sibling, &shown, sheet)) }))
+                    (card(sheet, &loaded.people, value(id, sheet, asked, sibling), sibling, at == 0, html! { (keep(id, answer, sibling, &shown, sheet)) }))
                 }
             }
             p class="after" { a href=(link(id, &answer.path)) { (words.history) } }
@@ -67,10 +67,17 @@ fn keep(id: RecordId, answer: &AnswerDetail, sibling: &SiblingDetail, shown: &st
     }
 }
 
+fn value(id: RecordId, sheet: &Sheet<'_>, asked: Asked<'_>, sibling: &SiblingDetail) -> Markup {
+    match &sibling.attachment {
+        Some(attachment) => super::file(id, attachment, sheet.language),
+        None => sheet.shown(&sibling.value, asked),
+    }
+}
+
 fn card(
     sheet: &Sheet<'_>,
     people: &BTreeMap<String, String>,
-    asked: Asked<'_>,
+    value: Markup,
     sibling: &SiblingDetail,
     is_shown: bool,
     action: Markup,
@@ -78,7 +85,7 @@ fn card(
     let words = sheet.language.words();
     html! {
         article class="card" {
-            p class="value" { (sheet.shown(&sibling.value, asked)) }
+            p class="value" { (value) }
             (provenance(sibling, people, sheet.language))
             p class="marks" {
                 @if is_shown { span class="tag" { (words.shown_meanwhile) } }

@@ -1,0 +1,75 @@
+//! Commands about the bytes of photos and files: sweep orphans away, move all to another place.
+
+use super::lock;
+use anyhow::{Context, Result};
+use clap::Subcommand;
+use server::{
+    depot::{Depot, Place},
+    domain::{
+        Failure,
+        attachments::{self, Moved, Swept},
+        backup,
+    },
+    state::{ATTACHMENTS, depot, now_ms},
+    store,
+};
+use std::path::{Path, PathBuf};
+
+/// What can be done with attachments.
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Delete attachments that no change names: old enough, and sent by devices that have nothing left to send.
+    SweepAttachments {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+        /// Keep what came within so many days.
+        #[arg(long, default_value_t = 30)]
+        days: u32,
+        /// Only say what would be deleted.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Copy the bytes of all attachments to another place and use that from then on; not while a server runs.
+    MoveAttachments {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+        /// `folder` for the data directory, or `s3://bucket/prefix`; keys and endpoint stand in the environment (`AWS_…`).
+        #[arg(long)]
+        to: String,
+    },
+}
+
+/// Runs a command about attachments.
+pub(super) fn run(command: Command) -> Result<()> {
+    match command {
+        Command::SweepAttachments { data, days, dry_run } => sweep(&data, days, dry_run),
+        Command::MoveAttachments { data, to } => move_to(&data, &to),
+    }
+}
+
+fn sweep(data: &Path, days: u32, dry_run: bool) -> Result<()> {
+    let mut conn = super::open(data)?;
+    let _held = backup::lock(data)?;
+    let depot = depot(data, &mut conn, false)?;
+    let before_ms = now_ms().saturating_sub(i64::from(days).saturating_mul(86_400_000));
+    let Swept { deleted, kept } = attachments::sweep(&mut conn, &depot, before_ms, dry_run)?;
+    let bytes: u64 = deleted.iter().map(|row| row.size).sum();
+    let word = if dry_run { "would be deleted" } else { "deleted" };
+    println!("{} attachments {word}, {bytes} bytes; {kept} kept that a change in no view names", deleted.len());
+    Ok(())
+}
+
+fn move_to(data: &Path, to: &str) -> Result<()> {
+    let place = Place::from_setting(Some(to))?;
+    let mut conn = super::open(data)?;
+    let _serving = lock(data)?;
+    let _held = backup::lock(data)?;
+    let from = depot(data, &mut conn, false)?;
+    let to = Depot::open(data, place, false).context("the new place can't be reached")?;
+    let Moved { copied, there } = attachments::copy_all(&mut conn, &from, &to, &data.join("moving.unfinished"))?;
+    store::in_transaction(&mut conn, |tx| Ok::<_, Failure>(tx.set_meta(ATTACHMENTS, to.place().setting())?))?;
+    println!("{copied} attachments copied, {there} were there; what the old place holds can be deleted");
+    Ok(())
+}

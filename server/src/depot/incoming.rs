@@ -1,0 +1,492 @@
+//! Uploads under way: each a file that grows; its name says what is to come.
+//!
+//! An upload goes on at the length of its file, so a process that was killed forgets nothing that it wrote. What was
+//! written is on the disk before an offset is acknowledged. Everything here blocks: call it on the depot's threads.
+
+use super::{DepotError, objects::hash_of};
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io::{self, Seek, SeekFrom, Write},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use sync_protocol::Hash;
+use tokio::sync::{OwnedMutexGuard, watch};
+
+/// Most uploads under way of one device; an older one makes room.
+const MOST: usize = 64;
+/// How long an upload may take from its beginning.
+const LIFE_MS: i64 = 7 * 86_400_000;
+
+/// What is to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// The upload's name, which nobody can guess.
+    pub id: String,
+    /// The device that sends it.
+    pub device: i64,
+    /// How many bytes.
+    pub length: u64,
+    /// The hash that was announced, if one was.
+    pub hash: Option<Hash>,
+    /// When it began.
+    pub begun_ms: i64,
+}
+
+impl Info {
+    /// The name of the file.
+    fn file_name(&self) -> String {
+        let Self { id, device, length, hash, begun_ms } = self;
+        let hash = hash.map(|hash| hash.to_string()).unwrap_or_default();
+        format!("{id}.{device}.{length}.{begun_ms}.{hash}")
+    }
+
+    fn from_file_name(name: &str) -> Option<Self> {
+        let parts: Vec<&str> = name.split('.').collect();
+        let [id, device, length, begun_ms, hash] = parts.as_slice() else { return None };
+        let hash = if hash.is_empty() { None } else { Some(hash.parse().ok()?) };
+        let (device, length, begun_ms) = (device.parse().ok()?, length.parse().ok()?, begun_ms.parse().ok()?);
+        Some(Self { id: (*id).to_owned(), device, length, hash, begun_ms })
+    }
+
+    /// When the upload is given up.
+    #[must_use]
+    pub fn expires_ms(&self) -> i64 {
+        self.begun_ms.saturating_add(LIFE_MS)
+    }
+}
+
+/// One upload under way.
+#[derive(Debug)]
+pub struct Upload {
+    /// What is to come.
+    pub info: Info,
+    file: PathBuf,
+    progress: Mutex<Progress>,
+    /// Held by the request that appends.
+    busy: Arc<tokio::sync::Mutex<()>>,
+    /// Tells it that another one waits.
+    waiting: watch::Sender<u64>,
+}
+
+/// One request's place at an upload: the only one while it is held.
+#[derive(Debug)]
+pub struct Place {
+    _held: OwnedMutexGuard<()>,
+    /// Changes when another request waits for the place.
+    pub waiting: watch::Receiver<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    offset: u64,
+    /// Counts those who append: the latest one alone may.
+    turn: u64,
+    /// Of all bytes up to the offset; none after a restart.
+    digest: Option<Sha256>,
+    open: Option<File>,
+    /// The hash of all bytes, once all are here.
+    whole: Option<Hash>,
+    placed: bool,
+    /// How many orphans had ever been deleted when the upload began; none after a restart.
+    swept: Option<u64>,
+    done: Option<Hash>,
+}
+
+/// Why bytes were not appended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The upload goes on elsewhere.
+    #[error("the upload goes on at byte {0}")]
+    Offset(u64),
+    /// Somebody else goes on with this upload by now.
+    #[error("another request goes on with this upload")]
+    Overtaken,
+    /// More bytes than were announced.
+    #[error("more bytes than were announced")]
+    TooLong,
+    /// The bytes have another checksum; they were thrown away.
+    #[error("the bytes have another checksum")]
+    Checksum,
+    /// A file failed.
+    #[error(transparent)]
+    Depot(#[from] DepotError),
+}
+
+impl From<io::Error> for AppendError {
+    fn from(error: io::Error) -> Self {
+        Self::Depot(error.into())
+    }
+}
+
+/// A checksum that a request announced for its bytes.
+#[derive(Clone, Debug)]
+pub enum Checksum {
+    /// SHA-1, as every tus server knows it.
+    Sha1(Box<sha1::Sha1>, Vec<u8>),
+    /// SHA-256.
+    Sha256(Box<Sha256>, Vec<u8>),
+}
+
+impl Checksum {
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha1(digest, _) => sha1::Digest::update(digest.as_mut(), bytes),
+            Self::Sha256(digest, _) => digest.update(bytes),
+        }
+    }
+
+    fn fits(self) -> bool {
+        match self {
+            Self::Sha1(digest, wanted) => sha1::Digest::finalize(*digest).as_slice() == wanted,
+            Self::Sha256(digest, wanted) => digest.finalize().as_slice() == wanted,
+        }
+    }
+}
+
+/// One request's turn at an upload.
+#[derive(Debug)]
+pub struct Append {
+    upload: Arc<Upload>,
+    turn: u64,
+    from: u64,
+    before: Option<Sha256>,
+    checksum: Option<Checksum>,
+}
+
+impl Upload {
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn new(info: Info, file: PathBuf, progress: Progress) -> Arc<Self> {
+        let (busy, waiting) = (Arc::default(), watch::Sender::new(0));
+        Arc::new(Self { info, file, progress: Mutex::new(progress), busy, waiting })
+    }
+
+    /// Takes the place at the upload. Whoever has it is asked to leave, and first writes what has come: a device whose line
+    /// broke comes back before the server has noticed.
+    pub async fn enter(&self) -> Place {
+        self.waiting.send_modify(|count| *count += 1);
+        let held = self.busy.clone().lock_owned().await;
+        Place { _held: held, waiting: self.waiting.subscribe() }
+    }
+
+    /// Where the upload goes on.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.lock().offset
+    }
+
+    /// The hash, once the attachment is listed.
+    #[must_use]
+    pub fn done(&self) -> Option<Hash> {
+        self.lock().done
+    }
+
+    /// How many orphans had ever been deleted when the upload began, if it began in this life of the server.
+    #[must_use]
+    pub fn swept_before(&self) -> Option<u64> {
+        self.lock().swept
+    }
+
+    /// Notes that the attachment is listed.
+    pub fn set_done(&self, hash: Hash) {
+        let mut progress = self.lock();
+        (progress.done, progress.offset) = (Some(hash), self.info.length);
+    }
+
+    /// Takes a turn at a byte; whoever had one before may append no more.
+    ///
+    /// # Errors
+    /// [`AppendError::Offset`].
+    pub fn append(self: &Arc<Self>, offset: u64, checksum: Option<Checksum>) -> Result<Append, AppendError> {
+        let mut progress = self.lock();
+        if offset != progress.offset {
+            return Err(AppendError::Offset(progress.offset));
+        }
+        progress.turn += 1;
+        let (turn, before) = (progress.turn, progress.digest.clone());
+        drop(progress);
+        Ok(Append { upload: self.clone(), turn, from: offset, before, checksum })
+    }
+
+    /// The hash of a whole upload whose bytes are safe on the disk, and whether they are in their place already.
+    ///
+    /// # Errors
+    /// If the file fails.
+    pub(super) fn digest(&self) -> Result<(Hash, bool), DepotError> {
+        let mut progress = self.lock();
+        if let Some(hash) = progress.done {
+            return Ok((hash, true));
+        }
+        // Nobody appends from here on.
+        progress.turn += 1;
+        progress.open = None;
+        let hash = match progress.whole {
+            Some(hash) => hash,
+            None => hash_of(&mut File::open(&self.file)?)?,
+        };
+        progress.whole = Some(hash);
+        Ok((hash, progress.placed))
+    }
+
+    /// Whether the hash is known without a look at the file.
+    pub(super) fn is_hashed(&self) -> bool {
+        self.lock().whole.is_some()
+    }
+
+    /// The name of the file.
+    pub(super) fn file_name(&self) -> String {
+        self.info.file_name()
+    }
+
+    pub(super) fn placed(&self) {
+        self.lock().placed = true;
+    }
+}
+
+impl Append {
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// [`AppendError::Overtaken`], [`AppendError::TooLong`], or if the file fails.
+    pub fn write(&mut self, pieces: &[Bytes]) -> Result<(), AppendError> {
+        let upload = self.upload.clone();
+        let mut progress = upload.lock();
+        if progress.turn != self.turn {
+            return Err(AppendError::Overtaken);
+        }
+        let size: usize = pieces.iter().map(Bytes::len).sum();
+        let end = progress.offset.saturating_add(u64::try_from(size).unwrap_or(u64::MAX));
+        if end > upload.info.length {
+            return Err(AppendError::TooLong);
+        }
+        let offset = progress.offset;
+        let mut file = match progress.open.take() {
+            Some(file) => file,
+            None => OpenOptions::new().write(true).create(true).truncate(false).open(&upload.file)?,
+        };
+        let written =
+            file.seek(SeekFrom::Start(offset)).and_then(|_| pieces.iter().try_for_each(|piece| file.write_all(piece)));
+        if let Err(error) = written {
+            // A full disk: what the file holds beyond the offset does not count.
+            let _ = file.set_len(offset);
+            return Err(error.into());
+        }
+        progress.open = Some(file);
+        progress.offset = end;
+        for piece in pieces {
+            if let Some(digest) = &mut progress.digest {
+                digest.update(piece);
+            }
+            if let Some(checksum) = &mut self.checksum {
+                checksum.update(piece);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the turn; what was appended is safe on the disk when this returns. `is_whole`: everything that the request
+    /// announced has come. Of a request that was cut off what came is kept: its checksum can't be checked, the hash of
+    /// the whole upload will be.
+    ///
+    /// # Errors
+    /// [`AppendError::Checksum`]: the upload goes on where it did before; or if the file fails.
+    pub fn end(self, is_whole: bool) -> Result<u64, AppendError> {
+        let mut progress = self.upload.lock();
+        if progress.turn != self.turn {
+            return Err(AppendError::Overtaken);
+        }
+        let fits = !is_whole || self.checksum.is_none_or(Checksum::fits);
+        let file = match progress.open.take() {
+            Some(file) => file,
+            // Nothing has come, or nothing is to come.
+            None => OpenOptions::new().write(true).create(true).truncate(false).open(&self.upload.file)?,
+        };
+        if !fits {
+            (progress.offset, progress.digest) = (self.from, self.before);
+            file.set_len(self.from)?;
+        }
+        file.sync_data()?;
+        if progress.offset == self.upload.info.length {
+            progress.whole = progress.digest.clone().map(|digest| Hash(digest.finalize().into()));
+        }
+        if fits { Ok(progress.offset) } else { Err(AppendError::Checksum) }
+    }
+}
+
+/// All uploads under way.
+#[derive(Debug)]
+pub struct Incoming {
+    folder: PathBuf,
+    known: Mutex<BTreeMap<String, Arc<Upload>>>,
+}
+
+impl Incoming {
+    /// Finds what was under way when the server ended; a command beside a server looks at nothing.
+    pub(super) fn open(folder: PathBuf, serves: bool) -> Result<Self, DepotError> {
+        let mut known = BTreeMap::new();
+        if !serves {
+            return Ok(Self { folder, known: Mutex::new(known) });
+        }
+        for entry in std::fs::read_dir(&folder)? {
+            let file = entry?.path();
+            let Some(info) = file.file_name().and_then(|name| Info::from_file_name(name.to_str()?)) else { continue };
+            // What a full disk left beyond the end is no part of it.
+            let offset = std::fs::metadata(&file)?.len().min(info.length);
+            let progress = Progress { offset, ..Progress::default() };
+            known.insert(info.id.clone(), Upload::new(info, file, progress));
+        }
+        Ok(Self { folder, known: Mutex::new(known) })
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Upload>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins an upload; its file comes with its first bytes. What has expired goes, and the oldest of a device that has too
+    /// many under way.
+    pub fn begin(&self, info: Info, swept: u64) -> Arc<Upload> {
+        let progress = Progress { digest: Some(Sha256::new()), swept: Some(swept), ..Progress::default() };
+        self.add(info, progress)
+    }
+
+    fn add(&self, info: Info, progress: Progress) -> Arc<Upload> {
+        for old in self.superfluous(info.device, info.begun_ms) {
+            self.remove(&old);
+        }
+        let file = self.folder.join(info.file_name());
+        let upload = Upload::new(info, file, progress);
+        self.known().insert(upload.info.id.clone(), upload.clone());
+        upload
+    }
+
+    /// Takes an upload as done that needs no bytes: the device has a right to what is here already.
+    pub fn begin_done(&self, info: Info, hash: Hash) -> Arc<Upload> {
+        let progress = Progress { offset: info.length, done: Some(hash), placed: true, ..Progress::default() };
+        self.add(info, progress)
+    }
+
+    fn superfluous(&self, device: i64, now_ms: i64) -> Vec<Arc<Upload>> {
+        let known = self.known();
+        let (expired, rest): (Vec<_>, Vec<_>) = known.values().partition(|upload| upload.info.expires_ms() <= now_ms);
+        let mut own: Vec<_> = rest.into_iter().filter(|upload| upload.info.device == device).collect();
+        // What is done is only remembered for a client that did not hear of it.
+        own.sort_by_key(|upload| (upload.done().is_none(), upload.info.begun_ms));
+        let surplus = own.len().saturating_sub(MOST - 1);
+        expired.into_iter().chain(own.into_iter().take(surplus)).cloned().collect()
+    }
+
+    /// An upload of a device that the same bytes were announced for, and that is not done.
+    #[must_use]
+    pub fn under_way(&self, like: &Info) -> Option<Arc<Upload>> {
+        let is_like = |upload: &&Arc<Upload>| {
+            let Info { device, length, hash, .. } = upload.info;
+            (device, length, hash) == (like.device, like.length, like.hash) && hash.is_some()
+        };
+        let known = self.known();
+        let mut found: Vec<_> = known.values().filter(is_like).filter(|upload| upload.done().is_none()).collect();
+        found.sort_by_key(|upload| upload.offset());
+        found.last().map(|upload| Arc::clone(upload)).filter(|upload| upload.info.expires_ms() > like.begun_ms)
+    }
+
+    /// An upload by its name.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<Arc<Upload>> {
+        self.known().get(id).cloned()
+    }
+
+    /// Forgets an upload with its bytes, if they are not in their place.
+    pub fn remove(&self, upload: &Upload) {
+        self.known().remove(&upload.info.id);
+        let mut progress = upload.lock();
+        // Whoever still appends may no more.
+        progress.turn += 1;
+        progress.open = None;
+        // It may be in its place, or never have been made.
+        let _ = std::fs::remove_file(&upload.file);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begin(incoming: &Incoming, id: &str, device: i64, begun_ms: i64) -> Arc<Upload> {
+        let upload = incoming.begin(Info { id: id.into(), device, length: 10, hash: None, begun_ms }, 0);
+        upload.append(0, None).unwrap().end(false).unwrap();
+        upload
+    }
+
+    fn sha1(bytes: &[u8]) -> Checksum {
+        Checksum::Sha1(Box::default(), sha1::Digest::finalize(sha1::Sha1::new_with_prefix(bytes)).to_vec())
+    }
+
+    #[test]
+    fn an_upload_goes_on_where_its_file_ends_also_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let incoming = Incoming::open(folder.path().to_owned(), true).unwrap();
+        let upload = begin(&incoming, "one", 1, 0);
+        let mut append = upload.append(0, None).unwrap();
+        append.write(&[b"abc".as_slice().into()]).unwrap();
+        assert_eq!(append.end(false).unwrap(), 3);
+        drop((upload, incoming));
+
+        let incoming = Incoming::open(folder.path().to_owned(), true).unwrap();
+        let upload = incoming.find("one").unwrap();
+        assert!(matches!(upload.append(2, None), Err(AppendError::Offset(3))));
+        let mut append = upload.append(3, None).unwrap();
+        append.write(&[b"defghij".as_slice().into()]).unwrap();
+        assert!(matches!(append.write(&[b"k".as_slice().into()]), Err(AppendError::TooLong)));
+        append.end(true).unwrap();
+        assert_eq!(upload.digest().unwrap().0, Hash(Sha256::digest(b"abcdefghij").into()));
+    }
+
+    #[test]
+    fn bytes_with_another_checksum_are_thrown_away_and_only_those() {
+        let folder = tempfile::tempdir().unwrap();
+        let incoming = Incoming::open(folder.path().to_owned(), true).unwrap();
+        let upload = begin(&incoming, "one", 1, 0);
+        for (bytes, announced, after) in [(b"abcde", b"abcde", 5), (b"fghix", b"fghij", 5), (b"fghij", b"fghij", 10)] {
+            let from = upload.offset();
+            let mut append = upload.append(from, Some(sha1(announced))).unwrap();
+            append.write(&[bytes.as_slice().into()]).unwrap();
+            assert_eq!(append.end(true).is_ok(), bytes == announced);
+            assert_eq!(upload.offset(), after);
+        }
+        assert_eq!(upload.digest().unwrap().0, Hash(Sha256::digest(b"abcdefghij").into()));
+    }
+
+    #[test]
+    fn who_comes_later_goes_on_and_who_was_cut_off_may_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let incoming = Incoming::open(folder.path().to_owned(), true).unwrap();
+        let upload = begin(&incoming, "one", 1, 0);
+        let mut first = upload.append(0, None).unwrap();
+        first.write(&[b"ab".as_slice().into()]).unwrap();
+        let mut second = upload.append(2, None).unwrap();
+        assert!(matches!(first.write(&[b"c".as_slice().into()]), Err(AppendError::Overtaken)));
+        second.write(&[b"cd".as_slice().into()]).unwrap();
+        assert!(matches!(first.end(true), Err(AppendError::Overtaken)));
+        assert_eq!(second.end(true).unwrap(), 4);
+    }
+
+    #[test]
+    fn what_expired_and_what_is_too_much_makes_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let incoming = Incoming::open(folder.path().to_owned(), true).unwrap();
+        begin(&incoming, "other", 2, 0);
+        for number in 0..=i64::try_from(MOST).unwrap() {
+            begin(&incoming, &format!("n{number}"), 1, number);
+        }
+        assert!(incoming.find("n0").is_none() && incoming.find("n1").is_some() && incoming.find("other").is_some());
+        begin(&incoming, "late", 3, LIFE_MS);
+        assert!(incoming.find("other").is_none() && incoming.find("n1").is_some());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), MOST + 1);
+    }
+}

@@ -1,0 +1,306 @@
+//! Photos, recordings, files: who may send and see them, what a record says of their bytes, what may be swept away.
+
+use super::Failure;
+use crate::{
+    depot::{
+        Depot, DepotError,
+        incoming::{Info, Upload},
+    },
+    store::{AttachmentRow, Device, StoreError, Tx, in_transaction},
+};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use sync_protocol::{Attachment, Change, Hash, Limits, attachment::is_media_type, problem::Code};
+
+impl From<DepotError> for Failure {
+    fn from(error: DepotError) -> Self {
+        match error {
+            DepotError::Missing => Self::problem(Code::NotFound, "the bytes of this attachment are not here"),
+            DepotError::OtherHash => Self::problem(
+                Code::ChecksumMismatch,
+                "the whole upload has another SHA-256 than the one announced: it was thrown away, begin again",
+            ),
+            error @ (DepotError::Io(_) | DepotError::Store(_) | DepotError::Address(_) | DepotError::Ended) => {
+                eprintln!("tenun-server: {error}");
+                Self::problem(Code::Internal, "try again later; the operator finds the reason in the log")
+            }
+        }
+    }
+}
+
+/// Notes which attachments a change of a record names.
+///
+/// # Errors
+/// If the store fails.
+pub fn note(tx: Tx<'_>, record: i64, change: &Change) -> Result<(), StoreError> {
+    Attachment::of_ops(&change.ops).try_for_each(|named| tx.name_attachment(named.hash, record, change.dot.replica))
+}
+
+/// What a record knows of the bytes of an attachment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// They are here, with the right hash.
+    Here,
+    /// They are still to come from the device that named them.
+    ToCome,
+    /// They were offered and not taken.
+    Refused,
+}
+
+/// An attachment as a record shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AttachmentDetail {
+    /// The SHA-256 of its bytes.
+    pub sha256: Hash,
+    /// How many bytes, by the record's word.
+    pub size: u64,
+    /// The media type, by the record's word.
+    #[serde(rename = "type")]
+    pub media: String,
+    /// What the file was called.
+    pub name: Option<String>,
+    /// Where its bytes are.
+    pub state: State,
+    /// Why they were refused, by the protocol's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// How many attachments of a record are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Counted {
+    /// Here.
+    pub here: u32,
+    /// Still to come.
+    pub to_come: u32,
+    /// Not taken.
+    pub refused: u32,
+}
+
+impl Counted {
+    /// Counts.
+    pub fn of<'a>(attachments: impl Iterator<Item = &'a AttachmentDetail>) -> Self {
+        attachments.fold(Self::default(), |mut counted, attachment| {
+            match attachment.state {
+                State::Here => counted.here += 1,
+                State::ToCome => counted.to_come += 1,
+                State::Refused => counted.refused += 1,
+            }
+            counted
+        })
+    }
+}
+
+/// What is known of an attachment that a record names.
+///
+/// # Errors
+/// If the store fails.
+pub fn look_up(tx: Tx<'_>, named: Attachment) -> Result<AttachmentDetail, StoreError> {
+    let Attachment { hash, size, media, name } = named;
+    let (state, code) = match (tx.attachment(hash)?, tx.attachment_refusal(hash)?) {
+        (Some(_), _) => (State::Here, None),
+        (None, Some(code)) => (State::Refused, Some(code)),
+        (None, None) => (State::ToCome, None),
+    };
+    Ok(AttachmentDetail { sha256: hash, size, media, name, state, code })
+}
+
+/// What a device offers to send.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// How many bytes.
+    pub length: u64,
+    /// Their SHA-256, if it was announced.
+    pub hash: Option<Hash>,
+    /// Their media type, if it was announced.
+    pub media: Option<String>,
+    /// The device has begun to send them and has not heard where.
+    pub resume: bool,
+}
+
+/// What becomes of an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The bytes are to be sent.
+    Send,
+    /// They are here, and the device may know that.
+    Have(Hash),
+    /// They are not taken.
+    Refuse(Code),
+}
+
+/// Decides about an offer. Bytes that are here already need not be sent again, but only by a device that has a right to
+/// them: from the others nothing is learnt of what is here.
+///
+/// # Errors
+/// [`Code::Forbidden`] for a device that was revoked; or if the store fails.
+pub fn offered(tx: Tx<'_>, device: &Device, offer: &Offer, limits: &Limits, now_ms: i64) -> Result<Answer, Failure> {
+    if device.revoked {
+        return Err(Failure::problem(Code::Forbidden, "this device was revoked: ask your coordinator"));
+    }
+    let too_large = offer.length > u64::try_from(limits.attachment).unwrap_or(u64::MAX);
+    let media = offer.media.as_deref();
+    let other_type =
+        media.is_some_and(|media| !is_media_type(media) || !limits.types.iter().any(|known| known == media));
+    if too_large || other_type {
+        let code = if too_large { Code::AttachmentTooLarge } else { Code::AttachmentType };
+        if let Some(hash) = offer.hash {
+            tx.refuse_attachment(hash, code.as_str(), now_ms)?;
+        }
+        return Ok(Answer::Refuse(code));
+    }
+    if let Some(hash) = offer.hash
+        && let Some(row) = tx.attachment(hash)?
+        && row.size == offer.length
+        && tx.may_see_attachment(device, hash)?
+        && tx.put_attachment(row, Some(device.id), now_ms)?
+    {
+        return Ok(Answer::Have(hash));
+    }
+    Ok(Answer::Send)
+}
+
+/// Whether deciding about an offer writes anything; nothing is written for most.
+///
+/// # Errors
+/// If the store fails.
+pub fn needs_writing(tx: Tx<'_>, offer: &Offer, limits: &Limits) -> Result<bool, Failure> {
+    let plain = offer.length <= u64::try_from(limits.attachment).unwrap_or(u64::MAX)
+        && offer.media.as_ref().is_none_or(|media| limits.types.contains(media));
+    let known = offer.hash.map_or(Ok(None), |hash| tx.attachment(hash))?.is_some();
+    Ok(!plain || known)
+}
+
+/// What an upload is called from its beginning.
+///
+/// # Errors
+/// If the operating system gives no randomness.
+pub fn begin(device: i64, offer: &Offer, now_ms: i64) -> Result<Info, Failure> {
+    let id = hex::encode(super::identity::random::<16>()?);
+    Ok(Info { id, device, length: offer.length, hash: offer.hash, begun_ms: now_ms })
+}
+
+/// Lists an attachment whose bytes are in their place; whether no sweep can have deleted them meanwhile.
+///
+/// # Errors
+/// [`Code::Busy`] while a sweep deletes what has the same name; or if the store fails.
+pub fn list(tx: Tx<'_>, upload: &Upload, hash: Hash, now_ms: i64) -> Result<bool, Failure> {
+    let row = AttachmentRow { hash, size: upload.info.length };
+    if tx.put_attachment(row, Some(upload.info.device), now_ms)? {
+        return Ok(upload.swept_before() == Some(tx.attachments_ever_swept()?));
+    }
+    Err(Failure::problem(Code::Busy, "try again in a minute"))
+}
+
+/// What a sweep did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Attachments that were deleted, and their bytes.
+    pub deleted: Vec<AttachmentRow>,
+    /// Those that look like orphans and are kept, since a change that is in no view may name them.
+    pub kept: u64,
+}
+
+/// Which of some hashes stand in a change that is kept anywhere: applied, quarantined, in escrow, superseded, parked or of
+/// a branch, also in one that can't be read here; and the last change that was looked at.
+fn named_anywhere(tx: Tx<'_>, wanted: &BTreeSet<Hash>, after: i64) -> Result<(BTreeSet<Hash>, i64), StoreError> {
+    let mut named = BTreeSet::new();
+    let last = tx.each_kept_body(after, |body| named.extend(hashes_in(body).filter(|hash| wanted.contains(hash))))?;
+    Ok((named, last))
+}
+
+/// Everything in some bytes that could be a hash: 64 hexadecimal digits, wherever they stand.
+fn hashes_in(bytes: &[u8]) -> impl Iterator<Item = Hash> {
+    let runs = bytes.split(|byte| !byte.is_ascii_hexdigit()).filter(|run| run.len() >= 64);
+    runs.flat_map(|run| run.windows(64)).filter_map(|digits| {
+        let text = std::str::from_utf8(digits).ok()?.to_ascii_lowercase();
+        text.parse().ok()
+    })
+}
+
+/// What a move did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Copied now.
+    pub copied: u64,
+    /// There already.
+    pub there: u64,
+}
+
+/// Copies the bytes of all attachments from one place to another, by a file in between; each is hashed on the way.
+///
+/// # Errors
+/// If a store or the file fails; what was copied by then is not copied again.
+pub fn copy_all(
+    conn: &mut rusqlite::Connection,
+    from: &Depot,
+    to: &Depot,
+    between: &std::path::Path,
+) -> Result<Moved, Failure> {
+    let (mut moved, mut after) = (Moved::default(), None);
+    loop {
+        let page = in_transaction(conn, |tx| tx.attachments(after, 1000))?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.hash);
+        for row in page {
+            if to.wait(to.has(row.hash))? {
+                moved.there += 1;
+                continue;
+            }
+            from.wait(from.copy_to(row.hash, between))?;
+            to.wait(to.bring(row.hash, between))?;
+            moved.copied += 1;
+        }
+    }
+    // It may never have been made.
+    let _ = std::fs::remove_file(between);
+    Ok(moved)
+}
+
+/// Deletes what nobody can name any more: old enough, its devices have nothing left to send, and no change that is kept
+/// anywhere names it. Each is taken off the list first, so that none is listed without its bytes.
+///
+/// # Errors
+/// If the store fails; what was taken off the list by then goes at the next sweep.
+pub fn sweep(conn: &mut rusqlite::Connection, depot: &Depot, before_ms: i64, dry_run: bool) -> Result<Swept, Failure> {
+    let hashes = |rows: &[AttachmentRow]| rows.iter().map(|row| row.hash).collect::<BTreeSet<_>>();
+    let (mut rows, last, kept) = in_transaction(conn, |tx| {
+        let mut rows = tx.attachment_orphans(before_ms)?;
+        let (named, last) = if rows.is_empty() { (BTreeSet::new(), 0) } else { named_anywhere(tx, &hashes(&rows), 0)? };
+        rows.retain(|row| !named.contains(&row.hash));
+        Ok::<_, Failure>((rows, last, named.len()))
+    })?;
+    let kept = u64::try_from(kept).unwrap_or(u64::MAX);
+    if dry_run {
+        return Ok(Swept { deleted: rows, kept });
+    }
+    in_transaction(conn, |tx| {
+        // Devices may have synced since: what came is looked at with the list held.
+        let still = hashes(&tx.attachment_orphans(before_ms)?);
+        let (named, _) = named_anywhere(tx, &hashes(&rows), last)?;
+        rows.retain(|row| still.contains(&row.hash) && !named.contains(&row.hash));
+        rows.iter().try_for_each(|row| tx.begin_attachment_sweep(row.hash))?;
+        Ok::<_, Failure>(())
+    })?;
+    for hash in in_transaction(conn, |tx| tx.attachments_swept())? {
+        depot.wait(depot.delete(hash))?;
+        in_transaction(conn, |tx| tx.end_attachment_sweep(hash))?;
+    }
+    Ok(Swept { deleted: rows, kept })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_found_wherever_it_stands() {
+        let hash = Hash([0xab; 32]);
+        for text in [format!("{{\"sha256\":\"{hash}\""), format!("00{hash}ff"), hash.to_string().to_uppercase()] {
+            assert!(hashes_in(text.as_bytes()).any(|found| found == hash), "{text}");
+        }
+        assert_eq!(hashes_in(b"abc").count(), 0);
+    }
+}
