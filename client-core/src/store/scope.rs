@@ -14,6 +14,18 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The households of which interviews are here with own changes alone, and no line of their own.
+    pub(crate) fn orphans(&self) -> Result<BTreeSet<Uuid>, Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT household FROM record WHERE round IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM record AS home WHERE home.id = record.household)
+             AND NOT EXISTS (SELECT 1 FROM change WHERE change.record = record.id AND hash IS NULL)
+             AND NOT EXISTS (SELECT 1 FROM snapshot WHERE snapshot.record = record.id)",
+        )?;
+        let rows = query.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The households that the server said have left for where the device sees nothing.
     pub(crate) fn moved(&self) -> Result<BTreeSet<Uuid>, Error> {
         let mut query = self.tx.prepare_cached("SELECT household FROM moved")?;

@@ -16,7 +16,7 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { at_first: 16, changes: 256, per_household: 16 }
+        Self { at_first: 256, changes: 256, per_household: 16 }
     }
 }
 
