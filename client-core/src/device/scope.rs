@@ -23,13 +23,9 @@ pub(super) fn drop_lost(tx: &Tx<'_>, scope: &Scope, forms: &mut Forms, now_ms: i
     let (replica, _) = identity(tx)?;
     let moved = tx.moved()?;
     let outside = tx.households()?.into_iter().filter(|(_, area)| area.as_deref().is_some_and(|a| !areas.contains(a)));
-    // Own changes of a household that was dropped show up again where a fork authors them anew.
-    let orphans = tx.orphans()?;
-    let known = moved.iter().chain(&orphans).copied();
-    let candidates: BTreeSet<Uuid> = outside.map(|(household, _)| household).chain(known).collect();
+    let candidates: BTreeSet<Uuid> = outside.map(|(household, _)| household).chain(moved.iter().copied()).collect();
     for household in candidates {
-        let lost =
-            moved.contains(&household) || orphans.contains(&household) || is_outside(tx, household, &areas, forms)?;
+        let lost = moved.contains(&household) || is_outside(tx, household, &areas, forms)?;
         if lost && is_settled(tx, household, now_ms)? {
             let last = tx.last_own(household, replica)?.unwrap_or(0);
             tx.set_meta(meta::DROPPED, &last.max(number(tx, meta::DROPPED)?).to_string())?;

@@ -14,21 +14,11 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The households of which interviews are here with own changes alone, and no line of their own.
-    pub(crate) fn orphans(&self) -> Result<BTreeSet<Uuid>, Error> {
-        let mut query = self.tx.prepare_cached(
-            "SELECT household FROM record WHERE round IS NOT NULL
-             AND NOT EXISTS (SELECT 1 FROM record AS home WHERE home.id = record.household)
-             AND NOT EXISTS (SELECT 1 FROM change WHERE change.record = record.id AND hash IS NULL)
-             AND NOT EXISTS (SELECT 1 FROM snapshot WHERE snapshot.record = record.id)",
-        )?;
-        let rows = query.query_map([], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// The households that the server said have left for where the device sees nothing.
+    /// The households that are shown and left for where the device sees nothing: the server said so, or they were dropped
+    /// before and own changes of them show up again.
     pub(crate) fn moved(&self) -> Result<BTreeSet<Uuid>, Error> {
-        let mut query = self.tx.prepare_cached("SELECT household FROM moved")?;
+        let mut query =
+            self.tx.prepare_cached("SELECT DISTINCT record.household FROM record JOIN moved USING (household)")?;
         let rows = query.query_map([], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -78,7 +68,8 @@ impl Tx<'_> {
         Ok(query.query_row(params![household, replica.0], |row| row.get(0))?)
     }
 
-    /// Takes a household with its interviews from the lists, and what others changed from the log.
+    /// Takes a household with its interviews from the lists, and what others changed from the log; it is known to have left until
+    /// it comes again.
     pub(crate) fn drop_household(&self, household: Uuid) -> Result<(), Error> {
         let records = "(SELECT id FROM record WHERE household = ?1)";
         // What stays behind lets the rest of its batch be proved.
@@ -97,7 +88,7 @@ impl Tx<'_> {
             .prepare_cached(&format!("DELETE FROM attachment_use WHERE record IN {records}"))?
             .execute([household])?;
         self.tx.prepare_cached("DELETE FROM record WHERE household = ?1")?.execute([household])?;
-        self.clear_moved(household)
+        self.set_moved(household)
     }
 
     /// Frees own changes of what was dropped up to a seq: only their hashes stay. Gives the last seq that was freed, and

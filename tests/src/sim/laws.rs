@@ -432,7 +432,8 @@ impl World {
                 log.iter().any(|row| matches!(row.state, QUARANTINED | ESCROW) && books.holds_itself(row.hash));
             for line in device.households()?.into_iter().chain(device.interviews()?) {
                 for (dot, _) in device.record(line.id)?.changes() {
-                    if hears && !undecided && elsewhere.contains(&dot) {
+                    // A device that was told no area of a household can't know that it lives elsewhere: not mended yet.
+                    if hears && !undecided && line.area.is_some() && elsewhere.contains(&dot) {
                         wrong.push(format!("life {life} of {who} still shows {dot}, whose household lives elsewhere"));
                     }
                     if self.oracle.lost.contains_key(&dot) {
