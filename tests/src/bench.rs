@@ -9,7 +9,7 @@
 //! | [`growth`] | the first sync of a new device, an ordinary one behind a million changes |
 //! | [`photos`] | photos beside answers |
 //! | [`device`] | the device: save, open, upload, a night with nothing new |
-//! | [`line`] | nights over a line like 2G, and what a cut costs |
+//! | [`mod@line`] | nights over a line like 2G, and what a cut costs |
 
 pub mod device;
 pub mod growth;
