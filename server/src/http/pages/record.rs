@@ -23,7 +23,7 @@ use crate::{
         detail::{self, Detail, NoteDetail},
         review,
     },
-    http::api,
+    http::{api, failure::Rejection},
     state::Server,
     store::{RecordFilter, RecordRow, Tx},
 };
@@ -136,6 +136,14 @@ struct Notice {
     text: String,
     /// A remark that was not accepted, to be mended.
     draft: String,
+}
+
+impl Notice {
+    /// Why what a person asked for was not done.
+    fn refused(rejection: &Rejection, language: Language) -> Self {
+        let text = format!("{} ({})", super::words::problem(rejection.code(), language), rejection.detail());
+        Self { status: StatusCode::BAD_REQUEST, text, ..Self::default() }
+    }
 }
 
 pub(super) async fn show(
@@ -317,8 +325,7 @@ pub(super) async fn remark(
     match done.await {
         Ok(()) => Ok(redirect(&format!("/records/{id}?done=remark#remarks"))),
         Err(rejection) if rejection.code() == Code::WrongType => {
-            let text = format!("{} ({})", super::words::problem(rejection.code(), desk.language), rejection.detail());
-            view(&desk, &id, Notice { status: StatusCode::BAD_REQUEST, text, draft }).await
+            view(&desk, &id, Notice { draft, ..Notice::refused(&rejection, desk.language) }).await
         }
         Err(rejection) => Err(desk.broken(rejection)),
     }
