@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails its test")]
 
 use client_core::{Device, Edit, host::Fixed};
+use std::collections::BTreeMap;
 use sync_protocol::{
     Change, Dot, HouseholdId, Limits, ReplicaId, Stamp, Value,
     chain::{Adoption, SecretKey, SignedStamp},
     engine::device::DeviceStore,
     wire::{Area, Delivered, Enrolled, Fork, Outcome, Reply, ReplyHeader, Run, Scope, Stamped, Verdict},
 };
-use std::collections::BTreeMap;
 
 struct Phone {
     _folder: tempfile::TempDir,
