@@ -14,6 +14,7 @@ use super::{
     derive,
     identity::Identity,
     prepare::{Checked, Prepared, check},
+    review,
     validate::Merged,
 };
 use crate::store::{
@@ -469,6 +470,7 @@ impl<'a> Turn<'a> {
                 (_, _, _) => self.tx.set_derived(key, &derived)?,
             }
             if !key.is_household() {
+                review::notice(self.tx, key, &record, self.stamp.received_ms)?;
                 let waiting = Waiting { record: key.id, changes: derived.changes };
                 self.merged.push(Merged { waiting, answers: derived.answers, record });
             }

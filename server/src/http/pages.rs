@@ -40,6 +40,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/records/{id}/history", web::get().to(history::show))
         .route("/records/{id}/resolve", web::post().to(record::resolve))
         .route("/records/{id}/remark", web::post().to(record::remark))
+        .route("/records/{id}/review", web::post().to(record::review::decide))
         .route("/households/{id}/link", web::post().to(record::same::link))
         .route("/households/{id}/unlink", web::post().to(record::same::unlink))
         .route("/quarantine", web::get().to(quarantine::show))

@@ -5,10 +5,11 @@ use super::{
     moments,
     record::{kind, name, person},
     shell::Tab,
-    values::{count, marks},
+    values::{count, marks, state_name},
     words::{Language, fill},
 };
 use crate::{
+    domain::review::State,
     http::api::RecordQuery,
     state::{Server, now_ms},
     store::{AreaRow, RecordFilter, RecordRow},
@@ -124,6 +125,13 @@ fn form(filter: &RecordFilter, listed: &Listed, language: Language) -> Markup {
                 option value="" { (words.all) }
                 (option("true", words.finished, chosen))
                 (option("false", words.unfinished, chosen))
+            } }
+            label { (words.review) select name="review" {
+                option value="" { (words.all) }
+                (option("waiting", words.to_review, filter.review.as_deref()))
+                @for state in State::ALL {
+                    (option(state.as_str(), state_name(*state, language), filter.review.as_deref()))
+                }
             } }
             @if let Some(household) = filter.household {
                 input type="hidden" name="household" value=(household);
