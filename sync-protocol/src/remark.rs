@@ -110,7 +110,9 @@ mod tests {
 
     #[test]
     fn a_text_that_only_looks_alike_is_about_nothing() {
-        for note in ["", "[re", "[reply] yes", "re floor]", "[re  floor] x", "[re a b] x", " [re floor] x", "[Re floor]"] {
+        for note in
+            ["", "[re", "[reply] yes", "re floor]", "[re  floor] x", "[re a b] x", " [re floor] x", "[Re floor]"]
+        {
             assert_eq!(Remark::read(note), Remark { about: None, text: note });
         }
     }

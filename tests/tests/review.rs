@@ -7,7 +7,7 @@
     reason = "assertions are what a test is for, and a helper of tests fails its test"
 )]
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use client_core::{Content, Edit, Interview};
 use end_to_end::{
     field::{Enumerator, questionnaire},
@@ -17,17 +17,16 @@ use end_to_end::{
 use serde_json::{Value as Json, json};
 use sync_protocol::{HouseholdId, RecordId, Value};
 
-/// A finished interview that has been sent.
-async fn submitted(survey: &Survey, person: &mut Enumerator, head: &str) -> Result<(HouseholdId, RecordId)> {
-    let area = survey.area(0)?;
-    let fields = [("area", Value::text(&area)), ("head", Value::text(head)), ("address", Value::text("Jl. Lama"))];
-    let home = person.device.register_household(&person.code, &fields)?;
-    let record = person.device.start_interview(home, "1", &questionnaire(), &person.code)?;
-    Interview::open(&mut person.device, record, &person.code)?.close(&mut person.device)?;
-    let edits = [Edit::set("floor", Value::text("1"))?, Edit::set("floor_m2", Value::Integer(400))?, Edit::Finish];
-    person.device.save(record, &person.code, &edits)?;
+/// A finished interview of a household in the first enumerator's areas, whose floor area is too large; it has been sent.
+async fn submitted(survey: &Survey, person: &mut Enumerator, number: usize) -> Result<(HouseholdId, RecordId)> {
+    let areas = survey.world.enumerators().next().context("nobody works here")?.areas;
+    let mut here = survey.world.households().filter(|household| areas.contains(&household.area));
+    let household = here.nth(number).context("no such household")?;
+    person.register(&household, household.id)?;
+    let record = person.interview(household.id, household.rounds.first().context("no round")?)?;
+    person.device.save(record, &person.code, &[Edit::set("floor_m2", Value::Integer(400))?])?;
     survey.sync(person).await?;
-    Ok((home, record))
+    Ok((HouseholdId(household.id), record))
 }
 
 async fn review(coordinator: &Coordinator, record: RecordId) -> Result<Json> {
@@ -70,10 +69,11 @@ fn steps(review: &Json) -> Vec<&str> {
 async fn a_returned_interview_is_on_top_opens_at_the_question_and_comes_home_corrected() -> Result<()> {
     let survey = Survey::start(24, 1)?;
     let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
-    let (_, first) = submitted(&survey, &mut a, "Agustina Benu").await?;
-    let (home, record) = submitted(&survey, &mut a, "Yohanis Tefa").await?;
+    let (other, first) = submitted(&survey, &mut a, 0).await?;
+    let (home, record) = submitted(&survey, &mut a, 1).await?;
     assert_eq!(state(&review(&coordinator, record).await?), "submitted");
-    assert_eq!(a.device.interviews()?[0].id, first, "by name");
+    let on_top = |a: &mut Enumerator| a.device.interviews().map(|lines| lines[0].id);
+    let (first, home, record) = if on_top(&mut a)? == first { (first, home, record) } else { (record, other, first) };
 
     let remarks = json!({ "remarks": [
         { "path": "floor_m2", "text": "400 m2? Tolong ukur lagi" }, { "path": "address", "text": "RT berapa?" },
@@ -90,7 +90,10 @@ async fn a_returned_interview_is_on_top_opens_at_the_question_and_comes_home_cor
     assert_eq!(interview.position().to_string(), "floor_m2");
     let Content::Questions(asked) = interview.screen().content else { anyhow::bail!("a question") };
     let [remark] = asked[0].remarks.as_slice() else { anyhow::bail!("one remark beside the question") };
-    assert_eq!((remark.text.as_str(), remark.by.as_str(), remark.answered), ("400 m2? Tolong ukur lagi", "rini", false));
+    assert_eq!(
+        (remark.text.as_str(), remark.by.as_str(), remark.answered),
+        ("400 m2? Tolong ukur lagi", "rini", false)
+    );
 
     // One is corrected, and the reason said; the other is answered by an answer, which the household hears of.
     let remark = remark.id;
@@ -102,7 +105,7 @@ async fn a_returned_interview_is_on_top_opens_at_the_question_and_comes_home_cor
     assert_eq!(interview.position().to_string(), "address", "the next remark that is not answered");
     interview.answer(&mut a.device, &"address".parse()?, "Jl. Baru RT 3")?;
     interview.close(&mut a.device)?;
-    assert_eq!(a.device.interviews()?[0].id, first, "nothing waits on it any more, before anything is sent");
+    assert_eq!(on_top(&mut a)?, first, "nothing waits on it any more, before anything is sent");
     survey.sync(&mut a).await?;
 
     // The coordinator sees before, after, why, and by whom.
@@ -131,8 +134,9 @@ async fn a_returned_interview_is_on_top_opens_at_the_question_and_comes_home_cor
 async fn an_answer_in_words_or_finishing_again_answers_a_remark_too() -> Result<()> {
     let survey = Survey::start(24, 1)?;
     let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
-    let (_, record) = submitted(&survey, &mut a, "Maria").await?;
-    let remarks = json!({ "remarks": [{ "text": "Apakah ada anggota lain?" }, { "path": "floor_m2", "text": "400?" }] });
+    let (_, record) = submitted(&survey, &mut a, 0).await?;
+    let remarks =
+        json!({ "remarks": [{ "text": "Apakah ada anggota lain?" }, { "path": "floor_m2", "text": "400?" }] });
     assert_eq!(decide(&coordinator, record, "return", remarks).await?.0, 200);
     survey.sync(&mut a).await?;
     let remarks = a.device.remarks(record)?;
@@ -155,9 +159,10 @@ async fn an_answer_in_words_or_finishing_again_answers_a_remark_too() -> Result<
 async fn of_two_coordinators_at_once_the_second_is_told_who_decided_what() -> Result<()> {
     let survey = Survey::start(24, 1)?;
     let (mut a, first) = (survey.device(0, "a").await?, survey.coordinator().await?);
-    let (_, record) = submitted(&survey, &mut a, "Maria").await?;
+    let (_, record) = submitted(&survey, &mut a, 0).await?;
     let second = survey.coordinator().await?;
-    let (mine, theirs) = (review(&first, record).await?["seen"].clone(), review(&second, record).await?["seen"].clone());
+    let (mine, theirs) =
+        (review(&first, record).await?["seen"].clone(), review(&second, record).await?["seen"].clone());
     assert_eq!(decide_on(&first, record, &mine, "approve", json!({})).await?.0, 200);
     let (status, problem) = decide_on(&second, record, &theirs, "return", about_floor()).await?;
     assert_eq!((status, &problem["code"]), (409, &json!("stale")));
@@ -182,7 +187,7 @@ async fn coordinator_notes(coordinator: &Coordinator, record: RecordId) -> Resul
 async fn a_correction_that_was_faster_than_an_approval_makes_it_stale() -> Result<()> {
     let survey = Survey::start(24, 1)?;
     let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
-    let (_, record) = submitted(&survey, &mut a, "Maria").await?;
+    let (_, record) = submitted(&survey, &mut a, 0).await?;
     let seen = review(&coordinator, record).await?["seen"].clone();
     a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(40))?])?;
     survey.sync(&mut a).await?;
@@ -197,7 +202,7 @@ async fn a_correction_that_was_faster_than_an_approval_makes_it_stale() -> Resul
 async fn a_correction_that_comes_after_an_approval_puts_it_back_to_review_with_the_difference() -> Result<()> {
     let survey = Survey::start(24, 1)?;
     let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
-    let (_, record) = submitted(&survey, &mut a, "Maria").await?;
+    let (_, record) = submitted(&survey, &mut a, 0).await?;
     assert_eq!(decide(&coordinator, record, "approve", json!({})).await?.0, 200);
     // The same answer again, and a coordinator's own remark, are no other answers.
     a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(400))?, Edit::Finish])?;
@@ -211,7 +216,10 @@ async fn a_correction_that_comes_after_an_approval_puts_it_back_to_review_with_t
     let now = review(&coordinator, record).await?;
     assert_eq!((state(&now), steps(&now)), ("in-review", vec!["approve", "reopen"]));
     let floor = now["differences"].as_array().unwrap().iter().find(|one| one["path"] == "floor_m2").unwrap();
-    assert_eq!((&floor["before"], &floor["after"], &floor["why"]), (&json!([400]), &json!([40]), &json!(["diukur ulang"])));
+    assert_eq!(
+        (&floor["before"], &floor["after"], &floor["why"]),
+        (&json!([400]), &json!([40]), &json!(["diukur ulang"]))
+    );
     let listed = coordinator.all("records?review=in-review").await?;
     assert_eq!((listed.len(), &listed[0]["differs"]), (1, &json!(true)));
     // Approved again as it stands now, it stays so, also when everything is derived again.
@@ -225,7 +233,7 @@ async fn a_correction_that_comes_after_an_approval_puts_it_back_to_review_with_t
 async fn a_change_by_someone_who_had_not_seen_the_remark_leaves_the_interview_returned_and_says_so() -> Result<()> {
     let survey = Survey::start(24, 1)?;
     let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
-    let (_, record) = submitted(&survey, &mut a, "Maria").await?;
+    let (_, record) = submitted(&survey, &mut a, 0).await?;
     // Typed before the phone was told, sent in the sync that tells it.
     a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(41))?])?;
     assert_eq!(decide(&coordinator, record, "return", about_floor()).await?.0, 200);
@@ -249,8 +257,8 @@ async fn a_returned_interview_goes_to_whoever_works_there_now() -> Result<()> {
     let survey = Survey::start(24, 2)?;
     let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
     let coordinator = survey.coordinator().await?;
-    let (_, record) = submitted(&survey, &mut a, "Maria").await?;
-    let area = survey.area(0)?;
+    let (_, record) = submitted(&survey, &mut a, 0).await?;
+    let area = a.device.summary(record)?.area.context("an area")?;
     survey.office.run("assign", &[&b.code, &area])?;
     assert_eq!(decide(&coordinator, record, "return", about_floor()).await?.0, 200);
     // Both see it; it is the one's who began it.
@@ -266,11 +274,18 @@ async fn a_returned_interview_goes_to_whoever_works_there_now() -> Result<()> {
     survey.sync(&mut b).await?;
     assert_eq!(mine(&mut b), [true], "it is theirs now");
     let waits = review(&coordinator, record).await?["waits_for"].clone();
-    assert_eq!(waits.as_array().unwrap().iter().map(|one| one["enumerator"].clone()).collect::<Vec<_>>(), [json!(b.code)]);
+    assert_eq!(
+        waits.as_array().unwrap().iter().map(|one| one["enumerator"].clone()).collect::<Vec<_>>(),
+        [json!(b.code)]
+    );
     survey.sync(&mut a).await?;
     assert!(mine(&mut a).is_empty());
     survey.office.run("unassign", &[&b.code, &area])?;
-    assert_eq!(review(&coordinator, record).await?["waits_for"], json!([]), "the coordinator sees that nobody is there");
+    assert_eq!(
+        review(&coordinator, record).await?["waits_for"],
+        json!([]),
+        "the coordinator sees that nobody is there"
+    );
 
     survey.office.run("assign", &[&b.code, &area])?;
     survey.sync(&mut b).await?;
@@ -284,7 +299,7 @@ async fn a_returned_interview_goes_to_whoever_works_there_now() -> Result<()> {
 async fn a_lost_phone_leaves_the_return_to_the_next_one() -> Result<()> {
     let survey = Survey::start(24, 1)?;
     let (mut lost, coordinator) = (survey.device(0, "lost").await?, survey.coordinator().await?);
-    let (_, record) = submitted(&survey, &mut lost, "Maria").await?;
+    let (_, record) = submitted(&survey, &mut lost, 0).await?;
     assert_eq!(decide(&coordinator, record, "return", about_floor()).await?.0, 200);
     survey.sync(&mut lost).await?;
     // Corrected on the lost phone, and not sent before it was revoked: kept apart, and the return holds.
@@ -304,10 +319,58 @@ async fn a_lost_phone_leaves_the_return_to_the_next_one() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_return_that_a_restored_server_forgot_is_found_again_by_the_phone_that_was_told() -> Result<()> {
+    let survey = Survey::start(24, 1)?;
+    let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
+    let (_, record) = submitted(&survey, &mut a, 0).await?;
+    let (_, other) = submitted(&survey, &mut a, 1).await?;
+    assert_eq!(decide(&coordinator, other, "return", about_floor()).await?.0, 200);
+    let folder = survey.file("backups");
+    survey.office.run("backup", &["--to", folder.to_str().unwrap()])?;
+    let backup = std::fs::read_dir(&folder)?.next().unwrap()?.path();
+    // None of this is in the backup: one return, and one approval.
+    assert_eq!(decide(&coordinator, record, "return", about_floor()).await?.0, 200);
+    assert_eq!(decide(&coordinator, other, "approve", json!({})).await?.0, 200);
+    survey.sync(&mut a).await?;
+    let returned = |a: &mut Enumerator| -> Vec<RecordId> {
+        let lines = a.device.interviews().unwrap();
+        lines.into_iter().filter(|line| line.returned.is_some()).map(|line| line.id).collect()
+    };
+    assert_eq!(returned(&mut a), [record]);
+
+    let parts = survey.into_parts();
+    let port = parts.server.port()?;
+    parts.server.kill()?;
+    parts.office.run("restore", &["--from", backup.to_str().unwrap()])?;
+    let server = parts.office.serve(port)?;
+    let coordinator = Coordinator::log_in(&server.url, end_to_end::survey::PASSWORD).await?;
+    assert_eq!(state(&review(&coordinator, record).await?), "submitted");
+    assert_eq!(state(&review(&coordinator, other).await?), "returned");
+
+    // What is returned now is told; what the phone alone knows of comes back with its remark.
+    let http = client_core::transport::Http::new()?;
+    http.sync(&mut a.device, |_| ()).await?;
+    let now = review(&coordinator, record).await?;
+    assert_eq!((state(&now), steps(&now)), ("returned", vec!["recall"]));
+    assert_eq!(now["remarks"][0]["text"], json!("400 m2? Tolong ukur lagi"));
+    http.sync(&mut a.device, |_| ()).await?;
+    let mut both = returned(&mut a);
+    both.sort();
+    let mut expected = [record, other];
+    expected.sort();
+    assert_eq!(both, expected);
+    a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(40))?])?;
+    http.sync(&mut a.device, |_| ()).await?;
+    assert_eq!(state(&review(&coordinator, record).await?), "corrected");
+    drop(parts.folder);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_void_is_final_until_somebody_who_had_not_seen_it_edits() -> Result<()> {
     let survey = Survey::start(24, 1)?;
     let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
-    let (_, record) = submitted(&survey, &mut a, "Maria").await?;
+    let (_, record) = submitted(&survey, &mut a, 0).await?;
     a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(41))?])?;
     let (status, problem) = decide(&coordinator, record, "void", json!({})).await?;
     assert_eq!((status, &problem["code"]), (400, &json!("wrong-type")));

@@ -94,8 +94,7 @@ pub(super) fn answer(record: &Record, remarks: &[Dot], edits: &[Edit], ops: &mut
     let lines = lines(record, remarks);
     let open = lines.iter().filter(|line| !line.answered && !named(line.id));
     let answered = open.filter(|line| finishes || line.path.as_ref().is_some_and(mends));
-    let notes: Vec<Op> =
-        answered.map(|line| Op::Note { text: Remark::note(&About::Remark(line.id), "") }).collect();
+    let notes: Vec<Op> = answered.map(|line| Op::Note { text: Remark::note(&About::Remark(line.id), "") }).collect();
     ops.extend(notes);
 }
 

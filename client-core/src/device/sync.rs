@@ -1,8 +1,8 @@
 //! The device's side of a sync: where it stands, what it sends, and how it takes in a reply.
 
 use super::{
-    Device, attachments, carried, enrolled, identity, meta, number, renew_identity, reread, returned, scope,
-    summary, to_json,
+    Device, attachments, carried, enrolled, identity, meta, number, renew_identity, reread, returned, scope, summary,
+    to_json,
 };
 use crate::{
     error::Error,

@@ -88,7 +88,8 @@ pub fn write<W: Write>(
         let mut csv = csv::Writer::from_writer(sink);
         let mut header: Vec<String> = fixed(&table).into_iter().map(str::to_owned).collect();
         header.extend(columns.iter().map(Column::header));
-        header.extend(["_conflicts", "_violations", "_irrelevant", "_parked", "_same_as", "_review"].map(str::to_owned));
+        header
+            .extend(["_conflicts", "_violations", "_irrelevant", "_parked", "_same_as", "_review"].map(str::to_owned));
         csv.write_record(&header).map_err(|error| sink_failed(&error))?;
         writers.push((table, columns, csv));
     }

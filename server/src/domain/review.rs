@@ -10,8 +10,8 @@ mod returned;
 mod state;
 mod view;
 
-pub(super) use decide::notice;
 pub use decide::{Decision, NewRemark, decide};
+pub(super) use decide::{notice, recall};
 pub use detail::{LogLine, RemarkDetail, ReplyDetail, ReviewDetail, review_of};
 pub use returned::returned_in;
 pub use state::{Refusal, Role, Seen, State, Transition, step};

@@ -298,7 +298,8 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn record_row(&self, id: RecordId) -> Result<Option<RecordRow>, StoreError> {
-        let mut query = self.conn.prepare_cached(&format!("{} WHERE record.uuid = ?1 AND record.changes > 0", record_sql()))?;
+        let mut query =
+            self.conn.prepare_cached(&format!("{} WHERE record.uuid = ?1 AND record.changes > 0", record_sql()))?;
         Ok(query.query_row([id.0], record_row).optional()?)
     }
 

@@ -129,8 +129,9 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn review_events(&self, record: i64) -> Result<Vec<ReviewEvent>, StoreError> {
-        let mut query =
-            self.conn.prepare_cached(&format!("SELECT {EVENT} FROM review_event AS event WHERE record = ?1 ORDER BY id"))?;
+        let mut query = self
+            .conn
+            .prepare_cached(&format!("SELECT {EVENT} FROM review_event AS event WHERE record = ?1 ORDER BY id"))?;
         let rows = query.query_map([record], event)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -177,7 +178,9 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn set_review_differs(&self, record: i64, differs: bool) -> Result<(), StoreError> {
-        self.conn.prepare_cached("UPDATE review SET differs = ?2 WHERE record = ?1")?.execute(params![record, differs])?;
+        self.conn
+            .prepare_cached("UPDATE review SET differs = ?2 WHERE record = ?1")?
+            .execute(params![record, differs])?;
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use crate::{
     domain::{Failure, catalogue::Catalogue, derive::merge, ingest::World},
     store::{RecordKey, ReviewEvent, StoreError, Tx},
 };
+use std::collections::BTreeSet;
 use sync_protocol::{
     Change, Dot, Op, Path, QuestionnaireRef, Record, RecordId, Subject,
     problem::Code,
@@ -44,7 +45,7 @@ pub struct NewRemark {
 ///
 /// # Errors
 /// If the store fails.
-pub fn state(tx: Tx<'_>, record: i64) -> Result<Option<State>, StoreError> {
+pub(super) fn state(tx: Tx<'_>, record: i64) -> Result<Option<State>, StoreError> {
     let Some(word) = tx.review_state(record)? else { return Ok(None) };
     State::from_word(&word).map(Some).ok_or(StoreError::Corrupt("a review's state"))
 }
@@ -107,17 +108,8 @@ pub fn decide(
     if matches!(decision.transition, Transition::Return | Transition::Void) {
         changes = tx.changes_of(key.id)?;
     }
-    let event = ReviewEvent {
-        id: 0,
-        at_ms: now_ms,
-        who: who.to_owned(),
-        transition: decision.transition.to_string(),
-        before: from.to_string(),
-        after: to.to_string(),
-        view: now.view,
-        seen: spans(&changes),
-        remarks: remarks.clone(),
-    };
+    let event = event(who, decision.transition, (from, to), now, now_ms);
+    let event = ReviewEvent { seen: spans(&changes), remarks: remarks.clone(), ..event };
     let number = tx.insert_review_event(key.id, &event)?;
     if to == State::Void {
         return Ok(to);
@@ -132,6 +124,21 @@ pub fn decide(
         }
     }
     Ok(to)
+}
+
+/// A transition for the log, with what was there to be seen.
+fn event(who: &str, transition: Transition, (from, to): (State, State), now: Seen, at_ms: i64) -> ReviewEvent {
+    ReviewEvent {
+        id: 0,
+        at_ms,
+        who: who.to_owned(),
+        transition: transition.to_string(),
+        before: from.to_string(),
+        after: to.to_string(),
+        view: now.view,
+        seen: String::new(),
+        remarks: Vec::new(),
+    }
 }
 
 /// What is there to be seen of an interview now: what a decision gives back.
@@ -227,6 +234,35 @@ fn author_remarks(
     }
 }
 
+/// Takes a return up again that a restored server had forgotten: somebody gave its remark back, and no decision that the server
+/// knows names it. In the transaction that merged the remark.
+///
+/// # Errors
+/// If the store fails.
+pub(in crate::domain) fn recall(tx: Tx<'_>, key: RecordKey, record: &Record, now_ms: i64) -> Result<(), Failure> {
+    let Some(from) = state(tx, key.id)? else { return Ok(()) };
+    let own = own_replicas(tx)?;
+    let known: BTreeSet<Dot> = tx.review_events(key.id)?.into_iter().flat_map(|event| event.remarks).collect();
+    let forgotten = record.remarks().filter(|(dot, remark)| {
+        let is_returning = matches!(remark.about, Some(About::Record | About::Answer(_)));
+        is_returning && own.contains(&dot.replica) && !known.contains(dot)
+    });
+    let forgotten: Vec<Dot> = forgotten.map(|(dot, _)| dot).collect();
+    let now = seen(tx, key, record)?;
+    let Ok(to) = step(from, Transition::Recall, Role::Server, now, now) else { return Ok(()) };
+    if forgotten.is_empty() {
+        return Ok(());
+    }
+    let held = tx.review(key.id)?.filter(|_| from == State::Returned).map(|review| review.remarks);
+    let remarks: Vec<Dot> = held.into_iter().flatten().chain(forgotten).collect();
+    let event = event("", Transition::Recall, (from, to), now, now_ms);
+    let event = ReviewEvent { seen: spans(&tx.changes_of(key.id)?), remarks: remarks.clone(), ..event };
+    let number = tx.insert_review_event(key.id, &event)?;
+    tx.set_review(key.id, to.as_str(), number, &remarks)?;
+    tx.set_review_differs(key.id, false)?;
+    Ok(())
+}
+
 /// Notes what a merge did to an interview that was decided about, in the transaction that merged it: other answers than the
 /// approved ones put it back into review, and a return whose every remark is answered is corrected.
 ///
@@ -255,17 +291,6 @@ pub(in crate::domain) fn notice(tx: Tx<'_>, key: RecordKey, record: &Record, now
     };
     // Here the server sees what there is: nothing can be stale.
     let Ok(to) = step(from, transition, transition.role(), now, now) else { return Ok(()) };
-    let event = ReviewEvent {
-        id: 0,
-        at_ms: now_ms,
-        who: String::new(),
-        transition: transition.to_string(),
-        before: from.to_string(),
-        after: to.to_string(),
-        view: now.view,
-        seen: String::new(),
-        remarks: Vec::new(),
-    };
-    tx.insert_review_event(key.id, &event)?;
+    tx.insert_review_event(key.id, &event("", transition, (from, to), now, now_ms))?;
     Ok(tx.set_review(key.id, to.as_str(), review.decision.id, &review.remarks)?)
 }

@@ -10,6 +10,7 @@ use crate::{
     store::{RecordKey, ReviewEvent, Tx, Worker},
 };
 use serde::Serialize;
+use std::collections::BTreeSet;
 use sync_protocol::{Dot, Record, remark::About};
 
 /// Where the review of an interview stands, and how it came there.
@@ -125,7 +126,12 @@ pub fn review_of(
         let own: Vec<Worker> = workers.iter().filter(|worker| worker.enumerator == enumerator).cloned().collect();
         detail.waits_for = if own.is_empty() { workers } else { own };
     }
-    detail.log = events.into_iter().map(|event| line(record, event)).collect();
+    // A return beside another one holds that one's remarks, too: each line says what it added.
+    let mut told = BTreeSet::new();
+    for mut event in events {
+        event.remarks.retain(|dot| told.insert(*dot));
+        detail.log.push(line(record, event));
+    }
     Ok(Some(detail))
 }
 
@@ -156,8 +162,6 @@ fn remark(record: &Record, dot: Dot) -> Option<RemarkDetail> {
 
 fn line(record: &Record, event: ReviewEvent) -> LogLine {
     let ReviewEvent { id, at_ms, who, transition, before, after, remarks, .. } = event;
-    // Of a return beside another one each line says what it added.
-    let said = remarks.iter().filter_map(|dot| remark(record, *dot)).filter(|remark| remark.effective_ms == at_ms);
-    let remarks = said.map(|remark| remark.text).collect();
+    let remarks = remarks.iter().filter_map(|dot| remark(record, *dot)).map(|remark| remark.text).collect();
     LogLine { event: id, at_ms, who, transition, before, after, remarks }
 }

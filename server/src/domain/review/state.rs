@@ -113,7 +113,7 @@ impl Transition {
             (Self::Void, Draft | Submitted | InReview | Returned | Corrected | Approved) => Some(Void),
             (Self::Answer, Returned) => Some(Corrected),
             (Self::Reopen, Approved) => Some(InReview),
-            (Self::Recall, Draft | Submitted | InReview) => Some(Returned),
+            (Self::Recall, Draft | Submitted | InReview | Returned | Corrected | Approved) => Some(Returned),
             (
                 Self::Take
                 | Self::Return
@@ -203,7 +203,7 @@ mod tests {
         [Some(Void), Some(Void), Some(Void), Some(Void), Some(Void), Some(Void), None],
         [None, None, None, Some(Corrected), None, None, None],
         [None, None, None, None, None, Some(InReview), None],
-        [Some(Returned), Some(Returned), Some(Returned), None, None, None, None],
+        [Some(Returned), Some(Returned), Some(Returned), Some(Returned), Some(Returned), Some(Returned), None],
     ];
 
     #[test]

@@ -158,8 +158,11 @@ pub(super) fn differences(
         news.push((effective_ms, row.stamp.received_ms, change));
     }
     news.sort_by_key(|(effective_ms, _, change)| (*effective_ms, change.dot));
-    let asked: Vec<(Dot, About)> =
-        now.remarks().filter_map(|(dot, remark)| Some((dot, remark.about?))).filter(|(dot, _)| remarks.contains(dot)).collect();
+    let asked: Vec<(Dot, About)> = now
+        .remarks()
+        .filter_map(|(dot, remark)| Some((dot, remark.about?)))
+        .filter(|(dot, _)| remarks.contains(dot))
+        .collect();
     let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let mut differences = Vec::new();
     for path in paths {
@@ -169,7 +172,8 @@ pub(super) fn differences(
         }
         let by = news.iter().rev().find(|(.., change)| touches(change, path));
         // Remarks about this answer, and what the field said to them.
-        let about = asked.iter().filter(|(_, about)| matches!(about, About::Answer(asked) if asked.to_string() == *path));
+        let about =
+            asked.iter().filter(|(_, about)| matches!(about, About::Answer(asked) if asked.to_string() == *path));
         let mut why: Vec<String> = Vec::new();
         let said = by.iter().flat_map(|(.., change)| notes(change)).map(|remark| remark.text.to_owned());
         let replies = about.flat_map(|(dot, _)| now.replies(*dot)).map(|(_, text)| text.to_owned());
@@ -213,9 +217,12 @@ fn notes(change: &Change) -> impl Iterator<Item = Remark<'_>> {
 
 /// Whether a change may have made a path of a view what it is.
 fn touches(change: &Change, path: &str) -> bool {
-    let inside = |row: &Place| path.strip_prefix(row.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let inside =
+        |row: &Place| path.strip_prefix(row.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     change.ops.iter().any(|op| match op {
-        Op::Set { path: set, .. } => set.to_string() == path || (!set.place().is_record() && set.place().as_str() == path),
+        Op::Set { path: set, .. } => {
+            set.to_string() == path || (!set.place().is_record() && set.place().as_str() == path)
+        }
         Op::AddRow { row, .. } => row.as_str() == path,
         Op::RemoveRow { row, .. } => inside(row),
         Op::Note { .. } => path == REMARKS,

@@ -294,7 +294,9 @@ pub(in crate::http::pages) async fn decide(
     let decision = Decision { transition, seen, remarks, reason };
     match api::review(&desk.server, &id, desk.account.clone(), decision).await {
         Ok(_) => Ok(redirect(&format!("/records/{id}?done=reviewed#review"))),
-        Err(rejection) if rejection.code().class() == Class::Person || rejection.status_code() == StatusCode::BAD_REQUEST => {
+        Err(rejection)
+            if rejection.code().class() == Class::Person || rejection.status_code() == StatusCode::BAD_REQUEST =>
+        {
             let said = super::super::words::problem(rejection.code(), desk.language);
             let text = format!("{said} ({})", rejection.detail());
             let status = rejection.status_code();
