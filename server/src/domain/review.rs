@@ -10,7 +10,7 @@ mod returned;
 mod state;
 mod view;
 
-pub use decide::{Decision, NewRemark, decide};
+pub use decide::{Decision, NewRemark, decide, seen_of};
 pub(super) use decide::{notice, recall};
 pub use detail::{LogLine, RemarkDetail, ReplyDetail, ReviewDetail, review_of};
 pub use returned::returned_in;

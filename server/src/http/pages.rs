@@ -36,6 +36,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/logout", web::post().to(login::log_out))
         .route("/", web::get().to(progress::show))
         .route("/records", web::get().to(list::show))
+        .route("/records/approve", web::post().to(list::approve))
         .route("/records/{id}", web::get().to(record::show))
         .route("/records/{id}/history", web::get().to(history::show))
         .route("/records/{id}/resolve", web::post().to(record::resolve))

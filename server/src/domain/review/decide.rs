@@ -7,9 +7,9 @@ use super::{
 };
 use crate::{
     domain::{Failure, catalogue::Catalogue, derive::merge, ingest::World},
-    store::{RecordKey, ReviewEvent, StoreError, Tx},
+    store::{RecordKey, RecordRow, ReviewEvent, StoreError, Tx},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
     Change, Dot, Op, Path, QuestionnaireRef, Record, RecordId, Subject,
     problem::Code,
@@ -145,6 +145,21 @@ fn event(who: &str, transition: Transition, (from, to): (State, State), now: See
 pub(super) fn seen(tx: Tx<'_>, key: RecordKey, record: &Record) -> Result<Seen, StoreError> {
     let event = tx.last_review_event(key.id)?.map_or(0, |event| event.id);
     Ok(Seen { event, view: View::of(record, &own_replicas(tx)?).hash() })
+}
+
+/// What is there to be seen of the interviews among some records, each as its decision gives it back; by the record's number.
+///
+/// # Errors
+/// If the store fails.
+pub fn seen_of(tx: Tx<'_>, records: &[RecordRow], catalogue: &Catalogue) -> Result<BTreeMap<i64, String>, Failure> {
+    let mut all = BTreeMap::new();
+    for row in records.iter().filter(|row| row.round.is_some()) {
+        if let Some(key) = tx.record_key(row.id)? {
+            let record = merge(tx.changes_of(key.id)?, catalogue)?;
+            all.insert(row.number, seen(tx, key, &record)?.to_string());
+        }
+    }
+    Ok(all)
 }
 
 /// Why a decision was not taken, with who was faster.

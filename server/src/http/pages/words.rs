@@ -283,6 +283,10 @@ words! {
     remark_about: "Tentang", "About";
     whole_interview: "Seluruh wawancara", "The whole interview";
     what_to_correct: "Apa yang harus diperbaiki (dibaca oleh pencacah)", "What is to be corrected (the enumerator reads it)";
+    approve_selected: "Setujui yang dipilih", "Approve the chosen ones";
+    approved_n: "{} disetujui.", "{} approved.";
+    not_approved_n: "{} tidak: sementara itu berubah, diputuskan, atau ada konflik. Lihat satu per satu.",
+        "{} were not: they changed meanwhile, were decided, or are in conflict. Look at each.";
     review_log: "Riwayat pemeriksaan", "Log of the review";
     reviewed_done: "Keputusan disimpan.", "The decision is saved.";
 
