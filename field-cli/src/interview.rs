@@ -383,7 +383,13 @@ impl Terminal<'_> {
         let screen = self.interview.screen();
         let place = format!("[{}/{}] {}", screen.number, screen.of, screen.headings.join(" › "));
         self.say(&format!("\n{}", self.dim(place.trim_end())));
-        self.remarked(&screen.remarks);
+        // What no question on a screen asks for is named.
+        for remark in &screen.remarks {
+            if let Some(path) = &remark.path {
+                self.say(&self.dim(&path.to_string()));
+            }
+            self.remarked(std::slice::from_ref(remark));
+        }
     }
 
     /// Shows remarks with what was answered to them.

@@ -168,7 +168,8 @@ async fn a_coordinator_returns_an_interview_sees_the_correction_and_approves_it(
     let mut records = Vec::new();
     for round in ["1", "2"] {
         let record = a.device.start_interview(home, round, &end_to_end::field::questionnaire(), &a.code)?;
-        let answers = [Edit::set("floor_m2", Value::Integer(400))?, Edit::set("floor", Value::text("1"))?, Edit::Finish];
+        let answers =
+            [Edit::set("floor_m2", Value::Integer(400))?, Edit::set("floor", Value::text("1"))?, Edit::Finish];
         a.device.save(record, &a.code, &answers)?;
         records.push(record);
     }

@@ -15,7 +15,11 @@ use end_to_end::{
     survey::Survey,
 };
 use serde_json::{Value as Json, json};
-use sync_protocol::{HouseholdId, RecordId, Value};
+use sync_protocol::{
+    HouseholdId, RecordId, Value,
+    engine::device::{Action, Event, Turn},
+    remark::{About, Remark},
+};
 
 /// A finished interview of a household in the first enumerator's areas, whose floor area is too large; it has been sent.
 async fn submitted(survey: &Survey, person: &mut Enumerator, number: usize) -> Result<(HouseholdId, RecordId)> {
@@ -123,6 +127,11 @@ async fn a_returned_interview_is_on_top_opens_at_the_question_and_comes_home_cor
     assert_eq!(address["value"], json!("Jl. Baru RT 3"));
     survey.sync(&mut a).await?;
     assert!(a.device.interviews()?.iter().all(|line| line.returned.is_none()));
+    // A night in which nothing is returned pays nothing for it.
+    let Action::Send(night) = Turn::new("test").step(&mut a.device, Event::Begin, 0)? else {
+        anyhow::bail!("a request")
+    };
+    assert!(!String::from_utf8(night)?.contains("returned"));
     let next = a.device.start_interview(home, "2", &questionnaire(), &a.code)?;
     Interview::open(&mut a.device, next, &a.code)?;
     let preloaded = a.device.record(next)?;
@@ -245,7 +254,7 @@ async fn a_change_by_someone_who_had_not_seen_the_remark_leaves_the_interview_re
     assert_eq!(a.device.interviews()?[0].returned.as_ref().unwrap().open, 1);
     // The enumerator confirms it by a word; nothing else is needed.
     let remark = a.device.remarks(record)?[0].id;
-    let reply = sync_protocol::remark::Remark::note(&sync_protocol::remark::About::Remark(remark), "sudah: 41");
+    let reply = Remark::note(&About::Remark(remark), "sudah: 41");
     a.device.save(record, &a.code, &[Edit::Note(reply)])?;
     survey.sync(&mut a).await?;
     assert_eq!(state(&review(&coordinator, record).await?), "corrected");

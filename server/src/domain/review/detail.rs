@@ -87,6 +87,14 @@ pub struct LogLine {
     pub remarks: Vec<String>,
 }
 
+impl ReviewDetail {
+    /// Whether a coordinator may take a step.
+    #[must_use]
+    pub fn can(&self, step: Transition) -> bool {
+        self.possible.contains(&step)
+    }
+}
+
 /// Reads the review of one interview; none for a household.
 ///
 /// # Errors

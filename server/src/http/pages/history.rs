@@ -76,7 +76,7 @@ fn body(loaded: &Loaded, sheet: &Sheet<'_>, path: &Path, values: &[SiblingDetail
         }
         h1 { (sheet.heading(path)) }
         p class="lead" { (words.newest_first) }
-        @if loaded.detail.review.is_some() && !path.is_reserved() {
+        @if loaded.can_be_returned() && !path.is_reserved() {
             p { a href={ "/records/" (loaded.detail.row.id) "?about=" (encode(&path.to_string())) "#return" } { (words.return_for_this) } }
         }
         ol class="timeline" reversed {

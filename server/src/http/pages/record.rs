@@ -94,6 +94,11 @@ impl Loaded {
         }
     }
 
+    /// Whether the interview can be returned now.
+    pub(super) fn can_be_returned(&self) -> bool {
+        self.detail.review.as_ref().is_some_and(|review| review.can(decisions::Transition::Return))
+    }
+
     /// The record's name.
     pub(super) fn title(&self, language: Language) -> &str {
         name(&self.detail.row, language)

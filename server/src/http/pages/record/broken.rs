@@ -62,7 +62,7 @@ fn ask(sheet: &Sheet<'_>, loaded: &Loaded, path: &Path) -> Markup {
     let register = question.map_or(path.name(), crate::domain::detail::register_name);
     let about = Path::new(path.place().clone(), register).map_or_else(|_| path.to_string(), |about| about.to_string());
     html! {
-        @if row.round.is_some() {
+        @if loaded.can_be_returned() {
             p class="after" { a href={ "/records/" (row.id) "?about=" (encode(&about)) "#return" } { (words.return_for_this) } }
         }
     }

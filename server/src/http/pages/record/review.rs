@@ -106,6 +106,11 @@ fn heading(sheet: &Sheet<'_>, path: &str) -> String {
 fn differences(sheet: &Sheet<'_>, loaded: &Loaded, review: &ReviewDetail) -> Markup {
     let (language, words) = (sheet.language, sheet.language.words());
     let since = review.since_ms.map(|at| moments::moment(at, language)).unwrap_or_default();
+    let mut ordered: Vec<&Difference> = review.differences.iter().collect();
+    // In the order of the questionnaire; what is no answer, or not there any more, stands last.
+    let place = |difference: &Difference| sheet.order.iter().position(|path| path.to_string() == difference.path);
+    ordered
+        .sort_by_cached_key(|difference| (difference.path.starts_with('@'), place(difference).unwrap_or(usize::MAX)));
     html! {
         h3 { (fill(words.different_since, since)) }
         div class="scroll" { table class="stacked" id="differences" {
@@ -116,7 +121,7 @@ fn differences(sheet: &Sheet<'_>, loaded: &Loaded, review: &ReviewDetail) -> Mar
                 th scope="col" { (words.who) }
                 th scope="col" { (words.why) }
             } }
-            tbody { @for difference in &review.differences { (difference_line(sheet, loaded, review, difference)) } }
+            tbody { @for difference in ordered { (difference_line(sheet, loaded, review, difference)) } }
         } }
     }
 }
@@ -167,7 +172,7 @@ fn values(sheet: &Sheet<'_>, difference: &Difference, values: &[Value], there: O
 
 fn actions(sheet: &Sheet<'_>, id: RecordId, review: &ReviewDetail, draft: &Draft) -> Markup {
     let words = sheet.language.words();
-    let can = |step: Transition| review.possible.contains(&step);
+    let can = |step: Transition| review.can(step);
     let hidden = |step: Transition| {
         html! {
             input type="hidden" name="transition" value=(step);
