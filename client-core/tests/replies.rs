@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails its test")]
 
 use client_core::{Device, Edit, host::Fixed};
+use std::collections::BTreeMap;
 use sync_protocol::{
     Change, Dot, HouseholdId, Limits, ReplicaId, Stamp, Value,
     chain::{Adoption, SecretKey, SignedStamp},
     engine::device::DeviceStore,
-    wire::{Delivered, Enrolled, Fork, Outcome, Reply, ReplyHeader, Run, Scope, Stamped, Verdict},
+    wire::{Area, Delivered, Enrolled, Fork, Outcome, Reply, ReplyHeader, Run, Scope, Stamped, Verdict},
 };
 
 struct Phone {
@@ -35,6 +36,22 @@ fn phone() -> Phone {
         device.save(home.into(), "KP001", &[Edit::set("head", Value::text(head)).unwrap()]).unwrap();
     }
     Phone { _folder: folder, device, home, server }
+}
+
+/// The scope of somebody who works in some areas.
+fn scope(areas: &[&str]) -> Scope {
+    Scope {
+        version: "2".into(),
+        enumerator: "KP001".into(),
+        name: "Maria Nalle".into(),
+        areas: areas.iter().map(|code| Area { code: (*code).into(), name: "an RT".into() }).collect(),
+        assignments: Vec::new(),
+        questionnaires: Vec::new(),
+        limits: Limits::default(),
+        households: Vec::new(),
+        server: BTreeMap::new(),
+        vouched: Vec::new(),
+    }
 }
 
 impl Phone {
@@ -102,16 +119,9 @@ fn stamps_of_a_restored_server_are_taken_with_the_scope_that_names_its_key() {
     assert_eq!(phone.device.status().unwrap().unsent, 3, "the scope with the new key may be what the cut took");
     let mut whole = phone.reply(3, &[(1, 3)]);
     whole.scope = Some(Scope {
-        version: "2".into(),
-        enumerator: "KP001".into(),
-        name: "Maria Nalle".into(),
-        areas: Vec::new(),
-        assignments: Vec::new(),
-        questionnaires: Vec::new(),
-        limits: Limits::default(),
-        households: Vec::new(),
         server: [(old, known.public()), (new, phone.server.public())].into(),
         vouched: vec![Adoption::sign(new, phone.server.public(), old, &SecretKey::from_seed([5; 32]))],
+        ..scope(&[])
     });
     let mut forged = whole.clone();
     forged.cut_off = true;
@@ -201,4 +211,33 @@ fn what_another_life_authored_again_is_shown_until_the_other_comes() {
     assert_eq!(phone.heads(), ["third"], "and counts instead, not beside it");
     let record = phone.device.record(phone.home.into()).unwrap();
     assert_eq!(record.changes().count(), 3);
+}
+
+#[test]
+fn in_the_middle_of_a_history_a_household_is_not_dropped_for_where_it_lived_long_ago() {
+    let (mut here, mut there) = (phone(), phone());
+    let home = there.device.register_household("KP002", &[("area", Value::text("far"))]).unwrap();
+    there.device.save(home.into(), "KP002", &[Edit::set("area", Value::text("near")).unwrap()]).unwrap();
+    let (replica, bodies) = (there.replica(), there.device.own_changes(3, usize::MAX).unwrap());
+    let mut history = (4..).zip(bodies).map(|(seq, bytes)| {
+        let change = Delivered { replica, seq, stamp: Stamp { received_ms: 9, skew_ms: 0 }, bytes };
+        Run { changes: vec![change], ..Run::to("near", seq) }
+    });
+    let mut told = here.reply(3, &[(1, 3)]);
+    told.scope = Some(scope(&["near"]));
+    told.pulled = vec![history.next().unwrap()];
+    for (cut_off, more) in [(true, false), (false, true)] {
+        told.cut_off = cut_off;
+        told.header.more = more;
+        here.device.absorb(&told).unwrap();
+    }
+    let mut rest = here.reply(3, &[]);
+    rest.pulled = vec![history.next().unwrap()];
+    here.device.absorb(&rest).unwrap();
+    assert_eq!(here.device.record(home.into()).unwrap().changes().count(), 2);
+    let mut gone = here.reply(3, &[]);
+    gone.scope = Some(scope(&["elsewhere"]));
+    here.device.absorb(&gone).unwrap();
+    let lines = here.device.households().unwrap();
+    assert!(lines.iter().all(|line| line.id != home.into()), "once all is told, what lives elsewhere goes");
 }

@@ -22,7 +22,7 @@ use std::path::Path;
 
 pub use assignments::{Assigned, Seen, TeamDevice};
 pub use attachments::AttachmentRow;
-pub use backups::{BackupRow, copy, file, open_copy};
+pub use backups::{BackupRow, LogEnd, copy, file, open_copy};
 pub use catalogue::{AreaRow, QuestionnaireRow};
 pub use lists::{BranchRow, ChangeSource, DeviceRow, ProgressBy, ProgressRow, QuarantineRow, RecordFilter, RecordRow};
 pub use log::{BranchChange, ChangeInsert, ChangeRow, ChangeState, NewChange, ReplicaRow, StampRow, Unseen};

@@ -163,6 +163,26 @@ pub fn sniff(bytes: &[u8]) -> Option<&'static str> {
     })
 }
 
+/// Pictures, recordings and films that a browser shows without running anything.
+pub(crate) const PLAIN: &[&str] = &[
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "image/gif",
+    "audio/mpeg",
+    "audio/mp4",
+    "audio/ogg",
+    "audio/wav",
+    "audio/flac",
+    "audio/aac",
+    "audio/amr",
+    "audio/webm",
+    "video/mp4",
+    "video/webm",
+    "video/3gpp",
+    "video/ogg",
+];
+
 /// Whether bytes are what a plain media type says: a picture, a recording or a film that a browser may show in place.
 /// Never anything that could hold a script.
 ///
@@ -174,24 +194,6 @@ pub fn sniff(bytes: &[u8]) -> Option<&'static str> {
 /// ```
 #[must_use]
 pub fn is_plain(media: &str, bytes: &[u8]) -> bool {
-    const PLAIN: &[&str] = &[
-        "image/jpeg",
-        "image/png",
-        "image/webp",
-        "image/gif",
-        "audio/mpeg",
-        "audio/mp4",
-        "audio/ogg",
-        "audio/wav",
-        "audio/flac",
-        "audio/aac",
-        "audio/amr",
-        "audio/webm",
-        "video/mp4",
-        "video/webm",
-        "video/3gpp",
-        "video/ogg",
-    ];
     let shown = sniff(bytes);
     // A recording may stand in the same container as a film.
     let container = match media {

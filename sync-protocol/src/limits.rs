@@ -26,24 +26,8 @@ pub struct Limits {
     pub types: Vec<String>,
 }
 
-/// What surveys collect: pictures, recordings, films, documents and tables; nothing that a browser would run.
-const TYPES: &[&str] = &[
-    "image/jpeg",
-    "image/png",
-    "image/webp",
-    "image/gif",
-    "audio/mpeg",
-    "audio/mp4",
-    "audio/ogg",
-    "audio/wav",
-    "audio/flac",
-    "audio/aac",
-    "audio/amr",
-    "audio/webm",
-    "video/mp4",
-    "video/webm",
-    "video/3gpp",
-    "video/ogg",
+/// What surveys collect beside pictures, recordings and films: documents and tables; nothing that a browser would run.
+const DOCUMENTS: &[&str] = &[
     "application/pdf",
     "application/zip",
     "application/msword",
@@ -67,7 +51,7 @@ impl Default for Limits {
             siblings: 32,
             attachment: 20 << 20,
             attachments: 100,
-            types: TYPES.iter().map(|media| (*media).to_owned()).collect(),
+            types: crate::attachment::PLAIN.iter().chain(DOCUMENTS).map(|media| (*media).to_owned()).collect(),
         }
     }
 }

@@ -124,6 +124,16 @@ impl Survey {
         Ok(self.http.sync(&mut person.device, |_| ()).await?.0)
     }
 
+    /// Takes a backup of the running server and verifies it; the folder that it is in.
+    ///
+    /// # Errors
+    /// If the command failed.
+    pub fn back_up(&self) -> Result<std::path::PathBuf> {
+        let folder = self.file("backups");
+        self.office.run("backup", &["--to", folder.to_str().context("a path")?])?;
+        Ok(folder)
+    }
+
     /// Logs the coordinator in.
     ///
     /// # Errors

@@ -22,13 +22,6 @@ struct After {
     _folder: tempfile::TempDir,
 }
 
-/// Takes the backup.
-fn back_up(survey: &Survey) -> Result<()> {
-    let folder = survey.file("backups");
-    survey.office.run("backup", &["--to", folder.to_str().context("a path")?])?;
-    Ok(())
-}
-
 /// The server's disk dies, and the backup takes its place.
 async fn restore(survey: Survey) -> Result<After> {
     let backup = std::fs::read_dir(survey.file("backups"))?.next().context("a backup")??.path();
@@ -94,7 +87,7 @@ async fn begun(survey: &Survey) -> Result<(Enumerator, Enumerator, HouseholdId)>
     let who = phone.code.clone();
     let home = phone.device.register_household(&who, &[("area", Value::text(survey.area(0)?))])?;
     survey.sync(&mut phone).await?;
-    back_up(survey)?;
+    survey.back_up()?;
     Ok((phone, other, home))
 }
 

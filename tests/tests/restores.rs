@@ -50,8 +50,7 @@ async fn what_a_restored_server_lacks_comes_back_with_the_stamps_that_it_had() -
     survey.sync(&mut a).await?;
     survey.sync(&mut b).await?;
 
-    let folder = survey.file("backups");
-    survey.office.run("backup", &["--to", folder.to_str().unwrap()])?;
+    let folder = survey.back_up()?;
     let backup = backups(&folder)?.remove(0);
     assert!(survey.office.verify(&backup)?.contains("sound"));
 
@@ -118,8 +117,7 @@ async fn a_decision_after_the_restore_is_a_new_dot_whatever_was_decided_before()
     let home = a.device.register_household(&a.code, &[("area", Value::text(survey.area(0)?))])?;
     let record = a.device.start_interview(home, "1", &end_to_end::field::questionnaire(), &a.code)?;
     survey.sync(&mut a).await?;
-    let folder = survey.file("backups");
-    survey.office.run("backup", &["--to", folder.to_str().unwrap()])?;
+    let folder = survey.back_up()?;
     let remark = json!({ "text": "before" });
     survey.coordinator().await?.post(&format!("records/{record}/remark"), &remark).await?;
     survey.sync(&mut a).await?;
@@ -150,8 +148,7 @@ async fn a_restore_leaves_no_journal_behind_and_a_device_takes_the_stamps_of_the
     let home = a.device.register_household(&a.code, &[("area", Value::text(survey.area(0)?))])?;
     let record = a.device.start_interview(home, "1", &end_to_end::field::questionnaire(), &a.code)?;
     survey.sync(&mut a).await?;
-    let folder = survey.file("backups");
-    survey.office.run("backup", &["--to", folder.to_str().unwrap()])?;
+    let folder = survey.back_up()?;
     let parts = survey.into_parts();
     let port = parts.server.port()?;
     // Killed, it leaves a journal; its database is lost.
@@ -179,8 +176,7 @@ async fn a_restore_leaves_no_journal_behind_and_a_device_takes_the_stamps_of_the
 async fn of_what_was_stamped_together_the_part_that_comes_later_keeps_its_stamp() -> Result<()> {
     let survey = Survey::start(12, 1)?;
     let phone = survey.raw(0, 5).await?;
-    let folder = survey.file("backups");
-    survey.office.run("backup", &["--to", folder.to_str().unwrap()])?;
+    let folder = survey.back_up()?;
     let bodies = [1, 2].map(|n| household(uuid::Uuid::from_u128(n), &survey.area(0).unwrap(), "Maria"));
     let (mut late, mut alone) = (phone.clone(), phone.clone());
     let both = phone.clone().batch(&bodies);
@@ -237,8 +233,7 @@ async fn a_copy_that_was_altered_is_no_backup_and_a_running_server_is_not_restor
     let mut a = survey.device(0, "a").await?;
     a.device.register_household(&a.code, &[("area", Value::text(survey.area(0)?))])?;
     survey.sync(&mut a).await?;
-    let folder = survey.file("backups");
-    survey.office.run("backup", &["--to", folder.to_str().unwrap()])?;
+    let folder = survey.back_up()?;
     let backup = backups(&folder)?.remove(0);
     let error = survey.office.run("restore", &["--from", backup.to_str().unwrap()]).unwrap_err().to_string();
     assert!(error.contains("a server runs on"), "{error}");
@@ -288,8 +283,7 @@ async fn what_only_another_phone_holds_of_a_lost_one_is_given_back_with_proof() 
     let record = a.device.start_interview(home, "1", &form, &a.code)?;
     survey.sync(&mut a).await?;
     survey.sync(&mut b).await?;
-    let folder = survey.file("backups");
-    survey.office.run("backup", &["--to", folder.to_str().unwrap()])?;
+    let folder = survey.back_up()?;
     let backup = backups(&folder)?.remove(0);
 
     // One night of A after the backup: a household that B does not see stands between two answers that it does.
@@ -335,8 +329,7 @@ async fn what_only_another_phone_holds_of_a_lost_one_is_given_back_with_proof() 
 async fn what_a_phone_wrote_under_an_earlier_name_is_given_back_too() -> Result<()> {
     let survey = Survey::start(24, 2)?;
     let mut a = survey.device(0, "a").await?;
-    let folder = survey.file("backups");
-    survey.office.run("backup", &["--to", folder.to_str().unwrap()])?;
+    let folder = survey.back_up()?;
     let backup = backups(&folder)?.remove(0);
     let form = end_to_end::field::questionnaire();
     let home = a.device.register_household(&a.code, &[("area", Value::text(survey.area(0)?))])?;

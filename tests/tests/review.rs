@@ -12,13 +12,14 @@ use client_core::{Content, Edit, Interview};
 use end_to_end::{
     field::{Enumerator, questionnaire},
     server::Coordinator,
-    survey::Survey,
+    survey::{Survey, interview},
 };
 use serde_json::{Value as Json, json};
 use sync_protocol::{
     HouseholdId, RecordId, Value,
     engine::device::{Action, Event, Turn},
     remark::{About, Remark},
+    wire::Verdict,
 };
 
 /// A finished interview of a household in the first enumerator's areas, whose floor area is too large; it has been sent.
@@ -268,8 +269,10 @@ async fn a_returned_interview_goes_to_whoever_works_there_now() -> Result<()> {
     let coordinator = survey.coordinator().await?;
     let (_, record) = submitted(&survey, &mut a, 0).await?;
     let area = a.device.summary(record)?.area.context("an area")?;
-    survey.office.run("assign", &[&b.code, &area])?;
     assert_eq!(decide(&coordinator, record, "return", about_floor()).await?.0, 200);
+    let elsewhere = survey.raw(1, 1).await?.push(&survey.server.url, Vec::new()).await?;
+    assert_eq!(elsewhere.returned, None, "who sees nothing of the area is told nothing of it");
+    survey.office.run("assign", &[&b.code, &area])?;
     // Both see it; it is the one's who began it.
     survey.sync(&mut a).await?;
     survey.sync(&mut b).await?;
@@ -372,6 +375,31 @@ async fn a_return_that_a_restored_server_forgot_is_found_again_by_the_phone_that
     http.sync(&mut a.device, |_| ()).await?;
     assert_eq!(state(&review(&coordinator, record).await?), "corrected");
     drop(parts.folder);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_correction_that_was_in_quarantine_counts_once_it_is_released() -> Result<()> {
+    let survey = Survey::start(24, 1)?;
+    let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
+    let (home, record) = submitted(&survey, &mut a, 0).await?;
+    assert_eq!(decide(&coordinator, record, "return", about_floor()).await?.0, 200);
+    let remark = review(&coordinator, record).await?["remarks"][0]["id"].as_str().context("a remark")?.to_owned();
+
+    // A phone that never heard of such lists is told all the same; it names the remark, and a question that nobody knows.
+    let mut raw = survey.raw(0, 1).await?;
+    let mut body: Json =
+        serde_json::from_slice(&interview(home.0, "kupang-household@2026-1", &json!({ "nosuch": 1 })))?;
+    body["note"] = json!([format!("[re {remark}] sudah diukur")]);
+    let batch = raw.batch(&[body.to_string().into_bytes()]);
+    let reply = raw.push(&survey.server.url, vec![batch]).await?;
+    assert_eq!(reply.outcomes[0].verdict, Verdict::Quarantined);
+    assert_eq!(reply.returned.context("told")?.interviews[0].record, record);
+    assert_eq!(state(&review(&coordinator, record).await?), "returned");
+    let number = coordinator.all("quarantine").await?[0]["number"].clone();
+    assert_eq!(coordinator.post(&format!("quarantine/{number}/release"), &json!({})).await?.0, 204);
+    let now = review(&coordinator, record).await?;
+    assert_eq!((state(&now), &now["remarks"][0]["replies"][0]["text"]), ("corrected", &json!("sudah diukur")));
     Ok(())
 }
 

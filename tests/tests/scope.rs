@@ -63,7 +63,7 @@ async fn an_area_that_was_taken_away_goes_once_all_is_sent_and_comes_back_whole(
     assert_eq!(answers(&mut a, record), before);
 
     // Now they are safe, and freed with the area; the server gives them back like anybody's.
-    survey.office.run("backup", &["--to", survey.file("backups").to_str().unwrap()])?;
+    survey.back_up()?;
     survey.sync(&mut a).await?;
     survey.office.run("unassign", &[&who, &area])?;
     survey.sync(&mut a).await?;

@@ -1,12 +1,13 @@
 //! Seeds of the simulator: the laws hold in every world.
 //!
 //! `SIM_SEEDS` says how many (600, some two minutes), `SIM_SECONDS` how long at most (120), `SIM_FROM` the first seed (1). `SIM_SEED` replays one seed exactly, `SIM_KEEP` those of
-//! its events that a failure named. `SIM_GO_ON=1` goes on after a failure; `SIM_TRIES` says how many runs may be spent on shrinking one (600).
+//! its events that a failure named. `SIM_GO_ON=1` goes on after a failure; `SIM_SHRINK` says for how many
+//! seconds one is shrunk (60).
 
 use end_to_end::sim::{
     plan::Plan,
     run::{first_law, keep, report, run},
-    soak::{number, soak},
+    soak::{number, shrunk_by, soak},
 };
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ fn replay(seed: u64) {
     }
     let outcome = run(&plan);
     println!("{:#?}", outcome.tally);
-    let report = first_law(&outcome).map(|law| report(&plan, law, 600)).unwrap_or_default();
+    let report = first_law(&outcome).map(|law| report(&plan, law, shrunk_by())).unwrap_or_default();
     assert!(outcome.violations.is_empty(), "{:#?}\n{report}", outcome.violations);
 }
 

@@ -55,6 +55,7 @@ async fn a_new_device_shows_the_same_from_a_fraction_of_the_history() -> Result<
     let survey = Survey::start(12, 1)?;
     let mut old = survey.device(0, "old").await?;
     let records = busy(&survey, &mut old, 5, 100).await?;
+    survey.back_up()?;
     let mut new = survey.device(0, "new").await?;
     survey.sync(&mut old).await?;
     assert_eq!(shown(&mut new, &records), shown(&mut old, &records));
@@ -86,6 +87,7 @@ async fn a_device_that_was_away_for_a_year_pushes_first_and_keeps_what_it_had_no
         old.device.save(records[1], &old.code, &[Edit::set("years_here", Value::Integer(save))?])?;
     }
     survey.sync(&mut old).await?;
+    survey.back_up()?;
     let report = survey.sync(&mut away).await?;
     assert_eq!((report.acked, away.device.status()?.unsent), (1, 0));
     survey.sync(&mut old).await?;
@@ -113,6 +115,7 @@ async fn snapshots_that_are_cut_off_go_on_where_they_were_and_the_quarantined_is
         "set": { "": { "area": "9999", "head": "Yohana" } }, "over": { "": { "head": [1] } } });
     let batch = raw.batch(&[good, bad.to_string().into_bytes()]);
     raw.push(&survey.server.url, vec![batch]).await?;
+    survey.back_up()?;
 
     let code = survey.office.device_code(&old.code)?;
     let phone = end_to_end::field::Phone::new(5, 1_767_225_600_000, 0);

@@ -21,12 +21,14 @@ pub(super) fn drop_lost(tx: &Tx<'_>, scope: &Scope, forms: &mut Forms, now_ms: i
         }
     }
     let (replica, _) = identity(tx)?;
+    let (acked, held_since) = (number(tx, meta::ACKED)?, now_ms.saturating_sub(HELD_MS));
     let moved = tx.moved()?;
     let outside = tx.households()?.into_iter().filter(|(_, area)| area.as_deref().is_some_and(|a| !areas.contains(a)));
     let candidates: BTreeSet<Uuid> = outside.map(|(household, _)| household).chain(moved.iter().copied()).collect();
     for household in candidates {
         let lost = moved.contains(&household) || is_outside(tx, household, &areas, forms)?;
-        if lost && is_settled(tx, household, now_ms)? {
+        // The server has all of it, decided, and nobody is at work on it.
+        if lost && !tx.has_unsettled(household, replica, acked)? && !tx.is_held(household, held_since)? {
             let last = tx.last_own(household, replica)?.unwrap_or(0);
             tx.set_meta(meta::DROPPED, &last.max(number(tx, meta::DROPPED)?).to_string())?;
             tx.drop_household(household)?;
@@ -51,11 +53,4 @@ fn is_outside(tx: &Tx<'_>, household: Uuid, areas: &BTreeSet<&str>, forms: &mut 
     let Some(answer) = record.answer(&"area".parse()?) else { return Ok(false) };
     let is_inside = |value: &Value| matches!(value, Value::Text(code) if areas.contains(code.as_str()));
     Ok(!answer.siblings.iter().any(|sibling| is_inside(sibling.value)))
-}
-
-/// Whether the server has all of a household and its interviews, decided, and nobody is at work on it.
-fn is_settled(tx: &Tx<'_>, household: Uuid, now_ms: i64) -> Result<bool, Error> {
-    let (replica, _) = identity(tx)?;
-    let held_since = now_ms.saturating_sub(HELD_MS);
-    Ok(!tx.has_unsettled(household, replica, number(tx, meta::ACKED)?)? && !tx.is_held(household, held_since)?)
 }

@@ -174,10 +174,12 @@ impl<H: Host> DeviceStore for Device<H> {
             for touched in touched {
                 summary::refresh(tx, touched.record, forms)?;
             }
-            // What a restored server may still ask for stays until it has been given back.
+            // What a restored server may still ask for stays until it has been given back. And in the middle of a history a
+            // household may seem to live where it lived long ago.
             carried::forget_unprovable(tx)?;
             let owes = tx.meta(meta::TELLS)?.is_some() || !tx.wanted()?.is_empty();
-            if let Some(scope) = super::scope(tx)?.filter(|_| !owes) {
+            let has_more = reply.cut_off || reply.header.more;
+            if let Some(scope) = super::scope(tx)?.filter(|_| !owes && !has_more) {
                 scope::drop_lost(tx, &scope, forms, now_ms)?;
             }
             Ok(absorbed)

@@ -80,7 +80,7 @@ fn restore(data: &Path, from: &Path) -> Result<()> {
 }
 
 fn print(verified: &Verified) {
-    let Verified { heads, changes, batches, epoch, attachments } = verified;
+    let Verified { heads, changes, batches, epoch, attachments, end: _ } = verified;
     println!(
         "sound: {changes} changes of {} replicas in {batches} signed batches, {attachments} attachments, epoch {epoch}",
         heads.len()

@@ -7,7 +7,7 @@ mod attachments;
 pub use attachments::lock;
 
 use super::{Failure, identity::Identity};
-use crate::store::{self, BackupRow, StoreError, Tx};
+use crate::store::{self, BackupRow, LogEnd, StoreError, Tx};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
@@ -25,6 +25,8 @@ use sync_protocol::{
 pub struct Verified {
     /// How far each replica's chain goes.
     pub heads: Vec<(ReplicaId, u64)>,
+    /// How far the log goes.
+    pub end: LogEnd,
     /// Changes, each of them with the hash that its author's chain gives it.
     pub changes: u64,
     /// Batches, each of them with its author's signature.
@@ -82,7 +84,7 @@ pub fn take(data: &Path, folder: &Path, keep: usize, now_ms: i64, progress: impl
     let name = file.display().to_string();
     let mut conn = store::open_writer(data)?;
     let (removed, vanished) = store::in_transaction(&mut conn, |tx| {
-        tx.insert_backup(&name, now_ms, &verified.heads)?;
+        tx.insert_backup(&name, now_ms, &verified.heads, &verified.end)?;
         // What lies elsewhere is another schedule's, or on a disk that is not here now: it counts on.
         let here = tx.backups()?.into_iter().filter(|backup| Path::new(&backup.file).parent() == Some(&folder));
         let (there, vanished): (Vec<BackupRow>, Vec<BackupRow>) =
@@ -170,6 +172,7 @@ fn verify_store(tx: Tx<'_>) -> Result<Verified, Failure> {
     }
     let mut verified = Verified {
         heads: Vec::new(),
+        end: tx.log_end()?,
         changes: 0,
         batches: 0,
         attachments: 0,

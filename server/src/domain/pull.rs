@@ -101,14 +101,18 @@ pub fn reply(
             reply.header.more = true;
             continue;
         }
+        let departures = tx.departures(area, cursor)?;
+        let gone = gone(tx, &departures, &seen)?;
         if left > 0 && (told.is_some() || patience.is_over(tx, area, cursor)?) {
-            // The log goes on from where it ended when the first of the snapshots were told.
-            let seq = if told.is_some() { cursor } else { tx.bucket_head(area)? };
-            let departed = if told.is_some() { Vec::new() } else { tx.departures(area, cursor)? };
-            let mut moved = moved(tx, departed.into_iter().map(|(_, household)| household), &seen)?;
+            // The log goes on from where it ended in the backups when the first of the snapshots were told. Where these are no
+            // more, the rest is told as it is now.
+            let seq = if told.is_some() { cursor } else { tx.safe_bucket_head(area)? };
+            let through = tx.safe_change()?.unwrap_or(i64::MAX);
+            let departed = departures.iter().filter(|_| told.is_none());
+            let mut moved = departed.filter_map(|(_, household)| gone.get(household).copied()).collect();
             let mut place = told.or(Some(0));
             while let Some(after) = place.filter(|_| left > 0) {
-                let (snapshots, next, size) = snapshot::page(tx, area, after, left.min(run))?;
+                let (snapshots, next, size) = snapshot::page(tx, area, after, left.min(run), through)?;
                 left = left.saturating_sub(size);
                 let at = Cursor { bucket: code.clone(), seq, after: next };
                 let moved = std::mem::take(&mut moved);
@@ -121,19 +125,12 @@ pub fn reply(
             }
             cursor = seq;
         }
-        // Households that left the bucket since are told no more, but that they left.
-        let mut gone = BTreeSet::new();
-        for (_, household) in tx.departures(area, cursor)? {
-            if tx.placement(household)?.is_disjoint(&seen) {
-                gone.insert(household);
-            }
-        }
         loop {
             if left == 0 {
                 reply.header.more = reply.header.more || tx.bucket_head(area)? > cursor;
                 break;
             }
-            let pulled = tx.pull(area, cursor, (request.replica, request.dropped), left.min(run))?;
+            let pulled = tx.pull(area, cursor, (request.replica, request.dropped), left.min(run), &departures)?;
             let size = pulled.changes.iter().map(|change| change.bytes.len()).sum::<usize>();
             left = left.saturating_sub(size);
             let through = pulled.through;
@@ -149,7 +146,7 @@ pub fn reply(
                     stamp: change.stamp,
                     bytes: change.bytes,
                 });
-                let moved = moved(tx, pulled.departed.into_iter(), &seen)?;
+                let moved = pulled.departed.iter().filter_map(|household| gone.get(household).copied()).collect();
                 reply.pulled.push(Run { changes: delivered.collect(), proofs, moved, ..Run::to(&code, through) });
             }
             cursor = through;
@@ -161,27 +158,27 @@ pub fn reply(
     Ok(reply)
 }
 
-/// Of the households that left a bucket those that a device sees no more: not the ones that live in another of its areas, or
-/// came back.
-fn moved(
-    tx: Tx<'_>,
-    departed: impl Iterator<Item = i64>,
-    seen: &BTreeSet<i64>,
-) -> Result<Vec<HouseholdId>, StoreError> {
-    let mut moved = Vec::new();
-    for household in departed {
-        if tx.placement(household)?.is_disjoint(seen) {
-            moved.push(tx.household(household)?);
+/// Of the households that left a bucket those that a device sees no more, by number: not the ones that live in another of its
+/// areas, or came back. They are told no more, but that they left.
+fn gone(tx: Tx<'_>, departures: &[(u64, i64)], seen: &BTreeSet<i64>) -> Result<BTreeMap<i64, HouseholdId>, StoreError> {
+    let mut gone = BTreeMap::new();
+    for (_, household) in departures {
+        if tx.placement(*household)?.is_disjoint(seen) {
+            gone.insert(*household, tx.household(*household)?);
         }
     }
-    Ok(moved)
+    Ok(gone)
 }
 
 /// The changes that are of none of some households.
-fn still_seen(tx: Tx<'_>, changes: Vec<ChangeRow>, gone: &BTreeSet<i64>) -> Result<Vec<ChangeRow>, StoreError> {
+fn still_seen(
+    tx: Tx<'_>,
+    changes: Vec<ChangeRow>,
+    gone: &BTreeMap<i64, HouseholdId>,
+) -> Result<Vec<ChangeRow>, StoreError> {
     let mut seen = Vec::with_capacity(changes.len());
     for change in changes {
-        if tx.household_of_change(change.id)?.is_none_or(|household| !gone.contains(&household)) {
+        if tx.household_of_change(change.id)?.is_none_or(|household| !gone.contains_key(&household)) {
             seen.push(change);
         }
     }

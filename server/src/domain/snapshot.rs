@@ -1,4 +1,7 @@
 //! Records as they stand, for devices that would otherwise pull a long history (DESIGN §5, rule 10).
+//!
+//! A snapshot has nothing that proves it, so it holds only what is in every backup that is kept: no restore loses that. What is
+//! newer follows as changes with their proofs (`docs/decisions/0015-a-snapshot-is-the-state-of-one-record.md`).
 
 use crate::store::{StoreError, Tx};
 use sync_protocol::{Change, Record, Snapshot};
@@ -6,7 +9,7 @@ use sync_protocol::{Change, Record, Snapshot};
 /// How long a history is pulled as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// So many changes of a bucket that is new to a device are told as they are, with what proves them.
+    /// So many changes of a bucket that is new to a device are told as they are.
     pub at_first: u64,
     /// So many that a device has not pulled of one that it knows.
     pub changes: u64,
@@ -16,7 +19,7 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { at_first: 256, changes: 256, per_household: 16 }
+        Self { at_first: 16, changes: 256, per_household: 16 }
     }
 }
 
@@ -26,7 +29,7 @@ impl Patience {
     /// # Errors
     /// If the store fails.
     pub fn is_over(self, tx: Tx<'_>, area: i64, cursor: u64) -> Result<bool, StoreError> {
-        let behind = tx.bucket_head(area)?.saturating_sub(cursor);
+        let behind = tx.safe_bucket_head(area)?.saturating_sub(cursor);
         if cursor == 0 || behind <= self.changes {
             return Ok(cursor == 0 && behind > self.at_first);
         }
@@ -35,7 +38,8 @@ impl Patience {
     }
 }
 
-/// The next records of a bucket as they stand, up to a budget of bytes but at least one household with its interviews.
+/// The next records of a bucket as they stood after the change of a number, up to a budget of bytes but at least one household
+/// with its interviews.
 ///
 /// With them the place to go on from; none where all of them were told.
 ///
@@ -46,6 +50,7 @@ pub fn page(
     area: i64,
     after: u64,
     budget: usize,
+    through: i64,
 ) -> Result<(Vec<Snapshot>, Option<u64>, usize), StoreError> {
     let (mut snapshots, mut size, mut after) = (Vec::new(), 0_usize, after);
     loop {
@@ -56,7 +61,7 @@ pub fn page(
         for household in households {
             for record in tx.records_of(household)? {
                 let mut merged = Record::new();
-                for row in tx.changes_of(record)? {
+                for row in tx.changes_of(record)?.into_iter().filter(|row| row.id <= through) {
                     let change = Change::from_stored(row.dot, &row.bytes);
                     let change = change.map_err(|_ignored| StoreError::Corrupt("an applied change"))?;
                     merged.apply(change, Some(row.stamp));

@@ -39,14 +39,15 @@ fn hash(text: &str) -> Result<Hash, Rejection> {
     text.parse().map_err(|_ignored| none().into())
 }
 
-/// Lets a device see an attachment of its areas, or one that it sent.
-async fn for_device(server: &Server, request: &HttpRequest, hash: Hash) -> Result<(), Rejection> {
+/// Lets a device see an attachment of its areas, or one that it sent: which one its path names.
+async fn for_device(server: &Server, request: &HttpRequest, path: &str) -> Result<Hash, Rejection> {
+    let hash = hash(path)?;
     let token = auth::bearer(request);
     let may = server.read(move |tx| {
         let device = auth::device(tx, token)?;
         Ok(tx.attachment(hash)?.is_some() && tx.may_see_attachment(&device, hash)?)
     });
-    if may.await? { Ok(()) } else { Err(none().into()) }
+    if may.await? { Ok(hash) } else { Err(none().into()) }
 }
 
 async fn original(
@@ -54,8 +55,7 @@ async fn original(
     request: HttpRequest,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Rejection> {
-    let hash = hash(&path)?;
-    for_device(&server, &request, hash).await?;
+    let hash = for_device(&server, &request, &path).await?;
     // A device knows name and type from its record.
     serve(&server, &request, hash, None).await
 }
@@ -65,8 +65,7 @@ async fn thumbnail(
     request: HttpRequest,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Rejection> {
-    let hash = hash(&path)?;
-    for_device(&server, &request, hash).await?;
+    let hash = for_device(&server, &request, &path).await?;
     serve_thumbnail(&server, &request, hash).await
 }
 

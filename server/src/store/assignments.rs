@@ -41,6 +41,11 @@ pub struct TeamDevice {
     pub unsent: u64,
 }
 
+/// The areas that an enumerator leads, and all inside of them.
+const LED: &str = "WITH RECURSIVE led (id, code) AS (
+    SELECT area.id, area.code FROM lead JOIN area ON area.id = lead.area WHERE enumerator = ?1
+    UNION SELECT area.id, area.code FROM led JOIN area ON area.parent = led.code)";
+
 impl Tx<'_> {
     fn area_number(&self, code: &str) -> Result<Option<i64>, StoreError> {
         let mut query = self.conn.prepare_cached("SELECT id FROM area WHERE code = ?1")?;
@@ -155,10 +160,7 @@ impl Tx<'_> {
     /// If the store fails.
     pub fn seen_areas(&self, enumerator: &str) -> Result<Vec<Seen>, StoreError> {
         let mut query = self.conn.prepare_cached(&format!(
-            "WITH RECURSIVE led (id, code) AS (
-                SELECT area.id, area.code FROM lead JOIN area ON area.id = lead.area WHERE enumerator = ?1
-                UNION SELECT area.id, area.code FROM led JOIN area ON area.parent = led.code)
-             SELECT area.id, area.code, {AREA_NAME}
+            "{LED} SELECT area.id, area.code, {AREA_NAME}
              FROM (SELECT area FROM assignment WHERE enumerator = ?1 UNION SELECT id FROM led) AS seen
              CROSS JOIN area ON area.id = seen.area LEFT JOIN area AS outer ON outer.code = area.parent
              ORDER BY area.code"
@@ -177,16 +179,13 @@ impl Tx<'_> {
         if !self.conn.prepare_cached("SELECT 1 FROM lead WHERE enumerator = ?1")?.exists([leader])? {
             return Ok(Vec::new());
         }
-        let mut query = self.conn.prepare_cached(
-            "WITH RECURSIVE led (id, code) AS (
-                SELECT area.id, area.code FROM lead JOIN area ON area.id = lead.area WHERE enumerator = ?1
-                UNION SELECT area.id, area.code FROM led JOIN area ON area.parent = led.code)
-             SELECT device.id, device.enumerator, enumerator.name, seen_ms, unsent
+        let mut query = self.conn.prepare_cached(&format!(
+            "{LED} SELECT device.id, device.enumerator, enumerator.name, seen_ms, unsent
              FROM device JOIN enumerator ON enumerator.code = device.enumerator
              WHERE revoked_ms IS NULL AND device.enumerator <> ?1
              AND EXISTS (SELECT 1 FROM led JOIN assignment ON area = led.id WHERE enumerator = device.enumerator)
-             ORDER BY enumerator.name, device.id",
-        )?;
+             ORDER BY enumerator.name, device.id"
+        ))?;
         let rows = query.query_map([leader], |row| {
             Ok(TeamDevice {
                 device: row.get(0)?,

@@ -19,6 +19,15 @@ pub struct BackupRow {
     pub taken_ms: i64,
 }
 
+/// How far a log goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogEnd {
+    /// The greatest number of a change.
+    pub last_change: i64,
+    /// The last seq of each area's bucket, by the area's number.
+    pub buckets: Vec<(i64, u64)>,
+}
+
 /// Pages that are copied between two looks at the progress.
 const PAGES: i32 = 2048;
 
@@ -117,13 +126,35 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Notes a verified backup with how far each replica's chain goes in it.
+    /// How far the log of this database goes.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn insert_backup(&self, file: &str, taken_ms: i64, heads: &[(ReplicaId, u64)]) -> Result<(), StoreError> {
-        let mut put = self.conn.prepare_cached("INSERT INTO backup (file, taken_ms) VALUES (?1, ?2)")?;
-        let id = put.insert(params![file, taken_ms])?;
+    pub fn log_end(&self) -> Result<LogEnd, StoreError> {
+        let last_change = self.conn.query_row("SELECT coalesce(max(id), 0) FROM change", [], |row| row.get(0))?;
+        let mut query = self.conn.prepare_cached("SELECT id, head FROM area WHERE head > 0 ORDER BY id")?;
+        let buckets = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(LogEnd { last_change, buckets: buckets.collect::<Result<_, _>>()? })
+    }
+
+    /// Notes a verified backup with how far each replica's chain and the log go in it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn insert_backup(
+        &self,
+        file: &str,
+        taken_ms: i64,
+        heads: &[(ReplicaId, u64)],
+        end: &LogEnd,
+    ) -> Result<(), StoreError> {
+        let mut put =
+            self.conn.prepare_cached("INSERT INTO backup (file, taken_ms, last_change) VALUES (?1, ?2, ?3)")?;
+        let id = put.insert(params![file, taken_ms, end.last_change])?;
+        let mut put = self.conn.prepare_cached("INSERT INTO backup_bucket (backup, area, head) VALUES (?1, ?2, ?3)")?;
+        for (area, head) in &end.buckets {
+            put.execute(params![id, area, head])?;
+        }
         let mut put = self.conn.prepare_cached(
             "INSERT INTO backup_head (backup, replica, head) SELECT ?1, id, ?3 FROM replica WHERE uuid = ?2",
         )?;
@@ -139,6 +170,7 @@ impl Tx<'_> {
     /// If the store fails.
     pub fn forget_backup(&self, id: i64) -> Result<(), StoreError> {
         self.conn.prepare_cached("DELETE FROM backup_head WHERE backup = ?1")?.execute([id])?;
+        self.conn.prepare_cached("DELETE FROM backup_bucket WHERE backup = ?1")?.execute([id])?;
         self.conn.prepare_cached("DELETE FROM backup WHERE id = ?1")?.execute([id])?;
         Ok(())
     }
@@ -153,6 +185,26 @@ impl Tx<'_> {
              WHERE replica.uuid = ?1 AND backup = (SELECT min(id) FROM backup)",
         )?;
         Ok(query.query_row([replica.0], |row| row.get(0)).optional()?.unwrap_or(0))
+    }
+
+    /// The last change, by number, that is in every backup that is kept; none where there is no backup.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn safe_change(&self) -> Result<Option<i64>, StoreError> {
+        let mut query = self.conn.prepare_cached("SELECT last_change FROM backup ORDER BY id LIMIT 1")?;
+        Ok(query.query_row([], |row| row.get(0)).optional()?.filter(|last| *last > 0))
+    }
+
+    /// How far a bucket goes in every backup that is kept.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn safe_bucket_head(&self, area: i64) -> Result<u64, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT head FROM backup_bucket WHERE area = ?1 AND backup = (SELECT min(id) FROM backup)",
+        )?;
+        Ok(query.query_row([area], |row| row.get(0)).optional()?.unwrap_or(0))
     }
 
     /// Ends an epoch: notes how far each bucket went in it.

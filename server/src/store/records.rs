@@ -292,7 +292,7 @@ impl Tx<'_> {
     }
 
     /// What a bucket holds after a cursor: as many changes as fit into `budget` bytes but at least one, and who left it
-    /// meanwhile. Changes that `not_by` authored after seq `dropped` are left out: that replica has them.
+    /// meanwhile, of `departures` (see [`Tx::departures`]). Changes that `not_by` authored after seq `dropped` are left out: that replica has them.
     ///
     /// # Errors
     /// If the store fails.
@@ -302,6 +302,7 @@ impl Tx<'_> {
         after: u64,
         (not_by, dropped): (ReplicaId, u64),
         budget: usize,
+        departures: &[(u64, i64)],
     ) -> Result<Pulled, StoreError> {
         let mut query = self.conn.prepare_cached(
             "SELECT change.id, replica.uuid, change.seq, received_ms, skew_ms, bytes,
@@ -326,12 +327,12 @@ impl Tx<'_> {
             }
             pulled.through = row.get(6)?;
         }
-        for (seq, household) in self.departures(area, after)? {
-            if pulled.more && seq > pulled.through {
+        for (seq, household) in departures.iter().filter(|(seq, _)| *seq > after) {
+            if pulled.more && *seq > pulled.through {
                 break;
             }
-            pulled.departed.push(household);
-            pulled.through = pulled.through.max(seq);
+            pulled.departed.push(*household);
+            pulled.through = pulled.through.max(*seq);
         }
         Ok(pulled)
     }

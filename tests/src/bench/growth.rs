@@ -64,6 +64,8 @@ async fn first_sync(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
     let mut new = Enumerator::enrol(http, url, &code, &person.code, "new", &survey.file("new"), phone).await?;
     sync_all(http, &mut [&mut new], NOW).await?;
     sync_all(http, &mut [&mut person], NOW).await?;
+    // As every night: what is in no backup yet comes with what proves it.
+    survey.back_up()?;
     let plain = u64::try_from(zstd::bulk::compress(&final_json(&households), 3)?.len())?;
     let before = own_cpu();
     let nights = sync_all(http, &mut [&mut new], NOW).await?;

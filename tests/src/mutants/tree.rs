@@ -69,7 +69,7 @@ impl Tree {
         // Nobody steps through a mutation: without debug information it is built sooner and takes less of the disk.
         let command =
             command.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_INCREMENTAL", "1").env("RUST_BACKTRACE", "0");
-        Ok(command.env("SIM_SEEDS", SEEDS).env("SIM_TRIES", "0").output()?)
+        Ok(command.env("SIM_SEEDS", SEEDS).env("SIM_SHRINK", "0").output()?)
     }
 
     /// Runs a test on the copy as it is: none if it does not compile, else whether it is green, and what it said.

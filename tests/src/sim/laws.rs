@@ -432,7 +432,8 @@ impl World {
                 log.iter().any(|row| matches!(row.state, QUARANTINED | ESCROW) && books.holds_itself(row.hash));
             for line in device.households()?.into_iter().chain(device.interviews()?) {
                 for (dot, _) in device.record(line.id)?.changes() {
-                    // A device that was told no area of a household can't know that it lives elsewhere: not mended yet.
+                    // Of a household without an area its author alone knows. Where a copy of its phone gave it one, out of this
+                    // one's scope, this one is told nothing of it, and keeps what it saved itself.
                     if hears && !undecided && line.area.is_some() && elsewhere.contains(&dot) {
                         wrong.push(format!("life {life} of {who} still shows {dot}, whose household lives elsewhere"));
                     }

@@ -10,6 +10,7 @@ use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
+    time::Instant,
 };
 use sync_protocol::{Hash, chain::digest};
 
@@ -83,18 +84,17 @@ pub fn first_law(outcome: &Outcome) -> Option<&'static str> {
     outcome.violations.first().map(|violation| violation.law)
 }
 
-/// Thins a failing plan out as far as it still breaks the same law; the numbers of the events that it needs.
+/// Thins a failing plan out as far as it still breaks the same law and there is time; the numbers of the events that it needs.
 #[must_use]
-pub fn shrink(plan: &Plan, law: &'static str, mut tries: usize) -> Vec<usize> {
+pub fn shrink(plan: &Plan, law: &'static str, until: Instant) -> Vec<usize> {
     let mut kept: Vec<usize> = (0..plan.events.len()).collect();
     let mut size = kept.len().div_ceil(2).max(1);
     loop {
         let (mut at, mut shrunk) = (0, false);
         while at < kept.len() {
-            if tries == 0 {
+            if Instant::now() >= until {
                 return kept;
             }
-            tries -= 1;
             let fewer: Vec<usize> = kept
                 .iter()
                 .enumerate()
@@ -121,11 +121,11 @@ pub fn keep(plan: &Plan, events: &[usize]) -> Plan {
     Plan { events, ..plan.clone() }
 }
 
-/// What a failing run looks like to a person: how to replay it, what broke, what happened. So many runs are spent on shrinking.
+/// What a failing run looks like to a person: how to replay it, what broke, what happened. Until then it is shrunk.
 #[must_use]
-pub fn report(plan: &Plan, law: &'static str, tries: usize) -> String {
+pub fn report(plan: &Plan, law: &'static str, until: Instant) -> String {
     use std::fmt::Write;
-    let kept = shrink(plan, law, tries);
+    let kept = shrink(plan, law, until);
     let small = keep(plan, &kept);
     let outcome = run(&small);
     let numbers: Vec<String> = kept.iter().map(ToString::to_string).collect();

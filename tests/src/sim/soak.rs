@@ -35,6 +35,12 @@ pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.trim().parse().ok())
 }
 
+/// When shrinking one failing seed ends: `SIM_SHRINK` says after how many seconds (60). A large world takes many.
+#[must_use]
+pub fn shrunk_by() -> Instant {
+    Instant::now() + Duration::from_secs(number("SIM_SHRINK").unwrap_or(60))
+}
+
 /// Runs seeds from one on, at most `most`, until the time is over, or until one fails where that is to end it.
 #[must_use]
 pub fn soak(from: u64, most: u64, patience: Duration, threads: usize, stop_at_first: bool) -> Soaked {
@@ -80,10 +86,9 @@ impl Soaked {
         text
     }
 
-    /// How each failing seed is replayed, shrunk to what it needs; the first few of them.
+    /// How each failing seed is replayed, shrunk to what it needs as far as there is time; the first few of them.
     #[must_use]
     pub fn reports(&self) -> Vec<String> {
-        let tries = number("SIM_TRIES").and_then(|tries| usize::try_from(tries).ok()).unwrap_or(600);
-        self.failed.iter().take(3).map(|(plan, law)| report(plan, law, tries)).collect()
+        self.failed.iter().take(3).map(|(plan, law)| report(plan, law, shrunk_by())).collect()
     }
 }

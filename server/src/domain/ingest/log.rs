@@ -124,14 +124,9 @@ impl Turn<'_> {
             }
         };
         // It was authored again under another name, and a server that was restored had forgotten this one.
-        if self.was_ever_said_again()? && tx.is_said_again(*hash)? {
-            self.insert(new, None, ChangeState::Superseded)?;
-            self.outcome(replica, seq, Verdict::Superseded, None);
-            return Ok(());
-        }
-        if let Some(replaced) = change.instead_of
-            && self.is_superseded(replica, replaced)?
-        {
+        let is_forgotten = self.was_ever_said_again()? && tx.is_said_again(*hash)?;
+        let is_double = change.instead_of.map_or(Ok(false), |replaced| self.is_superseded(replica, replaced))?;
+        if is_forgotten || is_double {
             self.insert(new, None, ChangeState::Superseded)?;
             self.outcome(replica, seq, Verdict::Superseded, None);
             return Ok(());

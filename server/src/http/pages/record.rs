@@ -24,7 +24,7 @@ use crate::{
         detail::{self, Detail, NoteDetail},
         review as decisions,
     },
-    http::api,
+    http::{api, failure::Rejection},
     state::Server,
     store::{RecordFilter, RecordRow, Tx},
 };
@@ -147,6 +147,14 @@ struct Notice {
     draft: String,
     /// A return that was not accepted, or is to be written.
     review: review::Draft,
+}
+
+impl Notice {
+    /// Why what a person asked for was not done.
+    fn refused(rejection: &Rejection, language: Language) -> Self {
+        let text = format!("{} ({})", super::words::problem(rejection.code(), language), rejection.detail());
+        Self { status: StatusCode::BAD_REQUEST, text, ..Self::default() }
+    }
 }
 
 pub(super) async fn show(
@@ -335,8 +343,7 @@ pub(super) async fn remark(
     match done.await {
         Ok(()) => Ok(redirect(&format!("/records/{id}?done=remark#remarks"))),
         Err(rejection) if rejection.code() == Code::WrongType => {
-            let text = format!("{} ({})", super::words::problem(rejection.code(), desk.language), rejection.detail());
-            view(&desk, &id, Notice { status: StatusCode::BAD_REQUEST, text, draft, ..Notice::default() }).await
+            view(&desk, &id, Notice { draft, ..Notice::refused(&rejection, desk.language) }).await
         }
         Err(rejection) => Err(desk.broken(rejection)),
     }

@@ -302,10 +302,8 @@ pub(in crate::http::pages) async fn decide(
         Err(rejection)
             if rejection.code().class() == Class::Person || rejection.status_code() == StatusCode::BAD_REQUEST =>
         {
-            let said = super::super::words::problem(rejection.code(), desk.language);
-            let text = format!("{said} ({})", rejection.detail());
             let status = rejection.status_code();
-            view(&desk, &id, Notice { status, text, review: draft, ..Notice::default() }).await
+            view(&desk, &id, Notice { status, review: draft, ..Notice::refused(&rejection, desk.language) }).await
         }
         Err(rejection) => Err(desk.broken(rejection)),
     }

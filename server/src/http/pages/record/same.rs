@@ -6,7 +6,7 @@ use crate::{
     http::pages::{desk::Broken, words::Language},
     state::{Server, now_ms},
 };
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use maud::{Markup, html};
 use serde::Deserialize;
 use sync_protocol::{HouseholdId, problem::Class};
@@ -88,9 +88,7 @@ async fn tell(
     match done {
         Ok(()) => Ok(redirect(&format!("/records/{id}?done={word}#same"))),
         Err(rejection) if rejection.code().class() == Class::Person => {
-            let text =
-                format!("{} ({})", super::super::words::problem(rejection.code(), desk.language), rejection.detail());
-            view(desk, id, Notice { status: StatusCode::BAD_REQUEST, text, ..Notice::default() }).await
+            view(desk, id, Notice::refused(&rejection, desk.language)).await
         }
         Err(rejection) => Err(desk.broken(rejection)),
     }
