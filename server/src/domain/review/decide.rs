@@ -67,8 +67,9 @@ pub fn decide(
     let none = || Failure::problem(Code::NotFound, "no such interview");
     let key = tx.record_key(id)?.ok_or_else(none)?;
     let from = state(tx, key.id)?.ok_or_else(none)?;
-    let mut changes = tx.changes_of(key.id)?;
-    let record = merge(changes.clone(), &world.catalogue)?;
+    let changes = tx.changes_of(key.id)?;
+    let mut merged = spans(&changes);
+    let record = merge(changes, &world.catalogue)?;
     let (Some(subject), Some(form)) = (record.subject().cloned(), record.questionnaire().cloned()) else {
         return Err(none());
     };
@@ -106,10 +107,10 @@ pub fn decide(
         | Transition::Recall => {}
     }
     if matches!(decision.transition, Transition::Return | Transition::Void) {
-        changes = tx.changes_of(key.id)?;
+        merged = spans(&tx.changes_of(key.id)?);
     }
     let event = event(who, decision.transition, (from, to), now, now_ms);
-    let event = ReviewEvent { seen: spans(&changes), remarks: remarks.clone(), ..event };
+    let event = ReviewEvent { seen: merged, remarks: remarks.clone(), ..event };
     let number = tx.insert_review_event(key.id, &event)?;
     if to == State::Void {
         return Ok(to);

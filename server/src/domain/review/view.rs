@@ -3,9 +3,10 @@
 //! A view holds values alone: not who gave them, not by which change. The same answers given again change nothing that was
 //! approved. What coordinators remark is left out, too: it is no answer.
 
-use super::super::catalogue::Catalogue;
-use super::super::derive::merge;
-use crate::store::{ChangeRow, StoreError, Tx};
+use crate::{
+    domain::{catalogue::Catalogue, derive::merge},
+    store::{ChangeRow, StoreError, Tx},
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
