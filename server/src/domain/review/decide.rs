@@ -1,7 +1,7 @@
 //! Decisions about a whole interview, and what the server notices of interviews that were decided about.
 
 use super::{
-    author_batch, author_change,
+    author_batch,
     state::{Refusal, Role, Seen, State, Transition, step},
     view::{View, own_replicas, spans},
 };
@@ -15,6 +15,9 @@ use sync_protocol::{
     problem::Code,
     remark::{About, Remark},
 };
+
+/// Most bytes of a reason, as the protocol has it.
+const REASON: usize = 1024;
 
 /// What a coordinator decides about an interview.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -67,56 +70,50 @@ pub fn decide(
     let none = || Failure::problem(Code::NotFound, "no such interview");
     let key = tx.record_key(id)?.ok_or_else(none)?;
     let from = state(tx, key.id)?.ok_or_else(none)?;
-    let changes = tx.changes_of(key.id)?;
-    let mut merged = spans(&changes);
-    let record = merge(changes, &world.catalogue)?;
+    let record = merge(tx.changes_of(key.id)?, &world.catalogue)?;
     let (Some(subject), Some(form)) = (record.subject().cloned(), record.questionnaire().cloned()) else {
         return Err(none());
     };
     let now = seen(tx, key, &record)?;
-    let bad = |what: &str| Failure::problem(Code::WrongType, what.to_owned());
+    let transition = decision.transition;
     let given = Seen::read(&decision.seen).ok_or_else(|| bad("`seen`: give back what was read with the interview"))?;
-    let to = step(from, decision.transition, Role::Coordinator, given, now);
-    let to = to.map_err(|refusal| refused(tx, key, decision.transition, refusal))?;
+    let to = step(from, transition, Role::Coordinator, given, now);
+    let to = to.map_err(|refusal| refused(tx, key, transition, refusal))?;
     let mut remarks = Vec::new();
-    match decision.transition {
+    let said = match transition {
         Transition::Return => {
+            // Beside another return both hold.
             if from == State::Returned {
                 remarks = tx.review(key.id)?.map(|review| review.remarks).unwrap_or_default();
             }
-            let notes = notes(&decision.remarks, &record, world)?;
-            remarks.extend(author_remarks(tx, &subject, &form, notes, who, world, now_ms)?);
+            notes(&decision.remarks, &record, world)?.into_iter().map(|text| Op::Note { text }).collect()
         }
+        Transition::Void => vec![void(&decision.reason, &record)?],
         Transition::Approve if tx.record_row(id)?.is_some_and(|row| row.conflicts > 0) => {
             return Err(Failure::problem(Code::ReviewState, "answers are in conflict: decide them first"));
-        }
-        Transition::Void => {
-            let reason = decision.reason.trim();
-            if reason.is_empty() || reason.len() > 1024 {
-                return Err(bad("`reason`: say why in 1 to 1024 bytes"));
-            }
-            let preds = record.changes().map(|(dot, _)| dot).chain(record.dead()).collect();
-            let void = vec![Op::Void { reason: reason.into(), preds }];
-            author_change(tx, subject, form, void, who, world, now_ms)?;
         }
         Transition::Take
         | Transition::Approve
         | Transition::Withdraw
         | Transition::Answer
         | Transition::Reopen
-        | Transition::Recall => {}
+        | Transition::Recall => Vec::new(),
+    };
+    let dots = author(tx, (subject, form), said, who, world, now_ms)?;
+    if transition == Transition::Return {
+        remarks.extend(dots);
     }
-    if matches!(decision.transition, Transition::Return | Transition::Void) {
-        merged = spans(&tx.changes_of(key.id)?);
-    }
-    let event = event(who, decision.transition, (from, to), now, now_ms);
-    let event = ReviewEvent { seen: merged, remarks: remarks.clone(), ..event };
+    let event = ReviewEvent {
+        seen: spans(&tx.changes_of(key.id)?),
+        remarks: remarks.clone(),
+        ..event(who, transition, (from, to), now, now_ms)
+    };
     let number = tx.insert_review_event(key.id, &event)?;
     if to == State::Void {
         return Ok(to);
     }
     // What is taken up, or taken back, is shown with what is different since the decision before it.
-    let earlier = tx.review(key.id)?.filter(|_| matches!(decision.transition, Transition::Take | Transition::Withdraw));
+    let earlier = tx.review(key.id)?.filter(|_| matches!(transition, Transition::Take | Transition::Withdraw));
     match earlier {
         Some(review) => tx.set_review(key.id, to.as_str(), review.decision.id, &remarks)?,
         None => {
@@ -191,7 +188,6 @@ fn refused(tx: Tx<'_>, key: RecordKey, transition: Transition, refusal: Refusal)
 
 /// The notes of the remarks that an interview is returned with.
 fn notes(remarks: &[NewRemark], record: &Record, world: &World) -> Result<Vec<String>, Failure> {
-    let bad = |what: String| Failure::problem(Code::WrongType, what);
     let mut notes = Vec::with_capacity(remarks.len());
     for NewRemark { path, text } in remarks {
         let about = match path.as_deref().map(str::trim).filter(|path| !path.is_empty()) {
@@ -207,7 +203,7 @@ fn notes(remarks: &[NewRemark], record: &Record, world: &World) -> Result<Vec<St
         notes.push(note);
     }
     if notes.is_empty() {
-        return Err(bad("`remarks`: a return says what is to be corrected".into()));
+        return Err(bad("`remarks`: a return says what is to be corrected"));
     }
     Ok(notes)
 }
@@ -221,25 +217,41 @@ fn known(path: &str, record: &Record, catalogue: &Catalogue) -> Option<Path> {
     (is_here && !path.is_reserved()).then_some(path)
 }
 
-/// Authors remarks, each as a change of its own, so that it has a name; the names.
-fn author_remarks(
+/// What voids a record, having seen all of it.
+fn void(reason: &str, record: &Record) -> Result<Op, Failure> {
+    let reason = reason.trim();
+    if reason.is_empty() || reason.len() > REASON {
+        return Err(bad(format!("`reason`: say why in 1 to {REASON} bytes")));
+    }
+    let preds = record.changes().map(|(dot, _)| dot).chain(record.dead()).collect();
+    Ok(Op::Void { reason: reason.into(), preds })
+}
+
+fn bad(what: impl Into<String>) -> Failure {
+    Failure::problem(Code::WrongType, what)
+}
+
+/// Authors operations on a record, each as a change of its own, so that it has a name; the names.
+fn author(
     tx: Tx<'_>,
-    subject: &Subject,
-    questionnaire: &QuestionnaireRef,
-    notes: Vec<String>,
+    (subject, questionnaire): (Subject, QuestionnaireRef),
+    ops: Vec<Op>,
     who: &str,
     world: &World,
     now_ms: i64,
 ) -> Result<Vec<Dot>, Failure> {
+    if ops.is_empty() {
+        return Ok(Vec::new());
+    }
     let replica = world.identity.replica;
     let head = tx.replica(replica)?.ok_or(StoreError::Corrupt("the server's own replica"))?.head;
-    let changes = (head.saturating_add(1)..).zip(notes).map(|(seq, text)| Change {
+    let changes = (head.saturating_add(1)..).zip(ops).map(|(seq, op)| Change {
         dot: Dot { replica, seq },
         subject: subject.clone(),
         questionnaire: questionnaire.clone(),
         author: who.into(),
         wall_ms: now_ms,
-        ops: vec![Op::Note { text }],
+        ops: vec![op],
         instead_of: None,
     });
     let changes: Vec<Change> = changes.collect();

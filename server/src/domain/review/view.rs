@@ -231,3 +231,68 @@ fn touches(change: &Change, path: &str) -> bool {
         Op::Void { .. } => path == VOID,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sync_protocol::{QuestionnaireRef, Stamp, Subject};
+
+    fn dot(replica: u128, seq: u64) -> Dot {
+        Dot { replica: ReplicaId(uuid::Uuid::from_u128(replica)), seq }
+    }
+
+    fn row(id: i64) -> ChangeRow {
+        ChangeRow { id, dot: dot(1, 1), stamp: Stamp { received_ms: 0, skew_ms: 0 }, bytes: Vec::new() }
+    }
+
+    /// The view of a record of these changes, each by its dot with what it did; replica 9 is the server's.
+    fn view(changes: &[(Dot, Vec<Op>)]) -> Hash {
+        let mut record = Record::new();
+        for (dot, ops) in changes {
+            let household = sync_protocol::HouseholdId(uuid::Uuid::from_u128(7));
+            let subject = Subject::Interview { household, round: "1".into(), purpose: "interview".into() };
+            let questionnaire: QuestionnaireRef = "f@1".parse().unwrap();
+            let (author, wall_ms, ops) = (dot.replica.to_string().as_str().into(), 0, ops.clone());
+            record.apply(Change { dot: *dot, subject, questionnaire, author, wall_ms, ops, instead_of: None }, None);
+        }
+        View::of(&record, &BTreeSet::from([dot(9, 1).replica])).hash()
+    }
+
+    fn floor(value: i64, preds: &[Dot]) -> Vec<Op> {
+        vec![Op::Set { path: "floor".parse().unwrap(), value: Value::Integer(value), preds: preds.to_vec() }]
+    }
+
+    fn says(text: &str) -> Vec<Op> {
+        vec![Op::Note { text: text.into() }]
+    }
+
+    #[test]
+    fn what_was_seen_is_told_from_what_came_since() {
+        let seen = spans(&[row(3), row(4), row(5), row(9)]);
+        assert_eq!(seen, "3-5 9");
+        assert_eq!((1..=10).filter(|change| holds(&seen, *change)).collect::<Vec<_>>(), [3, 4, 5, 9]);
+        assert!(!holds(&spans(&[]), 1));
+    }
+
+    #[test]
+    fn another_value_is_another_view_and_the_same_value_by_somebody_else_is_not() {
+        let (first, second) = (dot(1, 1), dot(2, 1));
+        let before = view(&[(first, floor(4, &[]))]);
+        assert_eq!(view(&[(first, floor(4, &[])), (second, floor(4, &[first]))]), before);
+        assert_eq!(view(&[(first, floor(4, &[])), (second, floor(4, &[]))]), before, "siblings of one value");
+        assert_ne!(view(&[(first, floor(4, &[])), (second, floor(5, &[first]))]), before);
+        assert_ne!(view(&[(first, floor(4, &[])), (second, floor(5, &[]))]), before, "a conflict");
+    }
+
+    #[test]
+    fn a_row_a_word_from_the_field_and_a_void_make_another_view_and_a_coordinators_word_does_not() {
+        let first = (dot(1, 1), floor(4, &[]));
+        let before = view(std::slice::from_ref(&first));
+        let with = |replica, ops| view(&[first.clone(), (dot(replica, 2), ops)]);
+        assert_eq!(with(9, says("fine")), before);
+        assert_eq!(with(1, says("[re 00000000-0000-0000-0000-000000000009:1]")), before, "it says nothing");
+        assert_ne!(with(1, says("moved away")), before);
+        assert_ne!(with(1, vec![Op::AddRow { row: "member/a".parse().unwrap(), order: 1 }]), before);
+        assert_ne!(with(1, vec![Op::Void { reason: "twice".into(), preds: vec![first.0] }]), before);
+    }
+}
