@@ -54,6 +54,16 @@ fn server() -> ReplicaId {
 impl Phone {
     /// The server tells that the interview is returned, with remarks about these answers; an empty path: about all of it.
     fn returned(&mut self, paths: &[&str], whose: Option<&str>) -> Vec<Dot> {
+        let (list, run) = self.told(paths, whose);
+        let mut reply = reply();
+        let remarks = list.interviews[0].remarks.clone();
+        (reply.returned, reply.pulled) = (Some(list), vec![run]);
+        self.device.absorb(&reply).unwrap();
+        remarks
+    }
+
+    /// What the server tells of that: the list, and the remarks.
+    fn told(&mut self, paths: &[&str], whose: Option<&str>) -> (ReturnedList, Run) {
         let subject = self.device.record(self.record).unwrap().subject().cloned().unwrap();
         let mut run = Run::to("area", 1);
         let mut remarks = Vec::new();
@@ -74,12 +84,8 @@ impl Phone {
             remarks.push(dot);
         }
         let whose = whose.map(str::to_owned);
-        let interviews = vec![Returned { record: self.record, whose, remarks: remarks.clone() }];
-        let mut reply = reply();
-        reply.returned = Some(ReturnedList { version: "v1".into(), interviews });
-        reply.pulled = vec![run];
-        self.device.absorb(&reply).unwrap();
-        remarks
+        let interviews = vec![Returned { record: self.record, whose, remarks }];
+        (ReturnedList { version: "v1".into(), interviews }, run)
     }
 
     fn open(&mut self) -> Interview {
@@ -146,6 +152,23 @@ fn it_opens_at_the_question_of_the_remark_also_of_a_group_and_shows_it_there() {
     assert_eq!(phone.said(), [format!("[re {}]", remarks[0])]);
     interview.close(&mut phone.device).unwrap();
     assert_eq!(phone.open().position().to_string(), "amount", "answered: it opens where it was left");
+}
+
+#[test]
+fn what_is_told_before_its_remark_has_come_waits_and_nobody_answers_what_they_have_not_seen() {
+    let mut phone = phone();
+    let (list, run) = phone.told(&["village"], Some("KP001"));
+    let mut cut = reply();
+    (cut.returned, cut.cut_off) = (Some(list), true);
+    phone.device.absorb(&cut).unwrap();
+    assert_eq!(phone.waits(), 1);
+    let edits = [Edit::set("village", Value::text("Liliba")).unwrap(), Edit::Finish];
+    phone.device.save(phone.record, "KP001", &edits).unwrap();
+    assert_eq!(phone.waits(), 1);
+    let mut rest = reply();
+    rest.pulled = vec![run];
+    phone.device.absorb(&rest).unwrap();
+    assert_eq!((phone.waits(), phone.device.remarks(phone.record).unwrap().len()), (1, 1));
 }
 
 #[test]

@@ -117,12 +117,17 @@ impl<H: Host> Device<H> {
         store.read(|tx| {
             let mut marks = Vec::new();
             for Returned { record, whose, remarks } in told(tx)?.interviews {
-                if tx.record(record)?.is_some() {
-                    let lines = lines(&forms.merged(tx, record)?, &remarks);
-                    let open = lines.iter().filter(|line| !line.answered).count();
-                    let own = enrolled(tx)?.enumerator;
-                    marks.push((record, ReturnedMark { mine: whose.is_none_or(|whose| whose == own), open }));
+                if tx.record(record)?.is_none() {
+                    continue;
                 }
+                let merged = forms.merged(tx, record)?;
+                // One whose text is still on its way waits, too.
+                let open = remarks.iter().filter(|dot| merged.replies(**dot).next().is_none()).count();
+                let mine = match whose {
+                    Some(whose) => whose == enrolled(tx)?.enumerator,
+                    None => true,
+                };
+                marks.push((record, ReturnedMark { mine, open }));
             }
             Ok(marks)
         })
