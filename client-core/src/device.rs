@@ -5,6 +5,7 @@
 mod attachments;
 mod capture;
 mod carried;
+mod copied;
 mod forms;
 mod household;
 mod returned;
@@ -37,6 +38,8 @@ use uuid::Uuid;
 /// Keys of the `meta` table.
 mod meta {
     pub(super) const REPLICA: &str = "replica";
+    /// The host has been given a mark of this database, if it keeps any.
+    pub(super) const MARKED: &str = "marked";
     pub(super) const SECRET: &str = "secret";
     pub(super) const ACKED: &str = "acked_through";
     pub(super) const SAFE: &str = "safe_through";
@@ -151,19 +154,22 @@ impl From<RecordRow> for RecordSummary {
 }
 
 impl<H: Host> Device<H> {
-    /// Opens the device's database, or makes it with a new replica and key.
+    /// Opens the device's database, or makes it with a new replica and key. One that was copied, or brought back from
+    /// a copy, goes on under a new replica, where the host keeps marks ([`Host::marked`]).
     ///
     /// # Errors
     /// [`Error::SetAside`] if the file is no readable database: it is kept under another name, and the next
     /// call makes a new one. [`Error::NewerSchema`] if a newer program wrote it.
     pub fn open(path: &Path, mut host: H) -> Result<Self, Error> {
         let mut store = Store::open(path)?;
-        store.write(|tx| {
+        let mut forms = Forms::default();
+        let (replica, last) = store.write(|tx| {
             if tx.meta(meta::REPLICA)?.is_none() {
                 set_identity(tx, &mut host)?;
             }
-            Ok(())
+            copied::notice(tx, &mut host, &mut forms)
         })?;
+        host.mark(replica, last);
         #[cfg(feature = "native")]
         let files = Box::new(crate::files::Folder::beside(path));
         #[cfg(not(feature = "native"))]
@@ -173,7 +179,7 @@ impl<H: Host> Device<H> {
             #[cfg(feature = "native")]
             file: path.to_owned(),
             host,
-            forms: Forms::default(),
+            forms,
             files,
         })
     }
@@ -420,6 +426,7 @@ fn from_secret(secret: &str) -> Result<SecretKey, Error> {
 /// Gives the device a new replica and key.
 fn set_identity<H: Host>(tx: &Tx<'_>, host: &mut H) -> Result<(ReplicaId, SecretKey), Error> {
     let replica = ReplicaId(random_uuid(host));
+    host.mark(replica, 0);
     let mut seed = [0; 32];
     host.random(&mut seed);
     tx.set_meta(meta::REPLICA, &replica.to_string())?;

@@ -83,7 +83,8 @@ impl Answer {
 type Field = Device<System>;
 
 async fn run(arguments: &Arguments) -> Result<Answer, Error> {
-    let mut device = Device::open(&arguments.db, System)?;
+    let host = System::state_folder().map_or_else(System::default, |folder| System::with_marks(folder.join("marks")));
+    let mut device = Device::open(&arguments.db, host)?;
     match &arguments.command {
         Command::Enroll { server, code, name } => enroll(&mut device, server, code, name).await,
         Command::Sync { night, language, progress, answers_only } => {

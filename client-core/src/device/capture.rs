@@ -197,8 +197,8 @@ impl<H: Host> Device<H> {
         even_if_empty: bool,
     ) -> Result<Option<u64>, Error> {
         let wall_ms = self.host.now_ms();
-        let Self { store, forms, .. } = self;
-        store.write(|tx| {
+        let Self { store, forms, host, .. } = self;
+        let saved = store.write(|tx| {
             let id = subject.record(&questionnaire.id);
             let mut ops = match seen {
                 Some(seen) => ops(seen, edits)?,
@@ -230,8 +230,13 @@ impl<H: Host> Device<H> {
                 tx.clear_moved(household.0)?;
             }
             summary::refresh(tx, id, forms)?;
-            Ok(Some(dot.seq))
-        })
+            Ok(Some(dot))
+        })?;
+        // After the commit: a mark is never ahead of the files that it is of.
+        if let Some(dot) = saved {
+            host.mark(dot.replica, dot.seq);
+        }
+        Ok(saved.map(|dot| dot.seq))
     }
 }
 

@@ -204,9 +204,9 @@ fn sent_in_doubt(tx: &Tx<'_>, replica: ReplicaId) -> Result<Vec<u64>, Error> {
 /// A record whose line in the lists is to be derived again. Households sort first: their names and areas
 /// stand on their interviews' lines.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Touched {
+pub(super) struct Touched {
     is_interview: bool,
-    record: RecordId,
+    pub(super) record: RecordId,
 }
 
 impl Touched {
@@ -326,7 +326,12 @@ fn fork_off<H: Host>(tx: &Tx<'_>, host: &mut H, fork: &Fork, touched: &mut BTree
 }
 
 /// Authors what is held after `common` again, under a new replica.
-fn go_on<H: Host>(tx: &Tx<'_>, host: &mut H, common: u64, touched: &mut BTreeSet<Touched>) -> Result<(), Error> {
+pub(super) fn go_on<H: Host>(
+    tx: &Tx<'_>,
+    host: &mut H,
+    common: u64,
+    touched: &mut BTreeSet<Touched>,
+) -> Result<(), Error> {
     let (old, _) = identity(tx)?;
     let mut held = tx.own_changes(old, common, usize::MAX)?;
     held.retain(|(_, _, bytes)| !bytes.is_empty());

@@ -292,7 +292,9 @@ impl Tx<'_> {
     }
 
     /// What a bucket holds after a cursor: as many changes as fit into `budget` bytes but at least one, and who left it
-    /// meanwhile, of `departures` (see [`Tx::departures`]). Changes that `not_by` authored after seq `dropped` are left out: that replica has them.
+    /// meanwhile, of `departures` (see [`Tx::departures`]). Changes that `not_by` authored after seq `dropped` are left out: that
+    /// replica has them. But those of a household that has ever left a bucket: that replica may have been told so, and this is
+    /// how it hears that the household is back.
     ///
     /// # Errors
     /// If the store fails.
@@ -316,7 +318,7 @@ impl Tx<'_> {
         let mut size = 0_usize;
         while let Some(row) = rows.next()? {
             let (author, seq): (uuid::Uuid, u64) = (row.get(1)?, row.get(2)?);
-            if author != not_by.0 || seq <= dropped {
+            if author != not_by.0 || seq <= dropped || self.has_departed(row.get(0)?)? {
                 let change = change_row(row)?;
                 size = size.saturating_add(change.bytes.len());
                 if size > budget && !pulled.changes.is_empty() {
@@ -335,6 +337,14 @@ impl Tx<'_> {
             pulled.through = pulled.through.max(*seq);
         }
         Ok(pulled)
+    }
+
+    fn has_departed(&self, change: i64) -> Result<bool, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT 1 FROM change JOIN record ON record.id = change.record
+             JOIN departure ON departure.household = record.household WHERE change.id = ?1",
+        )?;
+        Ok(query.exists([change])?)
     }
 
     /// The households that left a bucket after a cursor, by number, each at its seq, in order.
