@@ -8,6 +8,7 @@ mod carried;
 mod copied;
 mod forms;
 mod household;
+mod returned;
 mod scope;
 mod summary;
 mod sync;
@@ -16,6 +17,8 @@ pub use attachments::{AttachmentLine, Whereabouts};
 pub use capture::Edit;
 use forms::Forms;
 pub use forms::Moved;
+pub(crate) use returned::lines as remark_lines;
+pub use returned::{RemarkLine, ReturnedMark};
 
 use crate::{
     error::Error,
@@ -42,6 +45,8 @@ mod meta {
     pub(super) const SAFE: &str = "safe_through";
     pub(super) const EPOCH: &str = "epoch";
     pub(super) const SCOPE: &str = "scope";
+    /// The interviews that were returned, as the server told them last, as JSON.
+    pub(super) const RETURNED: &str = "returned";
     pub(super) const ENROLLED: &str = "enrolled";
     pub(super) const SERVER: &str = "server";
     pub(super) const ADOPTION: &str = "adoption";
@@ -125,6 +130,9 @@ pub struct RecordSummary {
     /// The rounds in which the household comes first in the enumerator's work.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub assigned: Vec<String>,
+    /// A coordinator returned the interview.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub returned: Option<ReturnedMark>,
 }
 
 impl From<RecordRow> for RecordSummary {
@@ -140,6 +148,7 @@ impl From<RecordRow> for RecordSummary {
             conflicts: row.conflicts,
             answers: row.answers,
             assigned: Vec::new(),
+            returned: None,
         }
     }
 }
@@ -331,12 +340,26 @@ impl<H: Host> Device<H> {
         })
     }
 
-    /// The interviews on this device, by area and household.
+    /// The interviews on this device: those first that were returned and wait for this enumerator, then by area and household.
     ///
     /// # Errors
     /// If the database fails.
     pub fn interviews(&mut self) -> Result<Vec<RecordSummary>, Error> {
-        self.store.read(|tx| Ok(tx.records(true)?.into_iter().map(Into::into).collect()))
+        let mut lines: Vec<RecordSummary> =
+            self.store.read(|tx| Ok(tx.records(true)?.into_iter().map(Into::into).collect()))?;
+        let mut order = BTreeMap::new();
+        for (place, (record, mark)) in self.returned()?.into_iter().enumerate() {
+            order.insert(record, (place, mark));
+        }
+        for line in &mut lines {
+            line.returned = order.get(&line.id).map(|(_, mark)| mark.clone());
+        }
+        let waits = |line: &RecordSummary| line.returned.as_ref().is_some_and(|mark| mark.mine && mark.open > 0);
+        lines.sort_by_key(|line| match order.get(&line.id) {
+            Some((place, _)) if waits(line) => *place,
+            Some(_) | None => usize::MAX,
+        });
+        Ok(lines)
     }
 
     /// The records with changes that the server has not acked.

@@ -1,7 +1,8 @@
 //! The device's side of a sync: where it stands, what it sends, and how it takes in a reply.
 
 use super::{
-    Device, attachments, carried, enrolled, identity, meta, number, renew_identity, reread, scope, summary, to_json,
+    Device, attachments, carried, enrolled, identity, meta, number, renew_identity, reread, returned, scope, summary,
+    to_json,
 };
 use crate::{
     error::Error,
@@ -42,6 +43,7 @@ impl<H: Host> DeviceStore for Device<H> {
                 acked_hash,
                 last,
                 scope: super::scope(tx)?.map(|scope| scope.version).unwrap_or_default(),
+                returned: returned::told(tx)?.version,
                 epoch: tx.meta(meta::EPOCH)?.unwrap_or_default(),
                 cursors: tx.cursors()?,
                 snapshots: tx.snapshot_places()?,
@@ -101,6 +103,9 @@ impl<H: Host> DeviceStore for Device<H> {
             // A server that was restored signs with another key: the scope tells.
             if let Some(scope) = &reply.scope {
                 tx.set_meta(meta::SCOPE, &to_json(scope)?)?;
+            }
+            if let Some(returned) = &reply.returned {
+                tx.set_meta(meta::RETURNED, &to_json(returned)?)?;
             }
             let stamps = signed_stamps(tx, reply)?;
             take_header(tx, reply, &stamps)?;

@@ -4,6 +4,7 @@ use super::{
     carry::{lacks, proofs},
     identity::Identity,
     ingest::Applied,
+    review,
     snapshot::{self, Patience},
 };
 use crate::store::{Assigned, ChangeRow, ChangeState, Device, Seen, StoreError, TeamDevice, Tx};
@@ -74,6 +75,7 @@ pub fn reply(
     }
     reply.team = tx.team(&device.enumerator)?.into_iter().map(team_device).collect();
     let seen: BTreeSet<i64> = areas.values().copied().collect();
+    reply.returned = Some(review::returned_in(tx, &seen)?).filter(|list| list.version != request.returned);
     let mut proved = BTreeSet::new();
     let wanted = request.want.map_or(BUDGET, |want| usize::try_from(want).unwrap_or(usize::MAX));
     let budget = wanted.clamp(LEAST_BUDGET, BUDGET);
