@@ -388,7 +388,13 @@ impl<'a> Turn<'a> {
                 let problem = Problem::new(Code::Gap, format!("send from change {missing}"));
                 self.outcome(replica, first, Verdict::Parked, Some(problem));
             }
-            Intake::Fork { common } => applied.fork = Some(Fork { replica, common }),
+            Intake::Fork { common } => {
+                applied.fork = Some(Fork { replica, common });
+                // The life that sent it first was told what became of what both share; this one was not.
+                self.tell_states((replica, id), first, common.saturating_add(1), |verdict| {
+                    verdict != Verdict::Duplicate
+                })?;
+            }
         }
         if head > held_through {
             self.tx.set_head(id, head, head_hash)?;
