@@ -27,7 +27,7 @@ pub use catalogue::{AreaRow, QuestionnaireRow};
 pub use lists::{BranchRow, ChangeSource, DeviceRow, ProgressBy, ProgressRow, QuarantineRow, RecordFilter, RecordRow};
 pub use log::{BranchChange, ChangeInsert, ChangeRow, ChangeState, NewChange, ReplicaRow, StampRow, Unseen};
 pub use people::{Account, Device};
-pub use records::{Derived, Pulled, RecordKey};
+pub use records::{Asks, Derived, Pulled, RecordKey};
 pub use review::{ReturnedRow, ReviewEvent, ReviewRow, Worker};
 pub use validation::Waiting;
 
