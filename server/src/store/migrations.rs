@@ -16,6 +16,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0006_carried.sql"),
     include_str!("schema/0007_links.sql"),
     include_str!("schema/0008_attachments.sql"),
+    include_str!("schema/0009_hubs.sql"),
 ];
 
 /// Checks that this program can read a database that it may not change.

@@ -7,6 +7,7 @@
 use crate::{
     chain::{Adoption, Batch, Carried, SecretKey, Span},
     ids::{Hash, ReplicaId},
+    pass::Pass,
     problem::{Code, Problem},
     wire::{Acked, Have, Reply, Request, RequestHeader, Stamped, VERSIONS},
 };
@@ -45,6 +46,23 @@ pub struct Position {
     pub adoption: Option<Adoption>,
     /// Where batches ended that were sent and got no answer, each with `h` there: the server may have them.
     pub in_doubt: Vec<(u64, Hash)>,
+    /// Until when its pass is good; 0 if it has none, and nothing where it asks for none.
+    pub pass: Option<i64>,
+    /// It is a hub.
+    pub hub: bool,
+    /// Phones whose passes it takes new ones back to.
+    pub renew: Vec<ReplicaId>,
+    /// The replicas that it carries changes of without a receipt (see [`RequestHeader::carries`]).
+    pub carries: BTreeMap<ReplicaId, u64>,
+}
+
+/// What those must be shown who are given batches of others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Introductions {
+    /// How replicas that may not be known yet are vouched for, the oldest first.
+    pub adoptions: Vec<Adoption>,
+    /// What the server says of authors, for another hub.
+    pub passes: Vec<Pass>,
 }
 
 /// The device's database, as the engine needs it.
@@ -81,6 +99,12 @@ pub trait DeviceStore {
     /// # Errors
     /// If the store fails.
     fn give_back(&mut self, budget: usize) -> Result<Vec<Batch>, Self::Error>;
+
+    /// What the receiver may not know of the authors of batches that are about to be given to it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn introductions(&mut self, batches: &[Span]) -> Result<Introductions, Self::Error>;
 
     /// The server has answered to these batches: they are not given back again in this epoch.
     ///
@@ -362,6 +386,8 @@ impl Turn {
         // later, too: it may hold that already, parked behind the gap that this request closes.
         let mut stamps =
             if batches.is_empty() { Vec::new() } else { store.stamps(at.replica, at.acked_through + 1, at.last)? };
+        let mut adoptions = if self.vouches { store.adoptions()? } else { at.adoption.into_iter().collect() };
+        let mut passes = Vec::new();
         self.carried.clear();
         if at.gives_back && !self.asking && self.sent < self.budget {
             for batch in store.give_back(self.budget - self.sent)? {
@@ -369,6 +395,9 @@ impl Turn {
                 self.carried.push(batch.span());
                 batches.push(batch);
             }
+            let mut shown = store.introductions(&self.carried)?;
+            adoptions.append(&mut shown.adoptions);
+            passes = shown.passes;
         }
         let request = Request {
             stamps,
@@ -389,8 +418,13 @@ impl Turn {
                 waits: at.waits,
                 held: at.held,
                 want: (want < ORDINARY_REPLY).then(|| u64::try_from(want).unwrap_or(u64::MAX)),
+                pass: at.pass,
+                hub: at.hub,
+                renew: at.renew,
+                carries: at.carries,
             },
-            adoptions: if self.vouches { store.adoptions()? } else { at.adoption.into_iter().collect() },
+            adoptions,
+            passes,
             haves,
             batches,
             cut_off: false,
