@@ -20,7 +20,7 @@ pub use capture::Edit;
 use forms::Forms;
 pub use forms::Moved;
 pub use hub::{Answered, Failure, Hub, Load};
-pub use peer::{SIZES as HUB_SIZES, Visit};
+pub use peer::{MetHub, SIZES as HUB_SIZES, Visit};
 
 use crate::{
     error::Error,

@@ -49,7 +49,7 @@ mod store;
 pub mod transport;
 
 pub use device::{
-    Answered, AttachmentLine, Device, Edit, Failure, HUB_SIZES, Hub, Load, Moved, RecordSummary, Status, Visit,
+    Answered, AttachmentLine, Device, Edit, Failure, HUB_SIZES, Hub, Load, MetHub, Moved, RecordSummary, Status, Visit,
     Whereabouts,
 };
 pub use error::{Error, FileProblem, HubProblem};

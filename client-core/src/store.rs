@@ -172,12 +172,17 @@ impl Tx<'_> {
 
     /// Takes over the server's stamp for changes that have none, and keeps it with its signature.
     pub(crate) fn stamp(&self, stamped: &Stamped) -> Result<(), Error> {
+        self.stamp_through(stamped, stamped.last)
+    }
+
+    /// The same, for no more than the changes up to a seq: of the others it is not known whether they are what was stamped.
+    pub(crate) fn stamp_through(&self, stamped: &Stamped, through: u64) -> Result<(), Error> {
         let Stamped { replica, first, last, stamp, signature } = stamped;
         let mut put = self.tx.prepare_cached(
             "UPDATE change SET received_ms = ?4, skew_ms = ?5
              WHERE replica = ?1 AND seq BETWEEN ?2 AND ?3 AND received_ms IS NULL",
         )?;
-        put.execute(params![replica.0, first, last, stamp.received_ms, stamp.skew_ms])?;
+        put.execute(params![replica.0, first, last.min(&through), stamp.received_ms, stamp.skew_ms])?;
         let mut keep = self.tx.prepare_cached(
             "INSERT INTO stamp (replica, first, last, received_ms, skew_ms, signature) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO NOTHING",

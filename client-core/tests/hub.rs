@@ -146,14 +146,14 @@ fn meet(
     let greeting = guest.greeting(nonce)?;
     let drawn = draw(&mut hub.1);
     let welcome = hub.0.greet(&mut hub.1, &greeting, &drawn)?;
-    let mut visit = guest.visit(&greeting, &welcome)?;
-    let proof = visit.proof()?;
+    let met = guest.meet(&greeting, &welcome)?;
+    let mut visit = guest.visit(&met);
     let mut turn = Turn::with_sizes("test", HUB_SIZES);
     let mut event = Event::Begin;
     loop {
         match turn.step(&mut visit, event, NOW)? {
             Action::Send(body) => {
-                let answered = hub.0.answer(&mut hub.1, welcome.nonce, &proof, &body)?;
+                let answered = hub.0.answer(&mut hub.1, welcome.nonce, &met.proof, &body)?;
                 let mut reply = Reply::from_bytes(&answered.body)?;
                 alter(&mut reply);
                 event = Event::Answered(reply.to_bytes());
@@ -304,8 +304,8 @@ fn a_hub_keeps_a_batch_only_as_its_author_signed_it() {
     let drawn = Ephemeral::new([5; 32]);
     let greeting = a.greeting(drawn.nonce()).unwrap();
     let welcome = hub.0.greet(&mut hub.1, &greeting, &Ephemeral::new([6; 32])).unwrap();
-    let mut visit = a.visit(&greeting, &welcome).unwrap();
-    let proof = visit.proof().unwrap();
+    let met = a.meet(&greeting, &welcome).unwrap();
+    let (mut visit, proof) = (a.visit(&met), met.proof);
     let at = visit.position().unwrap();
     let bodies = vec![Carried::Bytes(visit.own_changes(0, 1).unwrap().remove(0))];
     let good = Batch::sign(at.replica, 1, Hash::default(), bodies.clone(), &at.key);
@@ -353,17 +353,17 @@ fn who_may_meet_whom_is_checked_on_both_sides_without_a_network() {
     let good = welcome_of(&mut hub, &greeting);
     let mut altered = good.clone();
     altered.shown.pass.areas.push("5371041001.002".into());
-    assert!(matches!(a.visit(&greeting, &altered), Err(Error::Hub(HubProblem::Unknown))));
+    assert!(matches!(a.meet(&greeting, &altered), Err(Error::Hub(HubProblem::Unknown))));
     let mut echoed = good.clone();
     echoed.nonce = Hash([9; 32]);
-    assert!(matches!(a.visit(&greeting, &echoed), Err(Error::Hub(HubProblem::Unknown))), "another meeting");
+    assert!(matches!(a.meet(&greeting, &echoed), Err(Error::Hub(HubProblem::Unknown))), "another meeting");
     let mut narrow = good.clone();
     let key = hub.1.position().unwrap();
     narrow.shown.pass = Pass { areas: Vec::new(), ..narrow.shown.pass }.signed(&office.key);
-    assert!(matches!(a.visit(&greeting, &narrow), Err(Error::Hub(HubProblem::Elsewhere { .. }))));
+    assert!(matches!(a.meet(&greeting, &narrow), Err(Error::Hub(HubProblem::Elsewhere { .. }))));
     let mut plain = good.clone();
     plain.shown.pass = Pass { hub: false, ..plain.shown.pass }.signed(&office.key);
-    assert!(matches!(a.visit(&greeting, &plain), Err(Error::Hub(HubProblem::NoHub(_)))));
+    assert!(matches!(a.meet(&greeting, &plain), Err(Error::Hub(HubProblem::NoHub(_)))));
 
     // Whoever heard of the server after the pass ran out, or that the hub was revoked, does not trust it any more; clocks do not count.
     let late = |barred: Vec<ReplicaId>, clock: i64| {
@@ -372,11 +372,11 @@ fn who_may_meet_whom_is_checked_on_both_sides_without_a_network() {
         reply
     };
     a.absorb(&late(vec![key.replica], NOW)).unwrap();
-    assert!(matches!(a.visit(&greeting, &good), Err(Error::Hub(HubProblem::RunOut(_)))));
+    assert!(matches!(a.meet(&greeting, &good), Err(Error::Hub(HubProblem::RunOut(_)))));
     a.absorb(&late(Vec::new(), NOW + LIFETIME_MS + 1)).unwrap();
-    assert!(matches!(a.visit(&greeting, &good), Err(Error::Hub(HubProblem::RunOut(_)))));
+    assert!(matches!(a.meet(&greeting, &good), Err(Error::Hub(HubProblem::RunOut(_)))));
     a.absorb(&late(Vec::new(), NOW)).unwrap();
-    assert!(a.visit(&greeting, &good).is_ok());
+    assert!(a.meet(&greeting, &good).is_ok());
 }
 
 #[test]

@@ -13,6 +13,11 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
 };
 
 /// A hub that answers; killed when dropped.
@@ -81,6 +86,55 @@ impl Drop for Running {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Somebody in the same room who hears every byte.
+#[derive(Debug)]
+pub struct Overheard {
+    heard: Arc<Mutex<Vec<u8>>>,
+    /// Where a phone is deceived into going.
+    pub url: String,
+}
+
+impl Overheard {
+    /// Listens between phones and a hub.
+    ///
+    /// # Errors
+    /// If there is no port.
+    pub fn start(hub: &str) -> Result<Self> {
+        let to = hub.strip_prefix("http://").context("an address")?.to_owned();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        listener.set_nonblocking(true)?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let (listener, ear) = (TcpListener::from_std(listener)?, heard.clone());
+        tokio::spawn(async move {
+            while let Ok((phone, _)) = listener.accept().await {
+                let Ok(hub) = TcpStream::connect(&to).await else { break };
+                let ((phone_reads, phone_writes), (hub_reads, hub_writes)) = (phone.into_split(), hub.into_split());
+                tokio::spawn(listen(phone_reads, hub_writes, ear.clone()));
+                tokio::spawn(listen(hub_reads, phone_writes, ear.clone()));
+            }
+        });
+        Ok(Self { heard, url })
+    }
+
+    /// All that was heard.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn listen(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, ear: Arc<Mutex<Vec<u8>>>) {
+    let mut piece = [0; 4096];
+    while let Ok(count @ 1..) = from.read(&mut piece).await {
+        let said = piece.get(..count).unwrap_or_default();
+        ear.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(said);
+        if to.write_all(said).await.is_err() {
+            break;
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
     Dot, Hash, RecordId, ReplicaId, Stamp,
-    chain::{Adoption, Batch, Carried, PublicKey, Span},
+    chain::{Adoption, Batch, Carried, PublicKey, Signature, Span},
     engine::device::{Absorbed, DeviceStore, Introductions, Position, Sizes},
     pass::{Meeting, Pass, Side, Voucher},
     wire::{Acked, Delivered, Greeting, Proof, Reply, Run, Stamped, VERSIONS, Welcome},
@@ -25,14 +25,23 @@ use sync_protocol::{
 /// own line may be one.
 pub const SIZES: Sizes = Sizes { first: 2 << 20, batch: 136 << 10, least: 34 << 10, most: 136 << 10 };
 
+/// A hub that the device has met and believes.
+#[derive(Clone, Debug)]
+pub struct MetHub {
+    /// What people call it.
+    pub name: String,
+    /// The areas that both may see.
+    areas: Vec<String>,
+    meeting: Meeting,
+    /// Proves to the hub that the device holds its key.
+    pub proof: Signature,
+}
+
 /// A device in a meeting with a hub: what the turn runs over.
 #[derive(Debug)]
 pub struct Visit<'d, H> {
     device: &'d mut Device<H>,
-    hub: ReplicaId,
-    /// The areas that both may see.
-    areas: Vec<String>,
-    meeting: Meeting,
+    met: &'d MetHub,
 }
 
 impl<H: Host> Device<H> {
@@ -50,13 +59,13 @@ impl<H: Host> Device<H> {
         })
     }
 
-    /// Believes a hub's answer, or does not; from then on a turn may be run over the visit.
+    /// Believes a hub's answer, or does not.
     ///
     /// # Errors
     /// [`HubProblem`], where the hub is none by the server's word, or not one for this device.
-    pub fn visit(&mut self, greeting: &Greeting, welcome: &Welcome) -> Result<Visit<'_, H>, Error> {
-        let (meeting, areas) = self.store.write(|tx| {
-            let (replica, _) = identity(tx)?;
+    pub fn meet(&mut self, greeting: &Greeting, welcome: &Welcome) -> Result<MetHub, Error> {
+        self.store.write(|tx| {
+            let (replica, own_key) = identity(tx)?;
             let keys = trust::learn(tx, &welcome.shown.vouched)?;
             let pass = &welcome.shown.pass;
             let (hub, key) = welcome.shown.identity().filter(|_| pass.is_signed(&keys)).ok_or(HubProblem::Unknown)?;
@@ -64,20 +73,24 @@ impl<H: Host> Device<H> {
             if !meeting.is_signed(Side::Hub, &welcome.signature, &key) {
                 return Err(HubProblem::Unknown.into());
             }
+            if !pass.hub || hub == replica {
+                return Err(HubProblem::NoHub(pass.name.clone()).into());
+            }
             let mut areas = covered(tx, pass, &greeting.shown.pass)?;
             // What was taken from it since the pass was made it does not pull any more.
             let scope = scope(tx)?.map(|scope| scope.areas).unwrap_or_default();
             areas.retain(|area| scope.iter().any(|seen| seen.code == *area));
-            if !pass.hub || hub == replica {
-                return Err(HubProblem::NoHub(pass.name.clone()).into());
-            }
             let (last, _) = tx.head(replica)?;
             let epoch = tx.peer(hub, replica)?.map(|peer| peer.epoch).unwrap_or_default();
             let acked = welcome.acked_through.min(last);
             tx.put_peer(&PeerRow { hub, name: pass.name.clone(), acked, epoch }, replica)?;
-            Ok((meeting, areas))
-        })?;
-        Ok(Visit { device: self, hub: meeting.hub, areas, meeting })
+            Ok(MetHub { name: pass.name.clone(), areas, meeting, proof: meeting.sign(Side::Guest, &own_key) })
+        })
+    }
+
+    /// The device as it syncs with a hub that it has met: a turn may be run over it.
+    pub fn visit<'d>(&'d mut self, met: &'d MetHub) -> Visit<'d, H> {
+        Visit { device: self, met }
     }
 }
 
@@ -98,22 +111,14 @@ impl<H: Host> Visit<'_, H> {
     pub fn device(&mut self) -> &mut Device<H> {
         self.device
     }
-
-    /// Proves to the hub that the device holds its key.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub fn proof(&mut self) -> Result<sync_protocol::chain::Signature, Error> {
-        let meeting = self.meeting;
-        self.device.store.read(|tx| Ok(meeting.sign(Side::Guest, &identity(tx)?.1)))
-    }
 }
 
 impl<H: Host> DeviceStore for Visit<'_, H> {
     type Error = Error;
 
     fn position(&mut self) -> Result<Position, Error> {
-        let Self { device, hub, .. } = self;
+        let Self { device, met } = self;
+        let hub = &met.meeting.hub;
         device.store.read(|tx| {
             let (replica, key) = identity(tx)?;
             let peer = tx.peer(*hub, replica)?.ok_or(HubProblem::Unknown)?;
@@ -158,7 +163,7 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
     }
 
     fn give_back(&mut self, budget: usize) -> Result<Vec<Batch>, Error> {
-        let hub = self.hub;
+        let hub = self.met.meeting.hub;
         self.device.store.read(|tx| tx.to_hand(hub, budget))
     }
 
@@ -174,7 +179,7 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
     }
 
     fn given(&mut self, batches: &[Span]) -> Result<(), Error> {
-        let hub = self.hub;
+        let hub = self.met.meeting.hub;
         self.device.store.write(|tx| batches.iter().try_for_each(|span| tx.set_handed(span, hub)))
     }
 
@@ -183,7 +188,8 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
     }
 
     fn absorb(&mut self, reply: &Reply) -> Result<Absorbed, Error> {
-        let Self { device, hub, areas, .. } = self;
+        let Self { device, met } = self;
+        let (hub, areas) = (&met.meeting.hub, &met.areas);
         let Device { store, host, forms, .. } = &mut **device;
         store.write(|tx| {
             let (replica, _) = identity(tx)?;
@@ -238,12 +244,14 @@ fn take_receipt(tx: &Tx<'_>, reply: &Reply, keys: &[PublicKey], is_hub: bool) ->
         }
     }
     let is_proved = |stamped: &&Stamped| {
-        let is_own = stamped.replica == replica && stamped.last <= named;
+        let is_own = stamped.replica == replica && stamped.first <= named;
         (is_own || (is_hub && stamped.replica != replica)) && is_signed(stamped, keys)
     };
     let stamps: Vec<&Stamped> = reply.stamps.iter().filter(is_proved).collect();
     let through = named.min(sync::stamped_through(&stamps, replica, acked));
-    stamps.iter().try_for_each(|stamped| tx.stamp(stamped))?;
+    for stamped in &stamps {
+        tx.stamp_through(stamped, if stamped.replica == replica { named } else { stamped.last })?;
+    }
     if through > acked {
         tx.set_meta(meta::ACKED, &through.to_string())?;
         tx.clear_verdicts(replica, acked, through)?;

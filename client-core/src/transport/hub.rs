@@ -60,8 +60,9 @@ impl Http {
         let welcome = self.greet(hub, &greeting).await?;
         let channel = ephemeral.channel(welcome.nonce).ok_or(HubProblem::Unknown)?;
         let mut teller = Teller::new(progress, device.to_send()?.0);
-        let mut visit = device.visit(&greeting, &welcome)?;
-        let token = format!("{}{}", welcome.nonce, visit.proof()?);
+        let met = device.meet(&greeting, &welcome)?;
+        let token = format!("{}{}", welcome.nonce, met.proof);
+        let mut visit = device.visit(&met);
         let mut turn = Turn::with_sizes(concat!("tenun/", env!("CARGO_PKG_VERSION")), HUB_SIZES);
         let mut event = Event::Begin;
         let report = loop {
@@ -78,7 +79,7 @@ impl Http {
             }
         };
         teller.sent_all();
-        Ok(Meeting { hub: welcome.shown.pass.name, report, traffic: teller.traffic() })
+        Ok(Meeting { hub: met.name, report, traffic: teller.traffic() })
     }
 
     async fn greet(&self, hub: &str, greeting: &Greeting) -> Result<Welcome, Error> {
