@@ -64,6 +64,9 @@ async fn what_phones_give_to_a_hub_reaches_the_server_and_each_other_with_receip
     assert!(leader.device.load()?.iter().all(|load| load.waiting == 0));
     let coordinator = survey.coordinator().await?;
     assert_eq!(coordinator.get(&format!("records/{record}")).await?["answers"][0]["path"], "floor");
+    let devices = coordinator.get("devices").await?;
+    let tablet = devices["items"].as_array().unwrap().iter().find(|device| device["name"] == "TIM-3").unwrap();
+    assert_eq!(tablet["carried"], 6, "the coordinators see what came by which hub");
 
     // Back in the village the phones hear that it is safe, and of each other.
     survey.meet(&mut a, &hub).await?;

@@ -381,11 +381,11 @@ impl Turn {
         if !batches.is_empty() {
             store.sending(&batches.iter().map(Batch::last).collect::<Vec<_>>())?;
         }
+        let tells_own = !batches.is_empty();
         let want = self.batch.saturating_mul(BATCHES_A_REPLY);
         // A server that was restored gets back the stamps that it gave: a stamp is given once (DESIGN §4). Those of what comes
         // later, too: it may hold that already, parked behind the gap that this request closes.
-        let mut stamps =
-            if batches.is_empty() { Vec::new() } else { store.stamps(at.replica, at.acked_through + 1, at.last)? };
+        let mut stamps = if tells_own { store.stamps(at.replica, at.acked_through + 1, at.last)? } else { Vec::new() };
         let mut adoptions = if self.vouches { store.adoptions()? } else { at.adoption.into_iter().collect() };
         let mut passes = Vec::new();
         self.carried.clear();
@@ -410,8 +410,8 @@ impl Turn {
                 scope: at.scope,
                 epoch: at.epoch,
                 cursors: at.cursors,
-                // A batch shows by its `before` which history it goes on with.
-                acked: (batches.is_empty() && at.acked_through > 0)
+                // An own batch shows by its `before` which history it goes on with; others' say nothing of it.
+                acked: (!tells_own && at.acked_through > 0)
                     .then_some(Acked { seq: at.acked_through, hash: at.acked_hash }),
                 snapshots: at.snapshots,
                 dropped: at.dropped,

@@ -304,8 +304,8 @@ pub const MUTANTS: &[Mutant] = &[
         why: "A seq alone tells a restored server how far a device takes itself for acked.",
         edits: &[Edit {
             file: "sync-protocol/src/engine/device.rs",
-            old: "(batches.is_empty() && at.acked_through > 0)",
-            new: "(batches.is_empty() && at.acked_through == u64::MAX)",
+            old: "(!tells_own && at.acked_through > 0)",
+            new: "(!tells_own && at.acked_through == u64::MAX)",
         }],
         test: Test::Process("disasters", "an_acked_life"),
         says: "on the server",
