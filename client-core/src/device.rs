@@ -8,15 +8,21 @@ mod carried;
 mod copied;
 mod forms;
 mod household;
+mod hub;
+mod peer;
+mod relay;
 mod returned;
 mod scope;
 mod summary;
 mod sync;
+mod trust;
 
 pub use attachments::{AttachmentLine, Whereabouts};
 pub use capture::Edit;
 use forms::Forms;
 pub use forms::Moved;
+pub use hub::{Answered, Failure, Hub, Load};
+pub use peer::{MetHub, SIZES as HUB_SIZES, Visit};
 pub(crate) use returned::lines as remark_lines;
 pub use returned::{RemarkLine, ReturnedMark};
 
@@ -62,6 +68,16 @@ mod meta {
     pub(super) const TELLS: &str = "tells_held";
     /// The devices of the team that the enumerator leads, as JSON.
     pub(super) const TEAM: &str = "team";
+    /// What the server says of this device, to be shown to hubs and guests.
+    pub(super) const PASS: &str = "pass";
+    /// Replicas whose devices were revoked.
+    pub(super) const BARRED: &str = "barred";
+    /// When the device last heard of the server, by the server's clock.
+    pub(super) const HEARD: &str = "heard_ms";
+    /// Adoptions of server keys that other devices told of.
+    pub(super) const VOUCHED: &str = "vouched";
+    /// The device is a hub; the epoch of its feed.
+    pub(super) const HUB: &str = "hub";
 }
 
 /// An enumerator's device: one database, one replica.
@@ -98,6 +114,11 @@ pub struct Status {
     pub interviews_on_server: u64,
     /// Of these, interviews whose every change is in a verified backup, too.
     pub interviews_backed_up: u64,
+    /// The hub that holds changes which the server does not have as far as this device knows; of several the one that holds
+    /// most.
+    pub hub: Option<String>,
+    /// Interviews whose every change is on that hub or on the server; a hub may be lost.
+    pub interviews_on_hub: u64,
     /// Records with a conflict.
     pub conflicts: u64,
     /// Own changes that the server keeps without applying them.
@@ -292,7 +313,9 @@ impl<H: Host> Device<H> {
             let (last, _) = tx.head(replica)?;
             let acked_through = number(tx, meta::ACKED)?;
             let safe_through = number(tx, meta::SAFE)?;
-            let (interviews, on_server, backed_up) = tx.interview_receipts(replica, acked_through, safe_through)?;
+            let hub = tx.peers_beyond(replica, acked_through)?.into_iter().next();
+            let on_hub = hub.as_ref().map_or(acked_through, |hub| hub.acked);
+            let receipts = tx.interview_receipts(replica, [on_hub, acked_through, safe_through])?;
             Ok(Status {
                 replica,
                 enumerator: tx.meta(meta::ENROLLED)?.map(|_| enrolled(tx)).transpose()?.map(|e| e.enumerator),
@@ -301,9 +324,11 @@ impl<H: Host> Device<H> {
                 acked_through,
                 receipt: tx.hash_at(replica, acked_through)?.filter(|_| acked_through > 0).map(short),
                 safe_through,
-                interviews,
-                interviews_on_server: on_server,
-                interviews_backed_up: backed_up,
+                interviews: receipts.interviews,
+                interviews_on_server: receipts.on_server,
+                interviews_backed_up: receipts.backed_up,
+                hub: hub.map(|hub| hub.name),
+                interviews_on_hub: receipts.on_hub,
                 conflicts: u64::try_from(tx.conflicted()?.len()).unwrap_or(u64::MAX),
                 quarantined: tx.quarantined()?,
                 displaced: u64::try_from(tx.displaced()?.len()).unwrap_or(u64::MAX),

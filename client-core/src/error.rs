@@ -64,12 +64,43 @@ pub enum Error {
     /// The lock against a second sync could not be taken.
     #[error("the file that keeps syncs apart failed ({0}); free some space, then try again")]
     Lock(String),
+    /// A sync with a hub can't be.
+    #[error(transparent)]
+    Hub(#[from] HubProblem),
     /// The server refused.
     #[error("the server refused: {0}")]
     Refused(Problem),
     /// The sync ended early.
     #[error(transparent)]
     GaveUp(#[from] sync_protocol::engine::device::GaveUp),
+}
+
+/// Why this device can't sync with a hub, or be one.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum HubProblem {
+    /// The server has not said yet who the device is.
+    #[error("the server has to know this device before it meets a hub: sync with the server once")]
+    NoPass,
+    /// Nothing that the server signed says who was reached.
+    #[error(
+        "what answered at this address is no hub that the server knows: check the address, or ask your team leader"
+    )]
+    Unknown,
+    /// It is a device, but no hub.
+    #[error("{0} may not be a hub: only devices of team leaders are")]
+    NoHub(String),
+    /// It was a hub.
+    #[error("{0} is no hub any more, or has not met the server for long: it has to sync with the server first")]
+    RunOut(String),
+    /// The hub may not see all of the device's areas.
+    #[error("{hub} does not cover your area {area}: sync with the hub of your team, or with the server")]
+    Elsewhere {
+        /// The hub.
+        hub: String,
+        /// An area that is none of its.
+        area: String,
+    },
 }
 
 /// What is wrong with a file that was to be an answer; told when it is taken, not at night.

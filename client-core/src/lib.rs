@@ -25,12 +25,14 @@
 //! | [`Device`] | what a screen calls: list, start, save, finish, status |
 //! | [`Interview`] | an interview in progress: its screens, what is wrong, where it stands |
 //! | [`host`] | clock and randomness |
+//! | [`Hub`] | a device that answers other devices' syncs where there is no network; [`channel`] seals what they say |
 //! | [`files`] | where the bytes of photos and files lie |
 //! | [`Line`] | what a device has learned of its line |
 //! | [`night`] | when to sync by itself |
 //! | `store` | the SQL: the only place that knows any |
 //! | [`transport`] | the network: enrolment and `POST /v1/sync` |
 
+pub mod channel;
 mod device;
 mod error;
 pub mod files;
@@ -46,8 +48,11 @@ mod store;
 #[cfg(feature = "native")]
 pub mod transport;
 
-pub use device::{AttachmentLine, Device, Edit, Moved, RecordSummary, RemarkLine, ReturnedMark, Status, Whereabouts};
-pub use error::{Error, FileProblem};
+pub use device::{
+    Answered, AttachmentLine, Device, Edit, Failure, HUB_SIZES, Hub, Load, MetHub, Moved, RecordSummary, RemarkLine,
+    ReturnedMark, Status, Visit, Whereabouts,
+};
+pub use error::{Error, FileProblem, HubProblem};
 pub use host::Host;
 pub use interview::{Asked, Choices, Content, Flaw, Given, Interview, Position, RowLine, Screen};
 pub use line::{Crossing, Line};

@@ -6,12 +6,18 @@
 mod attachments;
 mod carried;
 mod displaced;
+mod feed;
+mod hub;
 mod migrations;
+mod peers;
 mod scope;
 mod session;
 mod snapshots;
 
 pub(crate) use attachments::{AttachmentRow, Whose};
+pub(crate) use feed::FeedRow;
+pub(crate) use hub::{CarriedRow, GuestRow};
+pub(crate) use peers::PeerRow;
 
 use crate::error::Error;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
@@ -52,6 +58,15 @@ pub(crate) struct RecordRow {
     pub(crate) finished: bool,
     pub(crate) conflicts: u32,
     pub(crate) answers: u32,
+}
+
+/// How many interviews are how safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Receipts {
+    pub(crate) interviews: u64,
+    pub(crate) on_hub: u64,
+    pub(crate) on_server: u64,
+    pub(crate) backed_up: u64,
 }
 
 /// The database of one device.
@@ -157,12 +172,17 @@ impl Tx<'_> {
 
     /// Takes over the server's stamp for changes that have none, and keeps it with its signature.
     pub(crate) fn stamp(&self, stamped: &Stamped) -> Result<(), Error> {
+        self.stamp_through(stamped, stamped.last)
+    }
+
+    /// The same, for no more than the changes up to a seq: of the others it is not known whether they are what was stamped.
+    pub(crate) fn stamp_through(&self, stamped: &Stamped, through: u64) -> Result<(), Error> {
         let Stamped { replica, first, last, stamp, signature } = stamped;
         let mut put = self.tx.prepare_cached(
             "UPDATE change SET received_ms = ?4, skew_ms = ?5
              WHERE replica = ?1 AND seq BETWEEN ?2 AND ?3 AND received_ms IS NULL",
         )?;
-        put.execute(params![replica.0, first, last, stamp.received_ms, stamp.skew_ms])?;
+        put.execute(params![replica.0, first, last.min(&through), stamp.received_ms, stamp.skew_ms])?;
         let mut keep = self.tx.prepare_cached(
             "INSERT INTO stamp (replica, first, last, received_ms, skew_ms, signature) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO NOTHING",
@@ -387,23 +407,25 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// How many interviews have unsent changes, are all sent, or are safe in a backup: `(all, acked, safe)`.
-    pub(crate) fn interview_receipts(
-        &self,
-        replica: ReplicaId,
-        acked: u64,
-        safe: u64,
-    ) -> Result<(u64, u64, u64), Error> {
+    /// How many interviews there are, and of how many every change is on a hub, acked, or safe in a backup, by the seqs up to
+    /// which that is so.
+    pub(crate) fn interview_receipts(&self, replica: ReplicaId, through: [u64; 3]) -> Result<Receipts, Error> {
         let mut query = self.tx.prepare_cached(
-            "SELECT count(*), coalesce(sum(last <= ?2), 0), coalesce(sum(last <= ?3), 0) FROM
+            "SELECT count(*), coalesce(sum(last <= ?2), 0), coalesce(sum(last <= ?3), 0), coalesce(sum(last <= ?4), 0) FROM
              (SELECT max(iif(change.replica = ?1, change.seq, 0)) AS last
               FROM change JOIN record ON record.id = change.record
               WHERE change.hash IS NOT NULL AND record.round IS NOT NULL GROUP BY change.record)",
         )?;
-        let counts = query.query_row(params![replica.0, acked, safe], |row| {
-            Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?, row.get::<_, u64>(2)?))
+        let [hub, acked, safe] = through;
+        let receipts = query.query_row(params![replica.0, hub, acked, safe], |row| {
+            Ok(Receipts {
+                interviews: row.get(0)?,
+                on_hub: row.get(1)?,
+                on_server: row.get(2)?,
+                backed_up: row.get(3)?,
+            })
         })?;
-        Ok((counts.0, counts.1, counts.2))
+        Ok(receipts)
     }
 
     pub(crate) fn cursors(&self) -> Result<BTreeMap<String, u64>, Error> {
@@ -422,6 +444,7 @@ impl Tx<'_> {
 
     pub(crate) fn clear_cursors(&self) -> Result<(), Error> {
         self.tx.execute("DELETE FROM cursor", [])?;
+        self.tx.execute("DELETE FROM peer_cursor", [])?;
         Ok(())
     }
 

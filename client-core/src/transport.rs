@@ -2,11 +2,13 @@
 
 mod answer;
 mod attachments;
+mod hub;
 mod progress;
 
 use crate::{Crossing, Device, Error, Host, Line, lock::SyncLock};
 use answer::{Answer, problem};
 pub use attachments::Sending;
+pub use hub::{Meeting, serve, welcome};
 use progress::Teller;
 pub use progress::{Progress, Stage, Traffic};
 use reqwest::{StatusCode, header};
@@ -190,16 +192,7 @@ impl Http {
             // Of a reply that was cut off what is whole counts; nothing is whole without a first line.
             StatusCode::OK if is_cut && !body.contains(&b'\n') => Ok(Event::TimedOut),
             StatusCode::OK => Ok(Event::Answered(body)),
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                busy_s.map_or(Ok(Event::TimedOut), |after_s| Err(Error::Busy { after_s }))
-            }
-            StatusCode::GATEWAY_TIMEOUT | StatusCode::BAD_GATEWAY => Ok(Event::TimedOut),
-            _ if is_cut => Ok(Event::TimedOut),
-            _ => match problem(status, &body) {
-                // The server heard of a cut where the device had not: it counts as one.
-                problem if problem.code.class() == Class::Retry || problem.code == Code::CutOff => Ok(Event::TimedOut),
-                problem => Ok(Event::Rejected(problem)),
-            },
+            status => refusal(status, busy_s, is_cut, &body),
         }
     }
 
@@ -241,6 +234,22 @@ impl Http {
         let response = timeout(self.patience, request.send()).await.map_err(|_elapsed| silent())?;
         let answer = Answer::read(response.map_err(unreachable)?, self.patience, |_, _| ()).await;
         if answer.is_cut { Err(Error::Unreachable("the answer was cut off".into())) } else { Ok(answer) }
+    }
+}
+
+/// What an answer other than a reply means to a turn.
+fn refusal(status: StatusCode, busy_s: Option<u64>, is_cut: bool, body: &[u8]) -> Result<Event, Error> {
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            busy_s.map_or(Ok(Event::TimedOut), |after_s| Err(Error::Busy { after_s }))
+        }
+        StatusCode::GATEWAY_TIMEOUT | StatusCode::BAD_GATEWAY => Ok(Event::TimedOut),
+        _ if is_cut => Ok(Event::TimedOut),
+        _ => match problem(status, body) {
+            // The server heard of a cut where the device had not: it counts as one.
+            problem if problem.code.class() == Class::Retry || problem.code == Code::CutOff => Ok(Event::TimedOut),
+            problem => Ok(Event::Rejected(problem)),
+        },
     }
 }
 

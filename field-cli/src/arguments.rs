@@ -40,6 +40,9 @@ pub(crate) enum Command {
     /// Send what was saved and fetch what others did, photos and files after the answers: now, or by night at a moment of
     /// the device's own.
     Sync {
+        /// Sync with the hub at this address in place of the server, such as `http://192.168.43.1:8080`; photos wait for the server.
+        #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["night", "answers_only"])]
+        hub: Option<String>,
         /// Wait for these hours of the day (local time, such as 21:00-04:30), and try again until it is done or they are over.
         #[arg(long, value_name = "FROM-UNTIL")]
         night: Option<Window>,
@@ -52,6 +55,22 @@ pub(crate) enum Command {
         /// Leave photos and files for another time.
         #[arg(long)]
         answers_only: bool,
+    },
+    /// For team leaders: answer the phones nearby where there is no network, and carry their changes to the server. Runs until it
+    /// is ended; `sync` meanwhile or afterwards, wherever there is a network.
+    Hub {
+        /// The address to listen on, such as 0.0.0.0:8080.
+        #[arg(long)]
+        listen: String,
+        /// The language of messages, such as id or en.
+        #[arg(long)]
+        language: Option<String>,
+    },
+    /// For hubs: what is carried for whom, and what of it the server does not have yet.
+    Load {
+        /// The language of messages.
+        #[arg(long)]
+        language: Option<String>,
     },
     /// The photos and files that the records on this device name, and where their bytes are.
     Attachments {

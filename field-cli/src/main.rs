@@ -6,6 +6,7 @@
 
 mod arguments;
 mod attachments;
+mod hub;
 mod interview;
 mod show;
 mod sync;
@@ -57,6 +58,7 @@ fn exit(error: &Error) -> (u8, &'static str) {
         Error::Syncing => (4, "syncing"),
         Error::NotEnrolled => (1, "not-enrolled"),
         Error::UnknownRecord(_) | Error::UnknownQuestionnaire(_) => (1, "not-found"),
+        Error::Hub(_) => (1, "hub"),
         Error::Refused(_) | Error::GaveUp(_) => (1, "refused"),
         Error::Database(_)
         | Error::NewerSchema { .. }
@@ -87,14 +89,19 @@ async fn run(arguments: &Arguments) -> Result<Answer, Error> {
     let mut device = Device::open(&arguments.db, host)?;
     match &arguments.command {
         Command::Enroll { server, code, name } => enroll(&mut device, server, code, name).await,
-        Command::Sync { night, language, progress, answers_only } => {
+        Command::Sync { hub, night, language, progress, answers_only } => {
             let how = match (arguments.json, progress) {
                 (false, _) => sync::Telling::People,
                 (true, false) => sync::Telling::Nobody,
                 (true, true) => sync::Telling::Scripts,
             };
-            sync::run(&mut device, *night, language.as_deref(), how, *answers_only).await
+            match hub {
+                Some(hub) => sync::with_hub(&mut device, hub, language.as_deref(), how).await,
+                None => sync::run(&mut device, *night, language.as_deref(), how, *answers_only).await,
+            }
         }
+        Command::Hub { listen, language } => hub::run(device, listen, language.as_deref(), arguments.json).await,
+        Command::Load { language } => hub::load(&mut device, language.as_deref()),
         Command::Attachments { get: None, .. } => attachments::list(&mut device),
         Command::Attachments { get: Some(hash), to } => attachments::get(&mut device, hash, to.as_deref()).await,
         Command::Status => status(&mut device),

@@ -9,9 +9,15 @@ use sync_protocol::{Record, remark::About, wire::TeamDevice};
 /// `12 of 12 interviews are on the server`, with what is behind it.
 pub(crate) fn receipt(status: &Status) -> String {
     let mut text = format!(
-        "{} of {} interviews are safe on the server, {} of them in a backup.\n{} changes saved, {} not sent yet.",
+        "{} of {} interviews are safe on the server, {} of them in a backup.\n{} changes saved, {} not on the server yet.",
         status.interviews_on_server, status.interviews, status.interviews_backed_up, status.saved, status.unsent
     );
+    if let Some(hub) = &status.hub {
+        text.push_str(&format!(
+            "\nOn the hub {hub}: {} of {} interviews. On a hub is not yet safe on the server.",
+            status.interviews_on_hub, status.interviews
+        ));
+    }
     if let Some(receipt) = &status.receipt {
         text.push_str(&format!("\nReceipt {receipt}: your coordinator's page shows the same."));
     }

@@ -6,12 +6,12 @@ use crate::{Answer, Field, attachments};
 use client_core::{
     Error, Host,
     night::{Next, Night, Window},
-    transport::{Http, Progress, Sending, Traffic},
+    transport::{Http, Meeting, Progress, Sending, Traffic},
 };
 use serde_json::json;
 use std::{io::Write, time::Duration};
 use sync_protocol::engine::device::Report;
-use words::Words;
+pub(crate) use words::Words;
 
 /// A phone that sleeps stops the clock that a program waits by: it looks at the wall again after this.
 const NAP: i64 = 60_000;
@@ -97,6 +97,30 @@ pub(crate) async fn run(
         "bytes_up": traffic.up, "bytes_down": traffic.down, "status": status,
     });
     Ok(Answer::new(text, json))
+}
+
+/// Syncs the device with a hub.
+///
+/// # Errors
+/// What the sync fails with.
+pub(crate) async fn with_hub(
+    device: &mut Field,
+    hub: &str,
+    language: Option<&str>,
+    telling: Telling,
+) -> Result<Answer, Error> {
+    let words = Words::of(language.unwrap_or_default());
+    let done = Http::new()?.sync_with_hub(device, hub, |progress| telling.progress(progress, words)).await;
+    if matches!(telling, Telling::People) {
+        eprintln!();
+    }
+    let Meeting { hub, report, traffic } = done?;
+    let status = device.status()?;
+    let json = json!({
+        "hub": hub, "acked": report.acked, "pulled": report.pulled, "round_trips": report.round_trips,
+        "bytes_up": traffic.up, "bytes_down": traffic.down, "status": status,
+    });
+    Ok(Answer::new(words.done(&report, &traffic, &status), json))
 }
 
 async fn by_night(

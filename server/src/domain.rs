@@ -11,6 +11,7 @@
 //! | [`pull`] | the reply: scope and buckets; `carry` adds what proves others' changes, and what a restored server lacks |
 //! | [`snapshot`] | records as they stand, for devices that are far behind |
 //! | [`people`] | enrolment, logins |
+//! | `hubs` | what it signs for devices that meet without it |
 //! | [`migrate`] | interviews moved to a later version of their questionnaire |
 //! | [`review`] | coordinators' decisions, which are changes of the server's replica |
 //! | [`households`] | households registered twice, joined and parted |
@@ -27,6 +28,7 @@ pub mod derive;
 pub mod detail;
 pub mod export;
 pub mod households;
+mod hubs;
 pub mod identity;
 pub mod ingest;
 pub mod migrate;

@@ -2,13 +2,14 @@
 //!
 //! [`Tx`] is one transaction, for reading or writing; its methods are grouped by what they are about:
 //! `attachments`, `log` (changes, replicas, stamps), `records` (what is derived, buckets), `people` (enumerators, devices,
-//! accounts), `assignments` (who works where), `backups` (copies, epochs), `catalogue` (areas, questionnaires), `lists` (what pages and exports read),
-//! `review` (decisions about interviews), `validation` (its queue).
+//! accounts), `assignments` (who works where), `backups` (copies, epochs), `hubs` (passes, carriers), `catalogue` (areas, questionnaires),
+//! `lists` (what pages and exports read), `review` (decisions about interviews), `validation` (its queue).
 
 mod assignments;
 mod attachments;
 mod backups;
 mod catalogue;
+mod hubs;
 mod lists;
 mod log;
 mod migrations;
@@ -24,6 +25,7 @@ pub use assignments::{Assigned, Seen, TeamDevice};
 pub use attachments::AttachmentRow;
 pub use backups::{BackupRow, LogEnd, copy, file, open_copy};
 pub use catalogue::{AreaRow, QuestionnaireRow};
+pub use hubs::Bearer;
 pub use lists::{BranchRow, ChangeSource, DeviceRow, ProgressBy, ProgressRow, QuarantineRow, RecordFilter, RecordRow};
 pub use log::{BranchChange, ChangeInsert, ChangeRow, ChangeState, NewChange, ReplicaRow, StampRow, Unseen};
 pub use people::{Account, Device};

@@ -5,7 +5,7 @@
 //! anyone may carry a batch and nobody can forge one (DESIGN §4).
 
 use crate::{
-    ids::{Hash, ReplicaId},
+    ids::{BadName, Hash, ReplicaId},
     problem::{Code, Problem},
     record::Stamp,
 };
@@ -39,7 +39,9 @@ pub enum Carried {
 }
 
 impl Carried {
-    fn digest(&self) -> Hash {
+    /// The digest of the change.
+    #[must_use]
+    pub fn digest(&self) -> Hash {
         match self {
             Self::Bytes(bytes) => digest(bytes),
             Self::Withheld(digest) => *digest,
@@ -57,19 +59,32 @@ impl std::fmt::Debug for Signature {
     }
 }
 
+impl std::fmt::Display for Signature {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl std::str::FromStr for Signature {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let mut bytes = [0; 64];
+        let read = hex::decode_to_slice(text, &mut bytes);
+        read.map(|()| Self(bytes)).map_err(|_ignored| BadName::new("128 hexadecimal digits", text))
+    }
+}
+
 impl serde::Serialize for Signature {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex::encode(self.0))
+        serializer.collect_str(self)
     }
 }
 
 impl<'de> serde::Deserialize<'de> for Signature {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        let mut bytes = [0; 64];
-        hex::decode_to_slice(text.as_ref(), &mut bytes)
-            .map_err(|_ignored| serde::de::Error::custom("a signature is 128 hexadecimal digits"))?;
-        Ok(Self(bytes))
+        text.parse().map_err(|_ignored| serde::de::Error::custom("a signature is 128 hexadecimal digits"))
     }
 }
 
@@ -96,7 +111,7 @@ impl SecretKey {
         PublicKey(self.0.verifying_key().to_bytes())
     }
 
-    fn sign(&self, message: &[u8]) -> Signature {
+    pub(crate) fn sign(&self, message: &[u8]) -> Signature {
         Signature(self.0.sign(message).to_bytes())
     }
 }
@@ -124,7 +139,7 @@ impl<'de> serde::Deserialize<'de> for PublicKey {
 }
 
 impl PublicKey {
-    fn verify(&self, message: &[u8], signature: &Signature) -> bool {
+    pub(crate) fn verify(&self, message: &[u8], signature: &Signature) -> bool {
         VerifyingKey::from_bytes(&self.0)
             .is_ok_and(|key| key.verify(message, &ed25519_dalek::Signature::from_bytes(&signature.0)).is_ok())
     }
@@ -163,6 +178,12 @@ impl Batch {
         last_of(self.first, self.changes.len())
     }
 
+    /// `h(n)` of each change, as the batch leads to it; nothing is verified.
+    #[must_use]
+    pub fn hashes(&self) -> Vec<Hash> {
+        hashes(self.replica, self.first, self.before, &self.changes)
+    }
+
     /// What the signature covers.
     #[must_use]
     pub fn span(&self) -> Span {
@@ -175,7 +196,7 @@ impl Batch {
     /// # Errors
     /// [`Code::BadHash`] or [`Code::BadSignature`]: nothing of the batch may be believed.
     pub fn verify(&self, key: &PublicKey) -> Result<Vec<Hash>, Problem> {
-        let hashes = hashes(self.replica, self.first, self.before, &self.changes);
+        let hashes = self.hashes();
         if self.first == 0 || hashes.last() != Some(&self.after) {
             return Err(Problem::new(
                 Code::BadHash,
@@ -300,6 +321,19 @@ impl Adoption {
     pub fn is_valid(&self, old: &PublicKey) -> bool {
         old.verify(&adoption_message(self.replica, self.key, self.from), &self.signature)
     }
+}
+
+/// The keys that may be trusted by whoever trusts one: those that it vouches for, directly or through others, in the order of the
+/// adoptions. The last one is the newest.
+#[must_use]
+pub fn trusted(known: PublicKey, adoptions: &[Adoption]) -> Vec<PublicKey> {
+    let mut keys = vec![known];
+    for adoption in adoptions {
+        if !keys.contains(&adoption.key) && keys.iter().any(|key| adoption.is_valid(key)) {
+            keys.push(adoption.key);
+        }
+    }
+    keys
 }
 
 fn adoption_message(replica: ReplicaId, key: PublicKey, from: ReplicaId) -> Vec<u8> {

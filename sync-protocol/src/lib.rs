@@ -13,6 +13,7 @@
 //! | [`remark`] | what a remark is about, and which remarks are answered |
 //! | [`households`] | which households are one, by the links between them |
 //! | [`chain`] | the hash chain of a replica and its signed batches |
+//! | [`pass`] | what the server says of devices and their changes to those who have no network |
 //! | [`wire`] | the messages of `POST /v1/sync` |
 //! | [`engine`] | the sans-IO sync engine: [`engine::intake`] receives, [`engine::device`] sends |
 //! | [`limits`], [`problem`] | the sizes that bound everything, the codes of what can go wrong |
@@ -24,6 +25,7 @@ pub mod engine;
 pub mod households;
 pub mod ids;
 pub mod limits;
+pub mod pass;
 pub mod path;
 pub mod problem;
 pub mod record;

@@ -5,6 +5,7 @@
 //! `docs/PROTOCOL.md` is the specification.
 
 mod enrol;
+mod hub;
 mod reply;
 mod request;
 
@@ -15,6 +16,7 @@ use crate::{
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use enrol::{Enrol, Enrolled};
+pub use hub::{Greeting, Shown, Welcome};
 pub use reply::{
     Area, Assignment, Cursor, Delivered, Epoch, FirstVisit, Fork, Lack, Outcome, Proof, Reply, ReplyHeader, Returned,
     ReturnedList, Run, Scope, Stamped, TeamDevice, Verdict,

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, convert::Infallible};
 use sync_protocol::{
     Hash, ReplicaId,
     chain::{Adoption, Batch, Carried, SecretKey, Span, digest, link},
-    engine::device::{Absorbed, Action, DeviceStore, Event, GaveUp, Position, Sizes, Turn},
+    engine::device::{Absorbed, Action, DeviceStore, Event, GaveUp, Introductions, Position, Sizes, Turn},
     wire::{Reply, ReplyHeader, Request, Stamped},
 };
 use uuid::Uuid;
@@ -65,6 +65,10 @@ impl DeviceStore for Phone {
             gives_back: false,
             adoption: None,
             in_doubt: self.ends.iter().filter(|end| **end > self.acked).map(|end| (*end, self.hash(*end))).collect(),
+            pass: None,
+            hub: false,
+            renew: Vec::new(),
+            carries: BTreeMap::new(),
         })
     }
 
@@ -76,6 +80,10 @@ impl DeviceStore for Phone {
 
     fn stamps(&mut self, _: ReplicaId, _: u64, _: u64) -> Result<Vec<Stamped>, Infallible> {
         Ok(Vec::new())
+    }
+
+    fn introductions(&mut self, _: &[Span]) -> Result<Introductions, Infallible> {
+        Ok(Introductions::default())
     }
 
     fn adoptions(&mut self) -> Result<Vec<Adoption>, Infallible> {

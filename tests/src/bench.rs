@@ -8,11 +8,13 @@
 //! | [`workbook`] | loading a workbook, beside pyxform |
 //! | [`growth`] | the first sync of a new device, an ordinary one behind a million changes |
 //! | [`photos`] | photos beside answers |
+//! | [`hub`] | a hub that serves 30 phones; signatures |
 //! | [`device`] | the device: save, open, upload, a night with nothing new |
 //! | [`mod@line`] | nights over a line like 2G, and what a cut costs |
 
 pub mod device;
 pub mod growth;
+pub mod hub;
 pub mod ingest;
 pub mod line;
 pub mod photos;

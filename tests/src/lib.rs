@@ -5,6 +5,7 @@ pub mod account;
 pub mod bench;
 pub mod bucket;
 pub mod field;
+pub mod hub;
 pub mod line;
 pub mod mutants;
 pub mod night;

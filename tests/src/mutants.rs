@@ -29,6 +29,8 @@ pub enum Test {
     Process(&'static str, &'static str),
     /// A test of sync-protocol by its file and the beginning of its name.
     Protocol(&'static str, &'static str),
+    /// A test of client-core by its file and the beginning of its name.
+    Device(&'static str, &'static str),
     /// A unit test of the server by its name.
     Server(&'static str),
 }
@@ -116,6 +118,7 @@ impl Test {
             }
             Self::Process(file, name) => (vec![programs, build("end-to-end", file)], test("end-to-end", file, name)),
             Self::Protocol(file, name) => (vec![build("sync-protocol", file)], test("sync-protocol", file, name)),
+            Self::Device(file, name) => (vec![build("client-core", file)], test("client-core", file, name)),
             Self::Server(name) => (
                 vec![vec!["test", "--quiet", "--no-run", "-p", "server", "--lib"]],
                 vec!["test", "--quiet", "-p", "server", "--lib", "--", name],

@@ -8,7 +8,7 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`plan`] | what happens: events from a seed |
-//! | [`world`] | the world and its time; `work`, `network`, `desk`, `register`, `settle` are what happens in it |
+//! | [`world`] | the world and its time; `work`, `network`, `hubs`, `desk`, `register`, `settle` are what happens in it |
 //! | [`office`] | the real server in process, and the ways to kill it |
 //! | [`phone`] | a real device, and the ways to kill, copy and lose it |
 //! | [`oracle`] | every save and every ack |
@@ -20,6 +20,7 @@ mod desk;
 pub mod dice;
 mod disk;
 pub mod forms;
+mod hubs;
 pub mod laws;
 pub mod naive;
 mod network;

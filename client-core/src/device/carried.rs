@@ -8,7 +8,8 @@ use sync_protocol::{
     wire::Lack,
 };
 
-/// Batches that hold something wanted, as many as fit into `budget` bytes but at least one.
+/// Batches that hold something wanted, then those that are carried for others and that the server has not seen, as many as fit
+/// into `budget` bytes but at least one.
 pub(super) fn give_back(tx: &Tx<'_>, budget: usize) -> Result<Vec<Batch>, Error> {
     let (mut batches, mut size) = (Vec::new(), 0_usize);
     for mut lack in tx.wanted()? {
@@ -18,6 +19,9 @@ pub(super) fn give_back(tx: &Tx<'_>, budget: usize) -> Result<Vec<Batch>, Error>
             size = size.saturating_add(batch.changes.iter().map(bytes_of).sum());
             batches.push(batch);
         }
+    }
+    if size < budget {
+        batches.append(&mut tx.to_give(budget.saturating_sub(size))?);
     }
     Ok(batches)
 }
@@ -39,7 +43,10 @@ fn next(tx: &Tx<'_>, lack: &Lack, budget: usize) -> Result<Option<Batch>, Error>
     {
         return Ok(Some(batch));
     }
-    proved(tx, lack)
+    match proved(tx, lack)? {
+        Some(batch) => Ok(Some(batch)),
+        None => tx.carried_over(lack),
+    }
 }
 
 fn bytes_of(change: &Carried) -> usize {

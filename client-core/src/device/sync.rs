@@ -1,8 +1,8 @@
 //! The device's side of a sync: where it stands, what it sends, and how it takes in a reply.
 
 use super::{
-    Device, attachments, carried, enrolled, identity, meta, number, renew_identity, reread, returned, scope, summary,
-    to_json,
+    Device, attachments, carried, identity, meta, number, relay, renew_identity, reread, returned, scope, summary,
+    to_json, trust,
 };
 use crate::{
     error::Error,
@@ -14,7 +14,7 @@ use sync_protocol::{
     Change, Dot, RecordId, ReplicaId, Snapshot, Subject,
     chain::{Adoption, Batch, Span, digest, link},
     engine::{
-        device::{Absorbed, DeviceStore, Position},
+        device::{Absorbed, DeviceStore, Introductions, Position},
         reauthor::{Renumbered, reauthor},
     },
     wire::{Fork, Reply, Run, Stamped, Verdict},
@@ -50,9 +50,13 @@ impl<H: Host> DeviceStore for Device<H> {
                 dropped: number(tx, meta::DROPPED)?,
                 waits: tx.waits(replica)?,
                 held: if tx.meta(meta::TELLS)?.is_some() { tx.provable()? } else { BTreeMap::new() },
-                gives_back: !tx.wanted()?.is_empty(),
+                gives_back: !tx.wanted()?.is_empty() || tx.has_to_give()?,
                 adoption,
                 in_doubt,
+                pass: Some(trust::pass_until(tx, replica)?),
+                hub: relay::is_hub(tx)?,
+                renew: trust::running_out(tx)?,
+                carries: tx.carries()?,
             })
         })
     }
@@ -76,9 +80,24 @@ impl<H: Host> DeviceStore for Device<H> {
         self.store.read(|tx| carried::give_back(tx, budget))
     }
 
+    fn introductions(&mut self, batches: &[Span]) -> Result<Introductions, Error> {
+        self.store.read(|tx| {
+            let mut adoptions = Vec::new();
+            for author in batches.iter().map(|span| span.replica).collect::<BTreeSet<_>>() {
+                let adoption = tx.guest(author)?.and_then(|guest| guest.adoption);
+                adoptions.extend(adoption.map(|json| super::from_json(&json)).transpose()?);
+            }
+            Ok(Introductions { adoptions, passes: Vec::new() })
+        })
+    }
+
     fn given(&mut self, batches: &[Span]) -> Result<(), Error> {
         self.store.write(|tx| {
-            batches.iter().try_for_each(|span| tx.unwant(span.replica, span.first, span.last))?;
+            for span in batches {
+                tx.unwant(span.replica, span.first, span.last)?;
+                tx.set_given(span)?;
+            }
+            tx.make_room()?;
             carried::forget_unprovable(tx)
         })
     }
@@ -109,6 +128,7 @@ impl<H: Host> DeviceStore for Device<H> {
             }
             let stamps = signed_stamps(tx, reply)?;
             take_header(tx, reply, &stamps)?;
+            trust::hear(tx, reply)?;
             if !reply.cut_off {
                 tx.delete_meta(meta::IN_DOUBT)?;
             }
@@ -171,8 +191,11 @@ impl<H: Host> DeviceStore for Device<H> {
                 }
                 None => leave_lost_history(tx, host, reply.header.acked_through)?,
             };
-            for touched in touched {
+            for touched in &touched {
                 summary::refresh(tx, touched.record, forms)?;
+            }
+            if relay::is_hub(tx)? {
+                relay::extend(tx, host, forms, reply, &touched.iter().map(|touched| touched.record).collect())?;
             }
             // What a restored server may still ask for stays until it has been given back. And in the middle of a history a
             // household may seem to live where it lived long ago.
@@ -210,7 +233,7 @@ pub(super) struct Touched {
 }
 
 impl Touched {
-    fn by(change: &Change) -> Self {
+    pub(super) fn by(change: &Change) -> Self {
         Self { is_interview: matches!(change.subject, Subject::Interview { .. }), record: change.record() }
     }
 }
@@ -248,6 +271,7 @@ fn verdict(verdict: Verdict, code: Option<&str>) -> Option<String> {
 fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Error> {
     if tx.meta(meta::EPOCH)?.is_some_and(|epoch| epoch != reply.header.epoch) {
         tx.clear_cursors()?;
+        tx.clear_receipts()?;
         tx.offer_attachments_again()?;
         if !tx.provable()?.is_empty() {
             tx.set_meta(meta::TELLS, "1")?;
@@ -285,7 +309,7 @@ fn lacks_freed(tx: &Tx<'_>) -> Result<bool, Error> {
 
 /// How far an ack counts: as far as the stamps of what it acks are here. Where a reply was cut off, or a batch was lost
 /// on the way, they are given when the device sends again.
-fn stamped_through(stamps: &[&Stamped], replica: ReplicaId, acked: u64) -> u64 {
+pub(super) fn stamped_through(stamps: &[&Stamped], replica: ReplicaId, acked: u64) -> u64 {
     let mut own: Vec<_> = stamps.iter().filter(|stamped| stamped.replica == replica).collect();
     own.sort_by_key(|stamped| stamped.first);
     own.into_iter().fold(acked, |through, stamped| {
@@ -298,8 +322,7 @@ fn signed_stamps<'r>(tx: &Tx<'_>, reply: &'r Reply) -> Result<Vec<&'r Stamped>, 
     if reply.stamps.is_empty() {
         return Ok(Vec::new());
     }
-    let known = enrolled(tx)?.server_key;
-    let keys = super::scope(tx)?.map_or_else(|| vec![known], |scope| scope.trusted(known));
+    let keys = trust::keys(tx)?;
     let is_signed = |stamped: &&Stamped| {
         let signed = stamped.signed();
         keys.iter().any(|key| signed.is_valid(stamped.replica, stamped.first, stamped.last, key))

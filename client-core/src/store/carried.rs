@@ -12,7 +12,7 @@ use sync_protocol::{
 /// So many proofs are kept, the latest ones: a server is restored to a few days ago, not to last year.
 const MOST_PROOFS: u64 = 20_000;
 
-fn proof(row: &Row<'_>) -> rusqlite::Result<(Span, Signature)> {
+pub(super) fn proof(row: &Row<'_>) -> rusqlite::Result<(Span, Signature)> {
     let span = Span {
         replica: ReplicaId(row.get(0)?),
         first: row.get(1)?,
@@ -74,7 +74,8 @@ impl Tx<'_> {
         let mut query = self.tx.prepare_cached(
             "SELECT replica, max(last) FROM proof GROUP BY replica UNION ALL
              SELECT life.replica, max(seq) FROM life JOIN change ON change.replica = life.replica
-             WHERE hash IS NOT NULL GROUP BY life.replica",
+             WHERE hash IS NOT NULL GROUP BY life.replica UNION ALL
+             SELECT replica, max(last) FROM carried WHERE given = 1 AND size > 0 GROUP BY replica",
         )?;
         let mut rows = query.query([])?;
         let mut provable = BTreeMap::new();

@@ -138,6 +138,63 @@ const STEPS: &[&str] = &[
         record BLOB NOT NULL CHECK (length(record) = 16),
         PRIMARY KEY (record, hash)
      ) STRICT, WITHOUT ROWID;",
+    // 2026-11: hubs: those that this device syncs with; and what it needs to be one itself.
+    "CREATE TABLE peer ( -- a hub that this device has met
+        hub BLOB PRIMARY KEY NOT NULL CHECK (length(hub) = 16),
+        name TEXT NOT NULL,
+        replica BLOB NOT NULL CHECK (length(replica) = 16), -- the name that this device had there
+        acked INTEGER NOT NULL, -- so far the hub holds that name's changes
+        epoch TEXT NOT NULL
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE peer_cursor (
+        hub BLOB NOT NULL REFERENCES peer (hub),
+        bucket TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        PRIMARY KEY (hub, bucket)
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE voucher ( -- the server's word for authors' keys
+        replica BLOB PRIMARY KEY NOT NULL CHECK (length(replica) = 16),
+        body TEXT NOT NULL
+     ) STRICT;
+     CREATE TABLE guest ( -- devices whose pass a hub has seen
+        replica BLOB PRIMARY KEY NOT NULL CHECK (length(replica) = 16),
+        pass TEXT NOT NULL,
+        adoption TEXT, -- the pass is for the replica before; this leads on
+        seen_ms INTEGER -- none: another hub carries for it
+     ) STRICT;
+     CREATE TABLE carried ( -- batches as their authors signed them; truth until the server has them
+        id INTEGER PRIMARY KEY,
+        replica BLOB NOT NULL CHECK (length(replica) = 16),
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        before BLOB NOT NULL CHECK (length(before) = 32),
+        after BLOB NOT NULL CHECK (length(after) = 32),
+        size INTEGER NOT NULL,
+        body BLOB NOT NULL, -- a message of its own; empty once it was given and had to make room
+        given INTEGER NOT NULL DEFAULT 0, -- the server has answered to it
+        UNIQUE (replica, first, last, before, after)
+     ) STRICT;
+     CREATE INDEX carried_to_give ON carried (id) WHERE given = 0;
+     CREATE TABLE handed ( -- hubs that have a batch
+        batch INTEGER NOT NULL REFERENCES carried (id),
+        hub BLOB NOT NULL CHECK (length(hub) = 16),
+        PRIMARY KEY (batch, hub)
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE receipt ( -- how far the server holds what was carried
+        replica BLOB PRIMARY KEY NOT NULL CHECK (length(replica) = 16),
+        seq INTEGER NOT NULL,
+        body TEXT NOT NULL
+     ) STRICT;
+     CREATE TABLE feed ( -- what a hub tells its guests, area by area
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        mark INTEGER NOT NULL, -- drawn by chance: a hub that was restored gives a seq again, but not its mark
+        area TEXT NOT NULL,
+        replica BLOB NOT NULL CHECK (length(replica) = 16),
+        change INTEGER NOT NULL, -- the seq there
+        UNIQUE (area, replica, change)
+     ) STRICT;
+     CREATE INDEX feed_area ON feed (area, seq);
+     ALTER TABLE proof ADD COLUMN whole INTEGER NOT NULL DEFAULT 0; -- everything that it proves is here",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

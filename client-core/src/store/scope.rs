@@ -28,6 +28,11 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Whether a household left by the server's word, or was dropped.
+    pub(crate) fn has_left(&self, household: Uuid) -> Result<bool, Error> {
+        Ok(self.tx.prepare_cached("SELECT 1 FROM moved WHERE household = ?1")?.exists([household])?)
+    }
+
     /// A household whose changes come again is back.
     pub(crate) fn clear_moved(&self, household: Uuid) -> Result<(), Error> {
         self.tx.prepare_cached("DELETE FROM moved WHERE household = ?1")?.execute([household])?;
@@ -36,6 +41,7 @@ impl Tx<'_> {
 
     pub(crate) fn delete_cursor(&self, bucket: &str) -> Result<(), Error> {
         self.tx.prepare_cached("DELETE FROM cursor WHERE bucket = ?1")?.execute([bucket])?;
+        self.tx.prepare_cached("DELETE FROM peer_cursor WHERE bucket = ?1")?.execute([bucket])?;
         Ok(())
     }
 

@@ -53,7 +53,7 @@ impl Answer {
     }
 }
 
-fn unpack(body: &[u8]) -> Result<Vec<u8>, Error> {
+pub(super) fn unpack(body: &[u8]) -> Result<Vec<u8>, Error> {
     let failed = |error: std::io::Error| Error::Unreachable(format!("the answer arrived broken: {error}"));
     let decoder = zstd::stream::read::Decoder::new(body).map_err(failed)?;
     let mut out = Vec::new();

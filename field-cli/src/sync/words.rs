@@ -2,22 +2,22 @@
 
 use crate::{attachments::Sent, show};
 use client_core::{
-    Status,
+    Answered, Load, Status,
     transport::{Progress, Sending, Stage, Traffic},
 };
 use std::time::Duration;
-use sync_protocol::engine::device::Report;
+use sync_protocol::{engine::device::Report, pass::Pass};
 
 /// The words of one language.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Words {
+pub(crate) enum Words {
     English,
     Indonesian,
 }
 
 impl Words {
     /// Indonesian for who asks for it, else English.
-    pub(super) fn of(language: &str) -> &'static Self {
+    pub(crate) fn of(language: &str) -> &'static Self {
         let name = language.to_lowercase();
         if name == "id" || name.contains("indonesia") { &Self::Indonesian } else { &Self::English }
     }
@@ -110,6 +110,52 @@ impl Words {
         text
     }
 
+    /// A hub has begun to listen.
+    pub(crate) fn listening(self, url: &str) -> String {
+        match self {
+            Self::English => format!("This device is a hub. Phones nearby sync with: tenun-field sync --hub {url}"),
+            Self::Indonesian => {
+                format!("Perangkat ini menjadi hub. HP di sekitar: tenun-field sync --hub {url}")
+            }
+        }
+    }
+
+    /// Somebody synced with the hub, at this local time; so many changes wait for the server.
+    pub(crate) fn synced(self, local_ms: i64, answered: &Answered, waiting: u64) -> String {
+        let (hour, minute) = (local_ms / 3_600_000 % 24, local_ms / 60_000 % 60);
+        let Answered { pass: Pass { enumerator, name, .. }, kept, told, .. } = answered;
+        match self {
+            Self::English => format!(
+                "{hour:02}:{minute:02}  {enumerator} ({name}): {kept} changes kept, {told} told. \
+                 {waiting} changes wait for the server."
+            ),
+            Self::Indonesian => format!(
+                "{hour:02}.{minute:02}  {enumerator} ({name}): {kept} perubahan disimpan, {told} disampaikan. \
+                 {waiting} perubahan menunggu server."
+            ),
+        }
+    }
+
+    /// What a hub carries, device by device.
+    pub(crate) fn load(self, load: &[Load]) -> String {
+        let waiting: u64 = load.iter().map(|load| load.waiting).sum();
+        let mut text = match self {
+            Self::English if waiting > 0 => format!("{waiting} changes of others wait for the server: sync soon."),
+            Self::English => "Nothing of others waits for the server.".to_owned(),
+            Self::Indonesian if waiting > 0 => {
+                format!("{waiting} perubahan orang lain menunggu server: segera sinkronkan.")
+            }
+            Self::Indonesian => "Tidak ada perubahan orang lain yang menunggu server.".to_owned(),
+        };
+        for Load { enumerator, name, changes, waiting, .. } in load {
+            text.push_str(&match self {
+                Self::English => format!("\n{enumerator} ({name}): {waiting} of {changes} changes wait"),
+                Self::Indonesian => format!("\n{enumerator} ({name}): {waiting} dari {changes} perubahan menunggu"),
+            });
+        }
+        text
+    }
+
     /// What came of the sync, and the receipt.
     pub(super) fn done(self, report: &Report, traffic: &Traffic, status: &Status) -> String {
         let (up, down) = (self.bytes(traffic.up), self.bytes(traffic.down));
@@ -123,13 +169,19 @@ impl Words {
                 let mut text = format!(
                     "{acked} perubahan terkirim, {pulled} diterima, dalam {round_trips} putaran (kirim {up}, terima {down}).\n\
                      {} dari {} wawancara aman di server, {} di antaranya dalam cadangan.\n\
-                     {} perubahan tersimpan, {} belum terkirim.",
+                     {} perubahan tersimpan, {} belum sampai di server.",
                     status.interviews_on_server,
                     status.interviews,
                     status.interviews_backed_up,
                     status.saved,
                     status.unsent
                 );
+                if let Some(hub) = &status.hub {
+                    text.push_str(&format!(
+                        "\nDi hub {hub}: {} dari {} wawancara. Di hub belum berarti aman di server.",
+                        status.interviews_on_hub, status.interviews
+                    ));
+                }
                 if let Some(receipt) = &status.receipt {
                     text.push_str(&format!("\nTanda terima {receipt}: halaman koordinator menunjukkan yang sama."));
                 }

@@ -9,60 +9,73 @@ use sync_protocol::{
     wire::{Lack, Proof, RequestHeader, Stamped},
 };
 
-/// What proves the changes of a run that are in no verified backup yet: the batches that they came in.
-///
-/// A batch that the server does not hold whole, because it was carried here without some of its changes, proves nothing.
-/// `told` remembers the batches that this reply proves already. Digests stand in only for what the device does not see: the
-/// rest of the batch it has, or pulls. One that would weigh more than what it proves is left to its author.
-pub(super) fn proofs(
-    tx: Tx<'_>,
-    changes: &[ChangeRow],
-    seen: &BTreeSet<i64>,
-    told: &mut BTreeSet<(ReplicaId, u64, u64)>,
-) -> Result<Vec<Proof>, StoreError> {
-    let mut seqs: BTreeMap<ReplicaId, BTreeSet<u64>> = BTreeMap::new();
-    for change in changes {
-        seqs.entry(change.dot.replica).or_default().insert(change.dot.seq);
+/// How a reply proves the changes that it tells.
+pub(super) struct Proving<'s> {
+    /// The areas that the device sees.
+    seen: &'s BTreeSet<i64>,
+    /// It is a hub, which proves everything to others: what is in a verified backup, and whatever it weighs.
+    is_hub: bool,
+    /// The batches that this reply proves already.
+    told: BTreeSet<(ReplicaId, u64, u64)>,
+}
+
+impl<'s> Proving<'s> {
+    pub(super) fn new(seen: &'s BTreeSet<i64>, is_hub: bool) -> Self {
+        Self { seen, is_hub, told: BTreeSet::new() }
     }
-    let mut proofs = Vec::new();
-    for (replica, mut seqs) in seqs {
-        let safe = tx.safe_through(replica)?;
-        seqs.retain(|seq| *seq > safe);
-        let (Some(first), Some(last)) = (seqs.first(), seqs.last()) else { continue };
-        let row = tx.replica(replica)?.ok_or(StoreError::Corrupt("a replica"))?;
-        for (Span { first, last, before, after, .. }, signature) in tx.batches_over(&row, *first, *last)? {
-            let here = seqs.range(first..=last).count();
-            let count = usize::try_from(last.saturating_sub(first)).unwrap_or(usize::MAX).saturating_add(1);
-            if here == 0 || told.contains(&(replica, first, last)) {
-                continue;
-            }
-            let unseen = if here < count { tx.unseen(row.id, first, last, seen)? } else { Unseen::default() };
-            let is_whole = here == count || unseen.held == count;
-            let withheld = unseen.digests;
-            if is_whole && withheld.len() <= here.saturating_mul(4).saturating_add(8) {
-                told.insert((replica, first, last));
-                let stamps = tx.stamps(row.id, first, last)?.into_iter();
-                let stamps = stamps.map(|StampRow { first, last, stamp, signature }| Stamped {
-                    replica,
-                    first,
-                    last,
-                    stamp,
-                    signature,
-                });
-                proofs.push(Proof {
-                    replica,
-                    first,
-                    last,
-                    before,
-                    after,
-                    signature,
-                    withheld,
-                    stamps: stamps.collect(),
-                });
+
+    /// What proves the changes of a run that are in no verified backup yet: the batches that they came in.
+    ///
+    /// A batch that the server does not hold whole, because it was carried here without some of its changes, proves nothing.
+    /// Digests stand in only for what the device does not see: the rest of the batch it has, or pulls. One that would weigh
+    /// more than what it proves is left to its author.
+    pub(super) fn proofs(&mut self, tx: Tx<'_>, changes: &[ChangeRow]) -> Result<Vec<Proof>, StoreError> {
+        let Self { seen, is_hub, told } = self;
+        let is_hub = *is_hub;
+        let mut seqs: BTreeMap<ReplicaId, BTreeSet<u64>> = BTreeMap::new();
+        for change in changes {
+            seqs.entry(change.dot.replica).or_default().insert(change.dot.seq);
+        }
+        let mut proofs = Vec::new();
+        for (replica, mut seqs) in seqs {
+            let safe = tx.safe_through(replica)?;
+            seqs.retain(|seq| is_hub || *seq > safe);
+            let (Some(first), Some(last)) = (seqs.first(), seqs.last()) else { continue };
+            let row = tx.replica(replica)?.ok_or(StoreError::Corrupt("a replica"))?;
+            for (Span { first, last, before, after, .. }, signature) in tx.batches_over(&row, *first, *last)? {
+                let here = seqs.range(first..=last).count();
+                let count = usize::try_from(last.saturating_sub(first)).unwrap_or(usize::MAX).saturating_add(1);
+                if here == 0 || told.contains(&(replica, first, last)) {
+                    continue;
+                }
+                let unseen = if here < count { tx.unseen(row.id, first, last, seen)? } else { Unseen::default() };
+                let is_whole = here == count || unseen.held == count;
+                let withheld = unseen.digests;
+                if is_whole && (is_hub || withheld.len() <= here.saturating_mul(4).saturating_add(8)) {
+                    told.insert((replica, first, last));
+                    let stamps = tx.stamps(row.id, first, last)?.into_iter();
+                    let stamps = stamps.map(|StampRow { first, last, stamp, signature }| Stamped {
+                        replica,
+                        first,
+                        last,
+                        stamp,
+                        signature,
+                    });
+                    proofs.push(Proof {
+                        replica,
+                        first,
+                        last,
+                        before,
+                        after,
+                        signature,
+                        withheld,
+                        stamps: stamps.collect(),
+                    });
+                }
             }
         }
+        Ok(proofs)
     }
-    Ok(proofs)
 }
 
 /// What the server lacks of what a device says it can prove.

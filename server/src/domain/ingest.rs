@@ -69,8 +69,9 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     batches.sort_by_key(|batch| (batch.verified.batch.replica, batch.verified.batch.first));
     for adoption in adoptions {
         if tx.replica(adoption.replica)?.is_none() {
-            let from = tx.replica(adoption.from)?.map(|row| row.id);
-            tx.insert_replica(adoption.replica, Some(device.id), adoption.key, from)?;
+            let from = tx.replica(adoption.from)?;
+            let lives_on = from.and_then(|row| row.device).unwrap_or(device.id);
+            tx.insert_replica(adoption.replica, Some(lives_on), adoption.key, from.map(|row| row.id))?;
         }
     }
     let skew_ms = header.clock.saturating_sub(now_ms);
@@ -87,7 +88,7 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
         if batch.is_carried {
             // A device that was revoked brings nothing of others: its carrying could only do harm.
             if !device.revoked {
-                turn.carried(batch)?;
+                turn.carried(batch, device.id)?;
             }
             continue;
         }
@@ -405,7 +406,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Receives one batch that somebody else than its author carried: what it brings counts, and nobody is told an ack.
-    fn carried(&mut self, batch: Checked) -> Result<(), StoreError> {
+    fn carried(&mut self, batch: Checked, carrier: i64) -> Result<(), StoreError> {
         let Checked { verified, changes, .. } = batch;
         (self.checked, self.added) = (changes, Vec::new());
         let before = *self.row(verified.batch.replica)?;
@@ -424,6 +425,7 @@ impl<'a> Turn<'a> {
         }
         if !self.added.is_empty() {
             self.tx.insert_batch(row.id, &verified.batch)?;
+            self.tx.set_carrier(row.id, verified.batch.first, verified.batch.last(), carrier)?;
         }
         self.stamp_added(row.replica, row.id)?;
         (self.is_carried, self.to_escrow, self.stamp) = (false, to_escrow, stamp);

@@ -84,9 +84,16 @@ pub fn prepare(
     limits: &Limits,
 ) -> Result<Prepared, Failure> {
     let request = Request::from_bytes(body)?;
-    let mut keys = Keys { tx, device: &device, known: BTreeMap::new() };
+    let mut keys = Keys { tx, device: &device, known: BTreeMap::new(), carried: BTreeMap::new() };
     let mut adoptions = Vec::new();
     for adoption in request.adoptions {
+        if keys.of(adoption.from)?.is_none() && adoption.replica != request.header.replica {
+            if let Some(adoption) = carried(tx, adoption)? {
+                keys.carried.insert(adoption.replica, adoption.key);
+                adoptions.push(adoption);
+            }
+            continue;
+        }
         let vouched = keys.of(adoption.from)?.is_some_and(|old| adoption.is_valid(&old));
         let free =
             tx.replica(adoption.replica)?.is_none_or(|row| row.device == Some(device.id) && row.key == adoption.key);
@@ -120,6 +127,13 @@ pub fn prepare(
     Ok(Prepared { device, header, adoptions, stamps, haves, batches, refused, cut_off })
 }
 
+/// The new name of another device, which a hub was shown; none where nothing vouches for it, or it is known.
+fn carried(tx: Tx<'_>, adoption: Adoption) -> Result<Option<Adoption>, StoreError> {
+    let from = tx.replica(adoption.from)?.filter(|row| row.device.is_some());
+    let is_good = from.is_some_and(|from| adoption.is_valid(&from.key)) && tx.replica(adoption.replica)?.is_none();
+    Ok(is_good.then_some(adoption))
+}
+
 /// Verifies a batch; true beside one that another replica than the device's authored.
 fn verify(keys: &mut Keys<'_>, batch: Batch) -> Result<Result<(Verified, bool), Outcome>, StoreError> {
     let refuse = |batch: &Batch, problem: Problem| Outcome {
@@ -131,7 +145,7 @@ fn verify(keys: &mut Keys<'_>, batch: Batch) -> Result<Result<(Verified, bool), 
     };
     let own = keys.of(batch.replica)?;
     let is_carried = own.is_none();
-    let key = match own {
+    let key = match own.or(keys.carried.get(&batch.replica).copied()) {
         Some(key) => Some(key),
         None => keys.tx.replica(batch.replica)?.map(|row| row.key),
     };
@@ -154,6 +168,8 @@ struct Keys<'a> {
     tx: Tx<'a>,
     device: &'a Device,
     known: BTreeMap<ReplicaId, PublicKey>,
+    /// Keys of other devices' new names.
+    carried: BTreeMap<ReplicaId, PublicKey>,
 }
 
 impl Keys<'_> {

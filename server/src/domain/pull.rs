@@ -1,7 +1,8 @@
 //! The reply to a sync: what became of the changes, the device's scope, and what others did in its buckets.
 
 use super::{
-    carry::{lacks, proofs},
+    carry::{Proving, lacks},
+    hubs,
     identity::Identity,
     ingest::Applied,
     review,
@@ -76,7 +77,8 @@ pub fn reply(
     reply.team = tx.team(&device.enumerator)?.into_iter().map(team_device).collect();
     let seen: BTreeSet<i64> = areas.values().copied().collect();
     reply.returned = Some(review::returned_in(tx, &seen)?).filter(|list| list.version != request.returned);
-    let mut proved = BTreeSet::new();
+    let is_hub = hubs::may_carry(tx, device, request)?;
+    let mut proving = Proving::new(&seen, is_hub);
     let wanted = request.want.map_or(BUDGET, |want| usize::try_from(want).unwrap_or(usize::MAX));
     let budget = wanted.clamp(LEAST_BUDGET, BUDGET);
     // A run ends in a cursor: on a bad line it is what a cut costs.
@@ -104,7 +106,8 @@ pub fn reply(
         }
         let departures = tx.departures(area, cursor)?;
         let gone = gone(tx, &departures, &seen)?;
-        if left > 0 && (told.is_some() || patience.is_over(tx, area, cursor)?) {
+        // A hub tells others what it can prove: a snapshot proves nothing.
+        if left > 0 && (told.is_some() || (!is_hub && patience.is_over(tx, area, cursor)?)) {
             // The log goes on from where it ended in the backups when the first of the snapshots were told. Where these are no
             // more, the rest is told as it is now.
             let seq = if told.is_some() { cursor } else { tx.safe_bucket_head(area)? };
@@ -140,7 +143,7 @@ pub fn reply(
                 if !gone.is_empty() {
                     changes = still_seen(tx, changes, &gone)?;
                 }
-                let proofs = proofs(tx, &changes, &seen, &mut proved)?;
+                let proofs = proving.proofs(tx, &changes)?;
                 let delivered = changes.into_iter().map(|change| Delivered {
                     replica: change.dot.replica,
                     seq: change.dot.seq,
@@ -156,6 +159,7 @@ pub fn reply(
             }
         }
     }
+    hubs::add(tx, device, request, &mut reply, identity, now_ms)?;
     Ok(reply)
 }
 

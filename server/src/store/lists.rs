@@ -154,6 +154,8 @@ pub struct DeviceRow {
     pub violations: u64,
     /// The beginning of the hash of all that it sent: its own status shows the same.
     pub receipt: Option<String>,
+    /// Changes of other devices that it brought as a hub and that were new here.
+    pub carried: u64,
 }
 
 /// One change in quarantine.
@@ -366,7 +368,8 @@ impl Tx<'_> {
              (SELECT count(*) FROM replica WHERE replica.device = device.id AND adopted_from IS NOT NULL),
              coalesce(by_device.violations, 0),
              (SELECT lower(hex(substr(head_hash, 1, 6))) FROM replica WHERE replica.device = device.id AND head > 0
-              ORDER BY replica.id DESC LIMIT 1)
+              ORDER BY replica.id DESC LIMIT 1),
+             (SELECT coalesce(sum(last - first + 1), 0) FROM batch WHERE carrier = device.id)
              FROM device JOIN enumerator ON enumerator.code = device.enumerator
              LEFT JOIN (SELECT device, sum(violations) AS violations FROM broken GROUP BY device) AS by_device
              ON by_device.device = device.id ORDER BY enumerator, device.id",
@@ -386,6 +389,7 @@ impl Tx<'_> {
                 forks: row.get(10)?,
                 violations: row.get(11)?,
                 receipt: row.get(12)?,
+                carried: row.get(13)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

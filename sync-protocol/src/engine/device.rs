@@ -7,6 +7,7 @@
 use crate::{
     chain::{Adoption, Batch, Carried, SecretKey, Span},
     ids::{Hash, ReplicaId},
+    pass::Pass,
     problem::{Code, Problem},
     wire::{Acked, Have, Reply, Request, RequestHeader, Stamped, VERSIONS},
 };
@@ -47,6 +48,23 @@ pub struct Position {
     pub adoption: Option<Adoption>,
     /// Where batches ended that were sent and got no answer, each with `h` there: the server may have them.
     pub in_doubt: Vec<(u64, Hash)>,
+    /// Until when its pass is good; 0 if it has none, and nothing where it asks for none.
+    pub pass: Option<i64>,
+    /// It is a hub.
+    pub hub: bool,
+    /// Phones whose passes it takes new ones back to.
+    pub renew: Vec<ReplicaId>,
+    /// The replicas that it carries changes of without a receipt (see [`RequestHeader::carries`]).
+    pub carries: BTreeMap<ReplicaId, u64>,
+}
+
+/// What those must be shown who are given batches of others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Introductions {
+    /// How replicas that may not be known yet are vouched for, the oldest first.
+    pub adoptions: Vec<Adoption>,
+    /// What the server says of authors, for another hub.
+    pub passes: Vec<Pass>,
 }
 
 /// The device's database, as the engine needs it.
@@ -83,6 +101,12 @@ pub trait DeviceStore {
     /// # Errors
     /// If the store fails.
     fn give_back(&mut self, budget: usize) -> Result<Vec<Batch>, Self::Error>;
+
+    /// What the receiver may not know of the authors of batches that are about to be given to it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn introductions(&mut self, batches: &[Span]) -> Result<Introductions, Self::Error>;
 
     /// The server has answered to these batches: they are not given back again in this epoch.
     ///
@@ -359,11 +383,13 @@ impl Turn {
         if !batches.is_empty() {
             store.sending(&batches.iter().map(Batch::last).collect::<Vec<_>>())?;
         }
+        let tells_own = !batches.is_empty();
         let want = self.batch.saturating_mul(BATCHES_A_REPLY);
         // A server that was restored gets back the stamps that it gave: a stamp is given once (DESIGN §4). Those of what comes
         // later, too: it may hold that already, parked behind the gap that this request closes.
-        let mut stamps =
-            if batches.is_empty() { Vec::new() } else { store.stamps(at.replica, at.acked_through + 1, at.last)? };
+        let mut stamps = if tells_own { store.stamps(at.replica, at.acked_through + 1, at.last)? } else { Vec::new() };
+        let mut adoptions = if self.vouches { store.adoptions()? } else { at.adoption.into_iter().collect() };
+        let mut passes = Vec::new();
         self.carried.clear();
         if at.gives_back && !self.asking && self.sent < self.budget {
             for batch in store.give_back(self.budget - self.sent)? {
@@ -371,6 +397,9 @@ impl Turn {
                 self.carried.push(batch.span());
                 batches.push(batch);
             }
+            let mut shown = store.introductions(&self.carried)?;
+            adoptions.append(&mut shown.adoptions);
+            passes = shown.passes;
         }
         let request = Request {
             stamps,
@@ -384,16 +413,21 @@ impl Turn {
                 returned: at.returned,
                 epoch: at.epoch,
                 cursors: at.cursors,
-                // A batch shows by its `before` which history it goes on with.
-                acked: (batches.is_empty() && at.acked_through > 0)
+                // An own batch shows by its `before` which history it goes on with; others' say nothing of it.
+                acked: (!tells_own && at.acked_through > 0)
                     .then_some(Acked { seq: at.acked_through, hash: at.acked_hash }),
                 snapshots: at.snapshots,
                 dropped: at.dropped,
                 waits: at.waits,
                 held: at.held,
                 want: (want < ORDINARY_REPLY).then(|| u64::try_from(want).unwrap_or(u64::MAX)),
+                pass: at.pass,
+                hub: at.hub,
+                renew: at.renew,
+                carries: at.carries,
             },
-            adoptions: if self.vouches { store.adoptions()? } else { at.adoption.into_iter().collect() },
+            adoptions,
+            passes,
             haves,
             batches,
             cut_off: false,

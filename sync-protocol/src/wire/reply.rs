@@ -5,6 +5,7 @@ use crate::{
     chain::{Adoption, PublicKey, Signature, SignedStamp},
     ids::{Dot, Hash, HouseholdId, RecordId, ReplicaId},
     limits::Limits,
+    pass::{Pass, Receipt, Voucher},
     problem::{Code, Problem},
     record::{Snapshot, Stamp},
     strict::Anything,
@@ -296,21 +297,6 @@ pub struct Scope {
     pub vouched: Vec<Adoption>,
 }
 
-impl Scope {
-    /// The server's keys that a device may trust: the one that it knows from its enrolment, and those that lead on from it.
-    #[must_use]
-    pub fn trusted(&self, known: PublicKey) -> Vec<PublicKey> {
-        let mut trusted = vec![known];
-        for adoption in &self.vouched {
-            let from = self.server.get(&adoption.from);
-            if from.is_some_and(|from| trusted.contains(from) && adoption.is_valid(from)) {
-                trusted.push(adoption.key);
-            }
-        }
-        trusted
-    }
-}
-
 /// One reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -330,6 +316,14 @@ pub struct Reply {
     pub returned: Option<ReturnedList>,
     /// The devices of the team that the enumerator leads; none for others.
     pub team: Vec<TeamDevice>,
+    /// The device's own pass, made anew, and those of phones that a hub asked for.
+    pub passes: Vec<Pass>,
+    /// Replicas whose devices were revoked and whose passes have not run out: a hub that is one of them is none any more.
+    pub barred: Vec<ReplicaId>,
+    /// How far the histories are safe that a hub carried, or that of the phone that asks a hub.
+    pub receipts: Vec<Receipt>,
+    /// Whose keys signed what is proved in this reply.
+    pub keys: Vec<Voucher>,
     /// What others did, in the order of delivery.
     pub pulled: Vec<Run>,
     /// The reply ended before its end: what is here is whole and may be used; ask again.
@@ -364,6 +358,10 @@ enum Frame {
     Scope(Scope),
     Returned(ReturnedList),
     Team(Vec<TeamDevice>),
+    Pass(Pass),
+    Barred(Vec<ReplicaId>),
+    Receipt(Receipt),
+    Key(Voucher),
     Lack(Lack),
     Proof(Proof),
     Snapshot(Snapshot),
@@ -385,6 +383,10 @@ impl Reply {
             scope: None,
             returned: None,
             team: Vec::new(),
+            passes: Vec::new(),
+            barred: Vec::new(),
+            receipts: Vec::new(),
+            keys: Vec::new(),
             pulled: Vec::new(),
             cut_off: false,
         }
@@ -415,6 +417,18 @@ impl Reply {
         }
         if !self.team.is_empty() {
             write_line(&mut out, &Frame::Team(self.team.clone()));
+        }
+        for pass in &self.passes {
+            write_line(&mut out, &Frame::Pass(pass.clone()));
+        }
+        if !self.barred.is_empty() {
+            write_line(&mut out, &Frame::Barred(self.barred.clone()));
+        }
+        for receipt in &self.receipts {
+            write_line(&mut out, &Frame::Receipt(receipt.clone()));
+        }
+        for key in &self.keys {
+            write_line(&mut out, &Frame::Key(key.clone()));
         }
         for Run { snapshots, changes, proofs, moved, cursor } in &self.pulled {
             for snapshot in snapshots {
@@ -465,6 +479,10 @@ impl Reply {
                 Some("scope") => reply.scope = Some(read_frame(line, "`scope`")?),
                 Some("returned") => reply.returned = Some(read_frame(line, "`returned`")?),
                 Some("team") => reply.team = read_frame(line, "`team`")?,
+                Some("pass") => reply.passes.push(read_frame(line, "`pass`")?),
+                Some("barred") => reply.barred = read_frame(line, "`barred`")?,
+                Some("receipt") => reply.receipts.push(read_frame(line, "`receipt`")?),
+                Some("key") => reply.keys.push(read_frame(line, "`key`")?),
                 Some("lack") => reply.lacks.push(read_frame(line, "`lack`")?),
                 Some("snapshot") => snapshots.push(read_frame(line, "`snapshot`")?),
                 Some("proof") => proofs.push(read_frame(line, "`proof`")?),

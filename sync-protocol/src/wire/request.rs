@@ -4,6 +4,7 @@ use super::{Lines, Stamped, VERSIONS, frame_name, read_frame, read_line, write_l
 use crate::{
     chain::{Adoption, Batch, Carried, Signature},
     ids::{Hash, ReplicaId},
+    pass::Pass,
     problem::{Code, Problem},
     strict::Anything,
 };
@@ -56,6 +57,19 @@ pub struct RequestHeader {
     /// How many bytes of changes the reply should bring at most, before compression; none: as many as the server likes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub want: Option<u64>,
+    /// Until when the pass is good that the device has for this replica; 0 if it has none. A device that shows no pass to hubs
+    /// says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<i64>,
+    /// The device is a hub: it is told the log with all that proves it, and receipts of what it carried.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hub: bool,
+    /// Phones whose passes a hub has seen running out: it takes new ones back to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub renew: Vec<ReplicaId>,
+    /// The replicas that a hub carries changes of without a receipt, each with the seq up to which it has one or needs none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub carries: BTreeMap<ReplicaId, u64>,
 }
 
 /// A device asks whether the server has a part of its history already: what it sent got no answer.
@@ -95,6 +109,8 @@ pub struct Request {
     pub header: RequestHeader,
     /// New identities of forked devices, to be known before their batches.
     pub adoptions: Vec<Adoption>,
+    /// What the server says of authors whose batches a hub carries to another.
+    pub passes: Vec<Pass>,
     /// Stamps that the server gave to these changes in an earlier epoch: it was restored, and takes them back.
     pub stamps: Vec<Stamped>,
     /// What the device sent before and got no answer to.
@@ -123,6 +139,11 @@ struct BatchHeader {
 #[derive(Serialize)]
 struct AdoptFrame {
     adopt: Adoption,
+}
+
+#[derive(Serialize)]
+struct PassFrame {
+    pass: Pass,
 }
 
 #[derive(Serialize)]
@@ -160,8 +181,20 @@ impl Request {
             waits: Vec::new(),
             held: BTreeMap::new(),
             want: None,
+            pass: None,
+            hub: false,
+            renew: Vec::new(),
+            carries: BTreeMap::new(),
         };
-        Self { header, adoptions: Vec::new(), stamps: Vec::new(), haves: Vec::new(), batches, cut_off: false }
+        Self {
+            header,
+            adoptions: Vec::new(),
+            passes: Vec::new(),
+            stamps: Vec::new(),
+            haves: Vec::new(),
+            batches,
+            cut_off: false,
+        }
     }
 
     /// Writes the request, not compressed.
@@ -171,6 +204,9 @@ impl Request {
         write_line(&mut out, &self.header);
         for adopt in &self.adoptions {
             write_line(&mut out, &AdoptFrame { adopt: adopt.clone() });
+        }
+        for pass in &self.passes {
+            write_line(&mut out, &PassFrame { pass: pass.clone() });
         }
         for stamp in &self.stamps {
             write_line(&mut out, &StampFrame { stamp: stamp.clone() });
@@ -222,6 +258,7 @@ impl Request {
         let mut request = Self {
             header,
             adoptions: Vec::new(),
+            passes: Vec::new(),
             stamps: Vec::new(),
             haves: Vec::new(),
             batches: Vec::new(),
@@ -234,6 +271,7 @@ impl Request {
                     None => return Ok(request),
                 },
                 Some("adopt") => request.adoptions.push(read_frame(line, "`adopt`")?),
+                Some("pass") => request.passes.push(read_frame(line, "`pass`")?),
                 Some("stamp") => request.stamps.push(read_frame(line, "`stamp`")?),
                 Some("have") => request.haves.push(read_frame(line, "`have`")?),
                 Some("end") => {

@@ -1,10 +1,10 @@
 //! `make bench`: every figure that an issue names, measured in one run. `JSON=1` adds one JSON line.
 //!
-//! Arguments pick parts: `merge`, `store`, `validate`, `workbook`, `device`, `growth`, `line`, `http`, `photos`. `BENCH_DIR` says on which disk (a RAM disk
+//! Arguments pick parts: `merge`, `store`, `validate`, `workbook`, `device`, `growth`, `line`, `http`, `photos`, `hub`. `BENCH_DIR` says on which disk (a RAM disk
 //! where only the program is meant), `BENCH_HOUSEHOLDS` how many households 200 devices send over HTTP.
 
 use anyhow::Result;
-use end_to_end::bench::{self, device, growth, ingest, line, photos, validate, workbook};
+use end_to_end::bench::{self, device, growth, hub, ingest, line, photos, validate, workbook};
 
 fn main() -> Result<()> {
     let is_set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0");
@@ -51,6 +51,10 @@ fn main() -> Result<()> {
     if is_wanted("photos") {
         eprintln!("50 devices upload photos while 50 others sync answers");
         runtime.block_on(photos::measure(&folder, &mut figures))?;
+    }
+    if is_wanted("hub") {
+        eprintln!("a hub serves 30 phones");
+        runtime.block_on(hub::measure(&folder, &mut figures))?;
     }
     bench::print(&figures, is_set("JSON"));
     Ok(())

@@ -11,6 +11,8 @@ const ABSORB: &str = "client-core/src/device/sync.rs";
 const CAPTURE: &str = "client-core/src/device/capture.rs";
 const RECORD: &str = "sync-protocol/src/record.rs";
 const CHAIN: &str = "sync-protocol/src/chain.rs";
+const PEER: &str = "client-core/src/device/peer.rs";
+const HUB: &str = "client-core/src/device/hub.rs";
 
 /// Every mutation.
 pub const MUTANTS: &[Mutant] = &[
@@ -306,8 +308,8 @@ pub const MUTANTS: &[Mutant] = &[
         why: "A seq alone tells a restored server how far a device takes itself for acked.",
         edits: &[Edit {
             file: "sync-protocol/src/engine/device.rs",
-            old: "(batches.is_empty() && at.acked_through > 0)",
-            new: "(batches.is_empty() && at.acked_through == u64::MAX)",
+            old: "(!tells_own && at.acked_through > 0)",
+            new: "(!tells_own && at.acked_through == u64::MAX)",
         }],
         test: Test::Process("disasters", "an_acked_life"),
         says: "on the server",
@@ -437,6 +439,75 @@ pub const MUTANTS: &[Mutant] = &[
             new: "if let Some(((key, _), _)) = twice.filter(|_| false) {",
         }],
         test: Test::Protocol("vectors", ""),
+        says: "FAILED",
+    },
+    Mutant {
+        name: "hub-ack-counts-as-the-servers",
+        law: "L1",
+        why: "A phone takes what a hub acks for what the server holds.",
+        edits: &[Edit {
+            file: PEER,
+            old: "            peer.acked = reply.header.acked_through.min(tx.head(replica)?.0);",
+            new: "            peer.acked = reply.header.acked_through.min(tx.head(replica)?.0);
+            tx.set_meta(meta::ACKED, &peer.acked.to_string())?;",
+        }],
+        test: Test::Simulator,
+        says: "law L1",
+    },
+    Mutant {
+        name: "hub-acks-before-the-commit",
+        law: "L1",
+        why: "A hub says that it holds what its transaction has not committed.",
+        edits: &[
+            Edit {
+                file: HUB,
+                old: "device.store.write(|tx| keep(tx, &met, &request, now_ms))?;",
+                new: "device.store.read(|tx| keep(tx, &met, &request, now_ms))?;",
+            },
+            Edit {
+                file: HUB,
+                old: "            let mut reply = reply(tx, &met, &request, now_ms)?;",
+                new: "            keep(tx, &met, &request, now_ms)?;
+            let mut reply = reply(tx, &met, &request, now_ms)?;",
+            },
+        ],
+        test: Test::Simulator,
+        says: "law L1",
+    },
+    Mutant {
+        name: "receipt-of-another-life",
+        law: "L7",
+        why: "A receipt is taken for any history of the replica, not for the one that it names.",
+        edits: &[Edit {
+            file: PEER,
+            old: "if is_of_today && tx.hash_at(replica, receipt.seq)? == Some(receipt.hash) {",
+            new: "if is_of_today && tx.hash_at(replica, receipt.seq)?.is_some() {",
+        }],
+        test: Test::Process("hubs", "both_lives"),
+        says: "FAILED",
+    },
+    Mutant {
+        name: "unproved-taken-from-a-hub",
+        law: "L2",
+        why: "A phone takes others' changes on a hub's word: the proof is there, nobody looks at it.",
+        edits: &[Edit {
+            file: PEER,
+            old: "    batch.verify(&voucher.key).ok()?;",
+            new: "    let _ = batch.verify(&voucher.key);",
+        }],
+        test: Test::Device("hub", "a_guest_takes_only"),
+        says: "FAILED",
+    },
+    Mutant {
+        name: "receipt-past-quarantine",
+        law: "L2",
+        why: "A receipt says how far a history is held, whether it counts or not.",
+        edits: &[Edit {
+            file: "server/src/domain/hubs.rs",
+            old: "tx.first_kept_apart(row.id)?.map_or(row.head, |first| row.head.min(first.saturating_sub(1)));",
+            new: "tx.first_kept_apart(row.id)?.map_or(row.head, |_| row.head);",
+        }],
+        test: Test::Process("hubs", "what_waits"),
         says: "FAILED",
     },
 ];

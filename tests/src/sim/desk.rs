@@ -107,6 +107,7 @@ impl World {
             | Act::Reinstall
             | Act::Garbage
             | Act::PhoneDisk
+            | Act::Meet
             | Act::Mail
             | Act::Stranger => Ok(()),
         };

@@ -3,7 +3,8 @@
 
 use super::{
     dice::Dice,
-    office::problem,
+    hubs::lie_to_the_server,
+    office::{self, problem},
     oracle::Shown,
     world::{Letter, World},
 };
@@ -124,6 +125,12 @@ impl World {
         } else {
             body
         };
+        let body = if weather.lies > 0 && office::leads(&self.phone(life)?.who) && dice.chance(weather.lies) {
+            self.count("hub: lied to the server");
+            lie_to_the_server(&body, dice)?
+        } else {
+            body
+        };
         let body = if dice.chance(weather.cut) {
             self.count("network: request cut");
             cut(&body, dice)
@@ -214,7 +221,7 @@ impl World {
 }
 
 /// Cuts a body within one of its lines.
-fn cut(body: &[u8], dice: &mut Dice) -> Vec<u8> {
+pub(super) fn cut(body: &[u8], dice: &mut Dice) -> Vec<u8> {
     let lines = body.split_inclusive(|byte| *byte == b'\n').count();
     let (whole, part) = (dice.below(lines), dice.below(1000));
     let mut lines = body.split_inclusive(|byte| *byte == b'\n');

@@ -63,6 +63,21 @@ pub fn enumerator(number: usize) -> String {
     format!("KP{:03}", number + 1)
 }
 
+/// An area in which nobody lives.
+const LED: &str = "5371041999.001";
+
+/// The code of a team leader, whose devices are hubs.
+#[must_use]
+pub fn leader(number: usize) -> String {
+    format!("KT{:03}", number + 1)
+}
+
+/// Whether somebody is a team leader.
+#[must_use]
+pub fn leads(who: &str) -> bool {
+    who.starts_with("KT")
+}
+
 /// The server's own failure as a device hears of it.
 #[must_use]
 pub fn problem(failure: Failure) -> Problem {
@@ -121,6 +136,15 @@ impl Office {
                 tx.put_enumerator(&enumerator(number), &format!("Enumerator {number}"))?;
                 tx.assign(&enumerator(number), &area(number % shape.areas), "1")?;
                 tx.assign(&enumerator(number), &area(dice.below(shape.areas)), "1")?;
+            }
+            tx.put_area(LED, "The team's office", "rt", None)?;
+            for number in 0..shape.hubs {
+                tx.put_enumerator(&leader(number), &format!("Leader {number}"))?;
+                // What makes them leaders is an area in which nobody lives: all others are given and taken like anybody's.
+                tx.lead(&leader(number), LED)?;
+                for number_of_area in 0..shape.areas {
+                    tx.assign(&leader(number), &area(number_of_area), "1")?;
+                }
             }
             Ok(())
         })?;

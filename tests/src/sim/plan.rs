@@ -71,6 +71,8 @@ pub enum Act {
     Mail,
     /// A program that is none of ours syncs as a device: changes that nobody can read.
     Stranger,
+    /// A device syncs with a hub, over a line of its own.
+    Meet,
 }
 
 /// What happens beside work and nights, with how often in comparison.
@@ -142,6 +144,8 @@ pub struct Weather {
     pub crash: u32,
     /// A save is one that the server can't apply.
     pub poison: u32,
+    /// A hub lies.
+    pub lies: u32,
 }
 
 /// The shape of a world.
@@ -151,6 +155,8 @@ pub struct Shape {
     pub phones: usize,
     /// Enumerators; some have several devices.
     pub enumerators: usize,
+    /// Hubs besides: devices of team leaders.
+    pub hubs: usize,
     /// Areas that are loaded at the beginning.
     pub areas: usize,
     /// Days of work.
@@ -197,6 +203,7 @@ impl Plan {
         let shape = Shape {
             phones,
             enumerators: 1 + dice.below(phones),
+            hubs: 0,
             areas: if crowd { 20 } else { 1 + dice.below(4) },
             days,
             weather: Weather::of(&mut dice),
@@ -236,7 +243,50 @@ impl Plan {
             }
             events.extend(today);
         }
-        Self { seed, shape, events }
+        Self { seed, shape, events }.with_hubs()
+    }
+
+    /// Puts hubs into half of the worlds. They have chance of their own: the other half is as it would be without them.
+    fn with_hubs(mut self) -> Self {
+        let mut dice = Dice::new(self.seed ^ 0x0068_7562);
+        if dice.chance(500) || self.shape.phones > 50 {
+            return self;
+        }
+        let hubs = 1 + dice.below(3);
+        self.shape.hubs = hubs;
+        self.shape.weather.lies = if dice.chance(500) { u32::try_from(20 + dice.below(230)).unwrap_or(0) } else { 0 };
+        let phones = self.shape.phones;
+        // Everybody has met the server once, and hubs have heard from it what is to be told.
+        let nights = (0..phones + hubs).map(|phone| (Act::Night, phone));
+        let meetings = (0..hubs).map(|hub| (Act::Meet, phones + hub));
+        let first = nights.chain(meetings).map(|(act, phone)| Event { day: 0, act, phone, seed: dice.roll() });
+        let mut events: Vec<Event> = first.collect();
+        for event in std::mem::take(&mut self.events) {
+            // Where a phone works, its hub is near; hubs meet each other, too, and the server now and then.
+            let (is_near, is_at_night) = (event.act == Act::Work, event.act == Act::Night);
+            events.push(event);
+            if is_near && dice.chance(500) {
+                events.push(Event { act: Act::Meet, seed: dice.roll(), ..event });
+            }
+            if is_near && dice.chance(150) {
+                let phone = phones + dice.below(hubs);
+                let act =
+                    [Act::Meet, Act::Night, Act::Work, Act::Night].get(dice.below(4)).copied().unwrap_or(Act::Meet);
+                events.push(Event { act, phone, seed: dice.roll(), ..event });
+            }
+            // Some phones see the server through hubs alone.
+            if is_at_night && event.phone % 3 == 0 {
+                events.pop();
+                events.push(Event { act: Act::Meet, ..event });
+            }
+            if dice.chance(30) {
+                let act = [Act::Clone, Act::Backup, Act::Restore, Act::PhoneDisk].get(dice.below(4)).copied();
+                let phone = phones + dice.below(hubs);
+                events.extend(act.map(|act| Event { act, phone, seed: dice.roll(), ..event }));
+            }
+        }
+        self.events = events;
+        self
     }
 }
 
@@ -253,6 +303,7 @@ impl Weather {
         killed: 0,
         crash: 0,
         poison: 0,
+        lies: 0,
     };
 
     /// Weather in which each thing mostly never happens, or often.
@@ -272,6 +323,7 @@ impl Weather {
             killed: often(),
             crash: often(),
             poison: often(),
+            lies: 0,
         }
     }
 }

@@ -9,12 +9,13 @@ use super::{
     plan::{Act, Event, Shape, Weather},
 };
 use anyhow::{Context, Result};
+use client_core::Hub;
 use server::domain::review::Resolution;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
-use sync_protocol::{Code, Dot, RecordId, Value};
+use sync_protocol::{Code, Dot, RecordId, ReplicaId, Value, chain::PublicKey};
 
 /// Where a world's time begins.
 const BEGINNING: i64 = 1_767_225_600_000;
@@ -68,6 +69,14 @@ pub struct World {
     pub stood: BTreeMap<String, BTreeSet<Dot>>,
     /// What coordinators have looked at.
     pub looked: Vec<Looked>,
+    /// The hubs' meetings, by life.
+    pub hubs: BTreeMap<usize, Hub>,
+    /// How far a hub has told a guest that it holds its changes, by their lives; and what the guest was called.
+    pub hub_acks: BTreeMap<(usize, usize), u64>,
+    /// What each guest was called when it met a hub last.
+    pub named: BTreeMap<usize, Option<(ReplicaId, PublicKey)>>,
+    /// Replies of hubs that a liar remembers.
+    pub overheard: Vec<Vec<u8>>,
     /// Numbers the answers, so that each is one of its kind.
     pub answers: u64,
     folder: PathBuf,
@@ -95,6 +104,10 @@ impl World {
             assigned: BTreeMap::new(),
             stood: BTreeMap::new(),
             looked: Vec::new(),
+            hubs: BTreeMap::new(),
+            hub_acks: BTreeMap::new(),
+            named: BTreeMap::new(),
+            overheard: Vec::new(),
             answers: 0,
             folder: folder.to_owned(),
             dice,
@@ -103,6 +116,10 @@ impl World {
             let who = office::enumerator(number % shape.enumerators);
             let mut dice = Dice::new(world.dice.roll());
             world.enrol(&who, &mut dice)?;
+        }
+        for number in 0..shape.hubs {
+            let mut dice = Dice::new(seed ^ u64::try_from(number)? ^ 0x48_55_42);
+            world.enrol(&office::leader(number), &mut dice)?;
         }
         world.note_assignments()?;
         Ok(world)
@@ -181,8 +198,8 @@ impl World {
     /// # Errors
     /// If the store fails.
     pub fn note_assignments(&mut self) -> Result<()> {
-        for number in 0..self.shape.enumerators {
-            let who = office::enumerator(number);
+        let people = (0..self.shape.enumerators).map(office::enumerator);
+        for who in people.chain((0..self.shape.hubs).map(office::leader)) {
             let conn = self.office.connection()?;
             let mut query = conn
                 .prepare(&format!("SELECT code FROM {SEEN} JOIN area ON area.id = seen.area WHERE enumerator = ?1"))?;
@@ -235,6 +252,7 @@ impl World {
                 self.phone(life)?.bound_disk(left)
             }
             Act::Mail => self.deliver_late(&mut dice),
+            Act::Meet => self.meet_some_hub(life, &mut dice),
             Act::Garbage => self.garbage(life, &mut dice),
             Act::Stranger => self.stranger(life, &mut dice),
             Act::Give

@@ -211,6 +211,7 @@ fn device_line(device: &DeviceRow, language: Language) -> Markup {
             th scope="row" {
                 (device.name) " " small class="code" { "#" (device.id) }
                 @if device.forks > 0 { " " span class="tag warn" { (fill(words.copied, device.forks)) } }
+                @if device.carried > 0 { " " span class="tag" { (fill(words.carried, device.carried)) } }
                 @if device.revoked { " " span class="tag bad" { (words.revoked) } }
             }
             td data-label=(words.enumerator) {

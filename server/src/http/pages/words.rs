@@ -146,6 +146,7 @@ words! {
     receipt: "Bukti", "Receipt";
     receipt_what: "sama dengan yang tampil di perangkat bila semuanya sudah sampai", "the device shows the same when all that it sent is here";
     copied: "HP disalin: {}", "copied phone: {}";
+    carried: "hub, membawa perubahan: {}", "hub, changes brought: {}";
     revoked: "dicabut", "revoked";
     app: "Aplikasi", "App";
 

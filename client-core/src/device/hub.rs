@@ -1,0 +1,445 @@
+//! A hub: a device that answers other devices' syncs where there is no network, and carries their changes to the server.
+//!
+//! It keeps what they send as they signed it, durably before it says so, and decides nothing: verdicts, stamps and forks are the
+//! server's. What it tells them is what the server told it, proved. No I/O in here beside the store: an HTTP server or the
+//! simulator stands before it.
+
+use super::{Device, from_json, identity, meta, relay, to_json, trust};
+use crate::{
+    channel::{Channel, Ephemeral},
+    error::{Error, HubProblem},
+    host::Host,
+    store::{CarriedRow, FeedRow, GuestRow, Tx},
+};
+use std::collections::{BTreeMap, VecDeque};
+use sync_protocol::{
+    Code, Hash, ReplicaId,
+    chain::{Batch, Carried, PublicKey, Signature},
+    pass::{Meeting, Pass, Receipt, Side},
+    problem::Problem,
+    wire::{
+        Acked, Cursor, Delivered, Greeting, Outcome, Proof, Reply, ReplyHeader, Request, Run, Stamped, VERSIONS,
+        Verdict, Welcome,
+    },
+};
+
+/// Meetings that a hub remembers; whoever comes back after more than these greets again.
+const MEETINGS: usize = 256;
+/// Bytes of changes in one reply, before compression, unless the guest wants less.
+const BUDGET: usize = 512 << 10;
+/// The least that a guest may want.
+const LEAST_BUDGET: usize = 16 << 10;
+
+/// Why a hub does not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// What the guest sent is not right, or it is not one of this hub's.
+    #[error(transparent)]
+    Refused(#[from] Problem),
+    /// The hub's own device failed; nothing was half kept.
+    #[error(transparent)]
+    Device(#[from] Error),
+}
+
+fn refused(code: Code, detail: impl Into<String>) -> Failure {
+    Problem::new(code, detail).into()
+}
+
+/// What a hub carries of one device.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Load {
+    /// Whose changes they are.
+    pub replica: ReplicaId,
+    /// That device's enumerator and what people call it, where they are known.
+    pub enumerator: String,
+    /// What people call the device.
+    pub name: String,
+    /// When it synced with this hub last, by the hub's clock; none if another hub carried for it.
+    pub seen_ms: Option<i64>,
+    /// Changes that were ever carried.
+    pub changes: u64,
+    /// Of these, changes that the server does not have yet.
+    pub waiting: u64,
+}
+
+/// A guest during a meeting.
+#[derive(Clone, Debug)]
+struct Met {
+    meeting: Meeting,
+    key: PublicKey,
+    pass: Pass,
+    adoption: Option<String>,
+    /// How far the server has told the guest that its history is held.
+    safe: Option<Acked>,
+    channel: Channel,
+}
+
+/// What a hub answers to a request.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// The reply.
+    pub body: Vec<u8>,
+    /// Who asked.
+    pub pass: Pass,
+    /// Changes that were new to the hub.
+    pub kept: u64,
+    /// Changes that were told.
+    pub told: u64,
+}
+
+/// The hub's side of its meetings. They live in memory alone: after a crash guests greet again.
+#[derive(Debug, Default)]
+pub struct Hub {
+    meetings: VecDeque<Met>,
+}
+
+impl<H: Host> Device<H> {
+    /// Makes the device a hub, once: it pulls everything anew, with what proves it, at its next sync with the server.
+    ///
+    /// # Errors
+    /// [`HubProblem::NoPass`] before its first sync, [`HubProblem::NoHub`] if the server does not allow it.
+    pub fn become_hub(&mut self) -> Result<(), Error> {
+        let Self { store, host, .. } = self;
+        store.write(|tx| {
+            let pass = trust::own_pass(tx)?.ok_or(HubProblem::NoPass)?;
+            if !pass.hub {
+                return Err(HubProblem::NoHub(pass.name).into());
+            }
+            if !relay::is_hub(tx)? {
+                let mut epoch = [0; 8];
+                host.random(&mut epoch);
+                tx.set_meta(meta::HUB, &format!("{:016x}", u64::from_be_bytes(epoch)))?;
+                tx.clear_cursors()?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What a hub carries, device by device, those that wait for the server first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn load(&mut self) -> Result<Vec<Load>, Error> {
+        self.store.read(|tx| {
+            let mut loads = Vec::new();
+            for row in tx.load()? {
+                let guest = tx.guest(row.replica)?;
+                let pass = guest.as_ref().map(|guest| from_json::<Pass>(&guest.pass)).transpose()?;
+                let (enumerator, name) = pass.map(|pass| (pass.enumerator, pass.name)).unwrap_or_default();
+                let seen_ms = guest.and_then(|guest| guest.seen_ms);
+                let (replica, changes, waiting) = (row.replica, row.changes, row.waiting);
+                loads.push(Load { replica, enumerator, name, seen_ms, changes, waiting });
+            }
+            loads.sort_by_key(|load| (std::cmp::Reverse(load.waiting), load.enumerator.clone()));
+            Ok(loads)
+        })
+    }
+}
+
+impl Hub {
+    /// Answers a device that would sync, with what was drawn for this meeting.
+    ///
+    /// # Errors
+    /// [`Code::Forbidden`] if this device is no hub, or not one for all of the guest's areas; [`Code::Unauthorised`] if nothing
+    /// that the server signed says who the guest is.
+    pub fn greet<H: Host>(
+        &mut self,
+        device: &mut Device<H>,
+        greeting: &Greeting,
+        drawn: &Ephemeral,
+    ) -> Result<Welcome, Failure> {
+        let (shown, nonce) = (&greeting.shown, drawn.nonce());
+        let channel = drawn.channel(greeting.nonce);
+        let channel = channel.ok_or_else(|| refused(Code::WrongType, "`nonce` is no key of X25519"))?;
+        if !VERSIONS.contains(&greeting.tenun) {
+            return Err(refused(Code::UnsupportedProtocol, format!("`tenun` is {}", greeting.tenun)));
+        }
+        let (met, welcome) = device.store.write(|tx| {
+            let (hub, key) = identity(tx)?;
+            let own = trust::shown(tx)?.filter(|own| own.pass.hub);
+            let (Some(own), true) = (own, relay::is_hub(tx)?) else {
+                return Ok(Err(refused(Code::Forbidden, "this device is no hub: sync it with the server")));
+            };
+            let keys = trust::learn(tx, &shown.vouched)?;
+            let known = shown.identity().filter(|_| shown.pass.is_signed(&keys));
+            let Some((guest, guest_key)) = known else {
+                return Ok(Err(refused(Code::Unauthorised, "the pass is not the server's: sync with the server once")));
+            };
+            if let Some(area) = shown.pass.areas.iter().find(|area| !own.pass.areas.contains(area)) {
+                return Ok(Err(refused(Code::Forbidden, format!("this hub does not cover {area}"))));
+            }
+            let meeting = Meeting { hub, guest, hub_nonce: nonce, guest_nonce: greeting.nonce };
+            let acked_through = held_through(tx, guest, greeting.safe)?;
+            let signature = meeting.sign(Side::Hub, &key);
+            let tenun = *VERSIONS.end();
+            let welcome = Welcome { tenun, shown: own, nonce, acked_through, signature };
+            let adoption = shown.adopt.as_ref().map(to_json).transpose()?;
+            Ok(Ok((
+                Met { meeting, key: guest_key, pass: shown.pass.clone(), adoption, safe: greeting.safe, channel },
+                welcome,
+            )))
+        })??;
+        if self.meetings.len() >= MEETINGS {
+            self.meetings.pop_front();
+        }
+        self.meetings.push_back(met);
+        Ok(welcome)
+    }
+
+    /// The channel of a meeting.
+    #[must_use]
+    pub fn channel(&self, nonce: Hash) -> Option<&Channel> {
+        self.meetings.iter().find(|met| met.meeting.hub_nonce == nonce).map(|met| &met.channel)
+    }
+
+    /// Answers one request of a guest that was greeted; `proof` is its signature over the meeting that `nonce` names.
+    ///
+    /// What is said to be held is durable: the transaction that keeps it is committed before the reply is made.
+    ///
+    /// # Errors
+    /// [`Code::Unauthorised`] if there is no such meeting, or the signature is not the guest's: greet again. Else what is wrong
+    /// with the request; nothing of it is kept then.
+    pub fn answer<H: Host>(
+        &mut self,
+        device: &mut Device<H>,
+        nonce: Hash,
+        proof: &Signature,
+        body: &[u8],
+    ) -> Result<Answered, Failure> {
+        let met = self.meetings.iter().find(|met| met.meeting.hub_nonce == nonce).cloned();
+        let met = met.filter(|met| met.meeting.is_signed(Side::Guest, proof, &met.key));
+        let met = met.ok_or_else(|| refused(Code::Unauthorised, "this hub has not met you: greet it again"))?;
+        let request = Request::from_bytes(body)?;
+        if request.header.replica != met.meeting.guest {
+            return Err(refused(Code::WrongReplica, "the request is not of the replica that greeted"));
+        }
+        let now_ms = device.host.now_ms();
+        let (kept, refusals) = device.store.write(|tx| keep(tx, &met, &request, now_ms))?;
+        let reply = device.store.read(|tx| {
+            let mut reply = reply(tx, &met, &request, now_ms)?;
+            reply.outcomes = refusals;
+            Ok(reply)
+        })?;
+        let told = reply.pulled.iter().map(|run| run.changes.len()).sum::<usize>();
+        Ok(Answered { body: reply.to_bytes(), pass: met.pass, kept, told: u64::try_from(told).unwrap_or(0) })
+    }
+}
+
+/// Keeps what a request brings: how many changes were new, and the batches that nothing may be believed of.
+fn keep(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Result<(u64, Vec<Outcome>), Error> {
+    let guest = met.meeting.guest;
+    let keys = trust::keys(tx)?;
+    let row =
+        GuestRow { replica: guest, pass: to_json(&met.pass)?, adoption: met.adoption.clone(), seen_ms: Some(now_ms) };
+    tx.put_guest(&newer_pass(tx, row)?)?;
+    // Who else's batches come with it, by what the server says of them.
+    for pass in request.passes.iter().filter(|pass| pass.is_signed(&keys)) {
+        let row = GuestRow { replica: pass.replica, pass: to_json(pass)?, adoption: None, seen_ms: None };
+        tx.put_guest(&newer_pass(tx, row)?)?;
+    }
+    for adopt in &request.adoptions {
+        let from = key_of(tx, met, adopt.from)?;
+        if from.is_some_and(|from| adopt.is_valid(&from))
+            && let Some(before) = tx.guest(adopt.from)?
+        {
+            let row = GuestRow { replica: adopt.replica, adoption: Some(to_json(adopt)?), seen_ms: None, ..before };
+            tx.put_guest(&newer_pass(tx, row)?)?;
+        }
+    }
+    let is_proved = |stamped: &&Stamped| {
+        let Stamped { replica, first, last, .. } = **stamped;
+        keys.iter().any(|key| stamped.signed().is_valid(replica, first, last, key))
+    };
+    request.stamps.iter().filter(is_proved).try_for_each(|stamped| tx.stamp(stamped))?;
+    let (mut kept, mut refusals) = (0, Vec::new());
+    for batch in &request.batches {
+        match verify(tx, met, batch)? {
+            Ok(()) => {
+                if tx.carry(batch)? {
+                    kept += u64::try_from(batch.changes.len()).unwrap_or(0);
+                }
+                tx.set_handed(&batch.span(), guest)?;
+            }
+            Err(problem) => refusals.push(Outcome {
+                replica: batch.replica,
+                seq: batch.first,
+                verdict: Verdict::Refused,
+                code: Some(problem.code),
+                detail: problem.detail,
+            }),
+        }
+    }
+    Ok((kept, refusals))
+}
+
+/// The row of a device with the newest pass that was seen of it.
+fn newer_pass(tx: &Tx<'_>, row: GuestRow) -> Result<GuestRow, Error> {
+    let Some(known) = tx.guest(row.replica)? else { return Ok(row) };
+    let (old, new): (Pass, Pass) = (from_json(&known.pass)?, from_json(&row.pass)?);
+    // A pass for the very name is worth more than one for the name before.
+    let is_older = (new.replica == row.replica, new.from) < (old.replica == row.replica, old.from);
+    Ok(if is_older { GuestRow { pass: known.pass, ..row } } else { row })
+}
+
+/// The key of a replica: the guest's own, or as the server vouches for it.
+fn key_of(tx: &Tx<'_>, met: &Met, replica: ReplicaId) -> Result<Option<PublicKey>, Error> {
+    if replica == met.meeting.guest {
+        return Ok(Some(met.key));
+    }
+    if let Some(guest) = tx.guest(replica)? {
+        let pass: Pass = from_json(&guest.pass)?;
+        if pass.replica == replica {
+            return Ok(Some(pass.key));
+        }
+        let adopt = guest.adoption.map(|json| from_json::<sync_protocol::chain::Adoption>(&json)).transpose()?;
+        if let Some(adopt) = adopt.filter(|adopt| adopt.replica == replica) {
+            return Ok(Some(adopt.key));
+        }
+    }
+    trust::author_key(tx, replica)
+}
+
+fn verify(tx: &Tx<'_>, met: &Met, batch: &Batch) -> Result<Result<(), Problem>, Error> {
+    let Some(key) = key_of(tx, met, batch.replica)? else {
+        return Ok(Err(Problem::new(Code::WrongReplica, format!("nothing says whose {} is", batch.replica))));
+    };
+    let is_own = batch.replica == met.meeting.guest;
+    if is_own && batch.changes.iter().any(|change| matches!(change, Carried::Withheld(_))) {
+        return Ok(Err(Problem::new(Code::WrongType, "a device sends its own changes whole")));
+    }
+    Ok(batch.verify(&key).map(|_| ()))
+}
+
+/// How far the hub holds a history without a gap, from where the server holds it. It never takes back what the server has.
+fn held_through(tx: &Tx<'_>, replica: ReplicaId, safe: Option<Acked>) -> Result<u64, Error> {
+    let (mut through, mut hash) = safe.map_or((0, Hash::default()), |safe| (safe.seq, safe.hash));
+    let mut rows = tx.carried_beyond(replica, through)?;
+    loop {
+        let mut next = None;
+        for CarriedRow { id, span } in rows.iter().filter(|row| row.span.first <= through.saturating_add(1)) {
+            if span.first == through.saturating_add(1) {
+                if span.before == hash {
+                    next = Some((span.last, span.after));
+                    break;
+                }
+                continue;
+            }
+            // It was cut in another place: it goes on from here if it holds the same change there.
+            let Some(batch) = tx.carried_batch(*id)? else { continue };
+            let links = (batch.first..).zip(batch.hashes());
+            if links.into_iter().any(|link| link == (through, hash)) {
+                next = Some((span.last, span.after));
+                break;
+            }
+        }
+        let Some(further) = next else { return Ok(through) };
+        (through, hash) = further;
+        rows.retain(|row| row.span.last > through);
+    }
+}
+
+/// Makes the reply, from what is durable.
+fn reply(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Result<Reply, Error> {
+    let guest = met.meeting.guest;
+    let mut reply = Reply::new(ReplyHeader {
+        tenun: *VERSIONS.end(),
+        epoch: tx.meta(meta::HUB)?.unwrap_or_default(),
+        acked_through: held_through(tx, guest, met.safe)?,
+        safe_through: 0,
+        clock: now_ms,
+        more: false,
+    });
+    let mut asked = request.header.carries.clone();
+    asked.insert(guest, met.safe.map_or(0, |safe| safe.seq));
+    for (replica, after) in asked {
+        let receipt = tx.receipt(replica)?.map(|json| from_json::<Receipt>(&json)).transpose()?;
+        if let Some(receipt) = receipt.filter(|receipt| receipt.seq > after) {
+            reply.stamps.extend(tx.stamps(replica, after.saturating_add(1), receipt.seq)?);
+            reply.receipts.push(receipt);
+        }
+    }
+    let renewed = tx.guest(guest)?.map(|guest| from_json::<Pass>(&guest.pass)).transpose()?;
+    reply.passes.extend(renewed.filter(|renewed| *renewed != met.pass && renewed.replica == guest));
+    let pass = reply.passes.first().unwrap_or(&met.pass);
+    // Whose pass has run out is told nothing more; what it brings is kept all the same.
+    let may_hear = !pass.has_run_out(trust::heard_ms(tx)?) && !trust::is_barred(tx, pass.replica)?;
+    let own = trust::own_pass(tx)?.filter(|_| may_hear);
+    if let Some(own) = own {
+        let areas = own.shared(pass);
+        tell(tx, &mut reply, &areas, guest, request)?;
+    }
+    Ok(reply)
+}
+
+/// Tells what is new in some areas, each change with what proves it.
+fn tell(tx: &Tx<'_>, reply: &mut Reply, areas: &[String], guest: ReplicaId, request: &Request) -> Result<(), Error> {
+    let wanted = request.header.want.map_or(BUDGET, |want| usize::try_from(want).unwrap_or(usize::MAX));
+    let mut left = wanted.clamp(LEAST_BUDGET, BUDGET);
+    let mut keys = BTreeMap::new();
+    let is_known = request.header.epoch == reply.header.epoch;
+    for area in areas {
+        let cursor = request.header.cursors.get(area).copied().filter(|_| is_known).unwrap_or(0);
+        let (seq, mark) = relay::place(cursor);
+        // A hub that was restored from a copy has given this place to something else.
+        let after = if tx.feed_mark(seq)? == Some(mark) { seq } else { 0 };
+        let (rows, more) = tx.feed_after(area, after, guest, left)?;
+        reply.header.more = reply.header.more || more;
+        let Some(FeedRow { seq, mark, .. }) = rows.last() else { continue };
+        let cursor = Cursor { bucket: area.clone(), seq: relay::cursor(*seq, *mark), after: None };
+        let changes: Vec<Delivered> = rows
+            .into_iter()
+            .map(|row| Delivered { replica: row.dot.replica, seq: row.dot.seq, stamp: row.stamp, bytes: row.bytes })
+            .collect();
+        left = left.saturating_sub(changes.iter().map(|change| change.bytes.len()).sum());
+        let proofs = proofs(tx, &changes)?;
+        for proof in &proofs {
+            if let Some(voucher) = tx.voucher(proof.replica)? {
+                keys.insert(proof.replica, from_json(&voucher)?);
+            }
+        }
+        reply.pulled.push(Run { changes, proofs, ..Run::to(area, cursor.seq) });
+        if left == 0 {
+            reply.header.more = true;
+            break;
+        }
+    }
+    reply.keys = keys.into_values().collect();
+    Ok(())
+}
+
+/// The batches that prove the changes of a run, with digests in place of what is not in it.
+fn proofs(tx: &Tx<'_>, changes: &[Delivered]) -> Result<Vec<Proof>, Error> {
+    let mut told: BTreeMap<ReplicaId, BTreeMap<u64, bool>> = BTreeMap::new();
+    for change in changes {
+        told.entry(change.replica).or_default().insert(change.seq, false);
+    }
+    let mut proofs = Vec::new();
+    for (replica, mut seqs) in told {
+        while let Some(seq) = seqs.iter().find(|(_, is_proved)| !**is_proved).map(|(seq, _)| *seq) {
+            seqs.insert(seq, true);
+            let Some((span, signature)) = tx.whole_proof_over(sync_protocol::Dot { replica, seq })? else { continue };
+            let Some(carried) = tx.carried(replica, span.first, span.last)? else { continue };
+            let mut withheld = BTreeMap::new();
+            for (seq, change) in (span.first..).zip(&carried) {
+                match seqs.get_mut(&seq) {
+                    Some(is_proved) => *is_proved = true,
+                    None => {
+                        withheld.insert(seq, change.digest());
+                    }
+                }
+            }
+            let stamps = tx.stamps(replica, span.first, span.last)?;
+            proofs.push(Proof {
+                replica,
+                first: span.first,
+                last: span.last,
+                before: span.before,
+                after: span.after,
+                signature,
+                withheld,
+                stamps,
+            });
+        }
+    }
+    Ok(proofs)
+}

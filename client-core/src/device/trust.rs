@@ -1,0 +1,157 @@
+//! Whom the device believes: the server's keys, and what it signed to be shown to others (docs/decisions/0018).
+
+use super::{enrolled, from_json, identity, meta, scope, to_json};
+use crate::{
+    error::Error,
+    store::{GuestRow, Tx},
+};
+use sync_protocol::{
+    ReplicaId,
+    chain::{Adoption, PublicKey, trusted},
+    pass::{LIFETIME_MS, Pass, Receipt, Voucher},
+    wire::{Reply, Shown},
+};
+
+/// So many passes are asked for in one request.
+const RENEW_MOST: usize = 100;
+
+/// The server's keys that the device trusts: the one of its enrolment and those that lead on from it, the newest last.
+pub(super) fn keys(tx: &Tx<'_>) -> Result<Vec<PublicKey>, Error> {
+    Ok(trusted(enrolled(tx)?.server_key, &vouched(tx)?))
+}
+
+/// How the server's keys are vouched for, as far as the server or another device has told.
+fn vouched(tx: &Tx<'_>) -> Result<Vec<Adoption>, Error> {
+    let mut vouched = scope(tx)?.map(|scope| scope.vouched).unwrap_or_default();
+    vouched.extend(learned(tx)?);
+    Ok(vouched)
+}
+
+fn learned(tx: &Tx<'_>) -> Result<Vec<Adoption>, Error> {
+    tx.meta(meta::VOUCHED)?.map_or(Ok(Vec::new()), |json| from_json(&json))
+}
+
+/// Takes over newer keys of the server that another device tells of; what nothing vouches for is passed over.
+pub(super) fn learn(tx: &Tx<'_>, told: &[Adoption]) -> Result<Vec<PublicKey>, Error> {
+    let mut known = keys(tx)?;
+    let mut learned = learned(tx)?;
+    let before = learned.len();
+    for adoption in told {
+        if !known.contains(&adoption.key) && known.iter().any(|key| adoption.is_valid(key)) {
+            known.push(adoption.key);
+            learned.push(adoption.clone());
+        }
+    }
+    if learned.len() > before {
+        tx.set_meta(meta::VOUCHED, &to_json(&learned)?)?;
+    }
+    Ok(known)
+}
+
+/// The device's own pass, of this name or of the one before.
+pub(super) fn own_pass(tx: &Tx<'_>) -> Result<Option<Pass>, Error> {
+    tx.meta(meta::PASS)?.map(|json| from_json(&json)).transpose()
+}
+
+/// Until when the pass is good that the device has for its name of today; 0 if it has none.
+pub(super) fn pass_until(tx: &Tx<'_>, replica: ReplicaId) -> Result<i64, Error> {
+    Ok(own_pass(tx)?.filter(|pass| pass.replica == replica).map_or(0, |pass| pass.until))
+}
+
+/// What the device shows of itself; none if it has no pass that leads to its name of today.
+pub(super) fn shown(tx: &Tx<'_>) -> Result<Option<Shown>, Error> {
+    let Some(pass) = own_pass(tx)? else { return Ok(None) };
+    let (replica, _) = identity(tx)?;
+    let adopt: Option<Adoption> = match tx.meta(meta::ADOPTION)? {
+        Some(json) if pass.replica != replica => Some(from_json(&json)?),
+        Some(_) | None => None,
+    };
+    let shown = Shown { pass, adopt, vouched: vouched(tx)? };
+    Ok(shown.identity().filter(|(named, _)| *named == replica).map(|_| shown))
+}
+
+/// When the device last heard of the server, by the server's clock.
+pub(super) fn heard_ms(tx: &Tx<'_>) -> Result<i64, Error> {
+    Ok(tx.meta(meta::HEARD)?.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// Whether the server said that a device was revoked.
+pub(super) fn is_barred(tx: &Tx<'_>, replica: ReplicaId) -> Result<bool, Error> {
+    let barred: Vec<ReplicaId> = tx.meta(meta::BARRED)?.map_or(Ok(Vec::new()), |json| from_json(&json))?;
+    Ok(barred.contains(&replica))
+}
+
+/// Takes over what the server's reply says of passes, and when it said so.
+pub(super) fn hear(tx: &Tx<'_>, reply: &Reply) -> Result<(), Error> {
+    tx.set_meta(meta::HEARD, &reply.header.clock.to_string())?;
+    if !reply.cut_off && (!reply.barred.is_empty() || tx.meta(meta::BARRED)?.is_some()) {
+        tx.set_meta(meta::BARRED, &to_json(&reply.barred)?)?;
+    }
+    if !reply.passes.is_empty() || !reply.receipts.is_empty() || !reply.keys.is_empty() {
+        let keys = keys(tx)?;
+        take_passes(tx, &reply.passes, &keys)?;
+        keep_receipts(tx, &reply.receipts, &keys)?;
+        keep_vouchers(tx, &reply.keys, &keys)?;
+    }
+    Ok(())
+}
+
+/// Guests whose passes are half over: a hub takes new ones back to them.
+pub(super) fn running_out(tx: &Tx<'_>) -> Result<Vec<ReplicaId>, Error> {
+    let heard = heard_ms(tx)?;
+    let mut running_out = Vec::new();
+    for guest in tx.guests()? {
+        let pass: Pass = from_json(&guest.pass)?;
+        if pass.replica != guest.replica || pass.until.saturating_sub(heard) < LIFETIME_MS / 2 {
+            running_out.push(guest.replica);
+        }
+        if running_out.len() >= RENEW_MOST {
+            break;
+        }
+    }
+    Ok(running_out)
+}
+
+/// Keeps passes that the server signed: the device's own, and those that a hub takes back to its guests.
+pub(super) fn take_passes(tx: &Tx<'_>, passes: &[Pass], keys: &[PublicKey]) -> Result<(), Error> {
+    let (replica, key) = identity(tx)?;
+    for pass in passes.iter().filter(|pass| pass.is_signed(keys)) {
+        if pass.replica == replica && pass.key == key.public() {
+            let is_newer = own_pass(tx)?.is_none_or(|own| own.replica != replica || own.from <= pass.from);
+            if is_newer {
+                tx.set_meta(meta::PASS, &to_json(pass)?)?;
+            }
+        } else if tx.guest(pass.replica)?.is_some() {
+            let row = GuestRow { replica: pass.replica, pass: to_json(pass)?, adoption: None, seen_ms: None };
+            tx.put_guest(&row)?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps receipts of the server of today for those that are carried.
+pub(super) fn keep_receipts(tx: &Tx<'_>, receipts: &[Receipt], keys: &[PublicKey]) -> Result<(), Error> {
+    let Some(newest) = keys.last() else { return Ok(()) };
+    for receipt in receipts.iter().filter(|receipt| receipt.is_signed(newest)) {
+        let known = tx.receipt(receipt.replica)?.map(|json| from_json::<Receipt>(&json)).transpose()?;
+        // What an older life of the server had signed gives way, whatever it said.
+        if known.is_none_or(|known| known.seq <= receipt.seq || !known.is_signed(newest)) {
+            tx.put_receipt(receipt.replica, receipt.seq, &to_json(receipt)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the server's words for authors' keys.
+pub(super) fn keep_vouchers(tx: &Tx<'_>, vouchers: &[Voucher], keys: &[PublicKey]) -> Result<(), Error> {
+    for voucher in vouchers.iter().filter(|voucher| voucher.is_signed(keys)) {
+        tx.put_voucher(voucher.replica, &to_json(voucher)?)?;
+    }
+    Ok(())
+}
+
+/// The key of an author, if the server vouches for it.
+pub(super) fn author_key(tx: &Tx<'_>, replica: ReplicaId) -> Result<Option<PublicKey>, Error> {
+    let voucher = tx.voucher(replica)?.map(|json| from_json::<Voucher>(&json)).transpose()?;
+    Ok(voucher.map(|voucher| voucher.key))
+}

@@ -1,0 +1,424 @@
+//! A hub and its guests without a network between them: who meets whom, what a guest believes, what a hub keeps.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a helper of tests fails its test")]
+
+use client_core::{Device, Edit, Error, Failure, HUB_SIZES, Host, Hub, HubProblem, channel::Ephemeral, host::Fixed};
+use std::collections::BTreeMap;
+use sync_protocol::{
+    Code, Hash, HouseholdId, Limits, ReplicaId, Stamp, Value,
+    chain::{Batch, Carried, SecretKey, Signature, SignedStamp},
+    engine::device::{Action, DeviceStore, Event, Report, Turn},
+    pass::{LIFETIME_MS, Pass, Receipt, Voucher},
+    wire::{Area, Cursor, Delivered, Enrolled, Greeting, Proof, Reply, ReplyHeader, Request, Run, Scope, Stamped},
+};
+
+const AREA: &str = "5371041001.001";
+const NOW: i64 = 1_800_000_000_000;
+
+/// What a server would say; it keeps nothing.
+struct Office {
+    key: SecretKey,
+    replica: ReplicaId,
+}
+
+impl Office {
+    fn new(seed: u8) -> Self {
+        Self { key: SecretKey::from_seed([seed; 32]), replica: ReplicaId(uuid::Uuid::from_u128(seed.into())) }
+    }
+
+    fn pass(&self, device: &mut Device<Fixed>, name: &str, areas: &[&str]) -> Pass {
+        let at = device.position().unwrap();
+        let pass = Pass {
+            replica: at.replica,
+            key: at.key.public(),
+            enumerator: format!("of {name}"),
+            name: name.into(),
+            hub: name.starts_with("TIM"),
+            areas: areas.iter().map(|area| (*area).to_owned()).collect(),
+            from: NOW,
+            until: NOW + LIFETIME_MS,
+            signature: Signature([0; 64]),
+        };
+        pass.signed(&self.key)
+    }
+
+    fn reply(&self, acked_through: u64) -> Reply {
+        let header =
+            ReplyHeader { tenun: 1, epoch: "e".into(), acked_through, safe_through: 0, clock: NOW, more: false };
+        Reply { cut_off: false, ..Reply::new(header) }
+    }
+
+    fn scope(&self, areas: &[&str]) -> Scope {
+        Scope {
+            version: areas.concat(),
+            enumerator: "KP001".into(),
+            name: "Maria Nalle".into(),
+            areas: areas.iter().map(|code| Area { code: (*code).into(), name: String::new() }).collect(),
+            assignments: Vec::new(),
+            households: Vec::new(),
+            questionnaires: Vec::new(),
+            limits: Limits::default(),
+            server: BTreeMap::from([(self.replica, self.key.public())]),
+            vouched: Vec::new(),
+        }
+    }
+
+    /// A device that has synced once; one whose name begins with TIM is a hub.
+    fn device(&self, folder: &tempfile::TempDir, name: &str, areas: &[&str]) -> Device<Fixed> {
+        let seed = name.bytes().fold(7, |seed, byte| seed * 31 + u64::from(byte));
+        let mut device = Device::open(&folder.path().join(name), Fixed::new(seed)).unwrap();
+        let enrolled = Enrolled {
+            token: "token".into(),
+            enumerator: "KP001".into(),
+            server: self.replica,
+            server_key: self.key.public(),
+            limits: Limits::default(),
+        };
+        device.enrolled("http://localhost", &enrolled).unwrap();
+        let pass = self.pass(&mut device, name, areas);
+        let reply = Reply { scope: Some(self.scope(areas)), passes: vec![pass], ..self.reply(0) };
+        device.absorb(&reply).unwrap();
+        if name.starts_with("TIM") {
+            device.become_hub().unwrap();
+        }
+        device
+    }
+
+    fn stamp(&self, replica: ReplicaId, first: u64, last: u64) -> Stamped {
+        let stamp = Stamp { received_ms: NOW, skew_ms: 0 };
+        Stamped {
+            replica,
+            first,
+            last,
+            stamp,
+            signature: SignedStamp::sign(stamp, replica, first, last, &self.key).signature,
+        }
+    }
+
+    /// Takes everything that a hub carries, and tells it what came of that: stamps, receipts, and the changes, proved.
+    fn hear_out(&self, hub: &mut Device<Fixed>, authors: &mut [&mut Device<Fixed>]) {
+        let batches = hub.give_back(usize::MAX).unwrap();
+        let mut reply = self.reply(hub.position().unwrap().acked_through);
+        let mut run = Run::to(AREA, 1);
+        for batch in &batches {
+            let span = batch.span();
+            let stamp = self.stamp(span.replica, span.first, span.last);
+            for (seq, change) in (batch.first..).zip(&batch.changes) {
+                let Carried::Bytes(bytes) = change else { continue };
+                run.changes.push(Delivered { replica: span.replica, seq, stamp: stamp.stamp, bytes: bytes.clone() });
+            }
+            run.proofs.push(Proof {
+                replica: span.replica,
+                first: span.first,
+                last: span.last,
+                before: span.before,
+                after: span.after,
+                signature: batch.signature,
+                withheld: BTreeMap::new(),
+                stamps: vec![stamp.clone()],
+            });
+            reply.stamps.push(stamp);
+            reply.receipts.push(Receipt::sign(span.replica, span.last, span.after, &self.key));
+        }
+        for author in authors {
+            let at = author.position().unwrap();
+            reply.keys.push(Voucher::sign(at.replica, at.key.public(), &self.key));
+        }
+        reply.pulled = vec![run];
+        hub.absorb(&reply).unwrap();
+        hub.given(&batches.iter().map(Batch::span).collect::<Vec<_>>()).unwrap();
+    }
+}
+
+fn draw(device: &mut Device<Fixed>) -> Ephemeral {
+    let mut drawn = [0; 32];
+    device.host().random(&mut drawn);
+    Ephemeral::new(drawn)
+}
+
+/// A guest syncs with a hub, whose replies somebody may alter; what it did, unless it gave up.
+fn meet(
+    hub: &mut (Hub, Device<Fixed>),
+    guest: &mut Device<Fixed>,
+    mut alter: impl FnMut(&mut Reply),
+) -> Result<Option<Report>, Failure> {
+    let nonce = draw(guest).nonce();
+    let greeting = guest.greeting(nonce)?;
+    let drawn = draw(&mut hub.1);
+    let welcome = hub.0.greet(&mut hub.1, &greeting, &drawn)?;
+    let met = guest.meet(&greeting, &welcome)?;
+    let mut visit = guest.visit(&met);
+    let mut turn = Turn::with_sizes("test", HUB_SIZES);
+    let mut event = Event::Begin;
+    loop {
+        match turn.step(&mut visit, event, NOW)? {
+            Action::Send(body) => {
+                let answered = hub.0.answer(&mut hub.1, welcome.nonce, &met.proof, &body)?;
+                let mut reply = Reply::from_bytes(&answered.body)?;
+                alter(&mut reply);
+                event = Event::Answered(reply.to_bytes());
+            }
+            Action::Done(report) => return Ok(Some(report)),
+            Action::GiveUp(..) => return Ok(None),
+        }
+    }
+}
+
+fn register(device: &mut Device<Fixed>, head: &str) -> HouseholdId {
+    device.register_household("KP001", &[("area", Value::text(AREA)), ("head", Value::text(head))]).unwrap()
+}
+
+fn has(device: &mut Device<Fixed>, home: HouseholdId) -> bool {
+    device.households().unwrap().iter().any(|line| line.household == home)
+}
+
+fn unsent(device: &mut Device<Fixed>) -> u64 {
+    device.status().unwrap().unsent
+}
+
+/// A hub, and two phones of its area; the first has registered a household.
+struct Village {
+    folder: tempfile::TempDir,
+    office: Office,
+    hub: (Hub, Device<Fixed>),
+    a: Device<Fixed>,
+    b: Device<Fixed>,
+    home: HouseholdId,
+}
+
+fn village() -> Village {
+    let folder = tempfile::tempdir().unwrap();
+    let office = Office::new(3);
+    let hub = (Hub::default(), office.device(&folder, "TIM-1", &[AREA]));
+    let (mut a, b) = (office.device(&folder, "a", &[AREA]), office.device(&folder, "b", &[AREA]));
+    let home = register(&mut a, "Maria Nalle");
+    Village { folder, office, hub, a, b, home }
+}
+
+#[test]
+fn a_hubs_ack_is_not_the_servers_and_the_servers_receipt_is_taken_from_anybody() {
+    let Village { office, mut hub, mut a, .. } = village();
+    assert!(matches!(meet(&mut hub, &mut a, |_| ()).unwrap(), Some(Report { acked: 1, .. })));
+    let status = a.status().unwrap();
+    assert_eq!((status.hub.as_deref(), status.unsent, status.acked_through), (Some("TIM-1"), 1, 0));
+    office.hear_out(&mut hub.1, &mut [&mut a]);
+    meet(&mut hub, &mut a, |_| ()).unwrap();
+    assert_eq!((unsent(&mut a), a.status().unwrap().hub), (0, None));
+}
+
+#[test]
+fn a_receipt_for_another_history_or_by_another_key_counts_for_nothing() {
+    let Village { office, mut hub, mut a, .. } = village();
+    meet(&mut hub, &mut a, |_| ()).unwrap();
+    office.hear_out(&mut hub.1, &mut [&mut a]);
+    let (replica, eve) = (a.position().unwrap().replica, SecretKey::from_seed([66; 32]));
+    let lies: [&dyn Fn(&mut Reply); 4] = [
+        &|reply| reply.receipts.iter_mut().for_each(|receipt| receipt.hash = Hash([7; 32])),
+        &|reply| reply.receipts = vec![Receipt::sign(replica, 1, Hash([7; 32]), &office.key)],
+        &|reply| reply.receipts.iter_mut().for_each(|r| *r = Receipt::sign(r.replica, r.seq, r.hash, &eve)),
+        &|reply| reply.stamps.clear(),
+    ];
+    for (number, lie) in lies.iter().enumerate() {
+        meet(&mut hub, &mut a, lie).unwrap();
+        assert_eq!(unsent(&mut a), 1, "lie {number}");
+    }
+    meet(&mut hub, &mut a, |_| ()).unwrap();
+    assert_eq!(unsent(&mut a), 0);
+}
+
+#[test]
+fn a_guest_takes_only_what_its_author_signed_and_the_server_stamped() {
+    let Village { office, mut hub, mut a, mut b, home, .. } = village();
+    meet(&mut hub, &mut a, |_| ()).unwrap();
+    office.hear_out(&mut hub.1, &mut [&mut a]);
+    let eve = SecretKey::from_seed([66; 32]);
+    let forged = |reply: &mut Reply| {
+        for run in &mut reply.pulled {
+            for change in &mut run.changes {
+                let text = String::from_utf8(change.bytes.clone()).unwrap().replace("Maria", "Minah");
+                change.bytes = text.into_bytes();
+            }
+            let bodies: Vec<Carried> = run.changes.iter().map(|c| Carried::Bytes(c.bytes.clone())).collect();
+            let replica = run.changes[0].replica;
+            let batch = Batch::sign(replica, 1, Hash::default(), bodies, &eve);
+            run.proofs[0] = Proof { after: batch.after, signature: batch.signature, ..run.proofs[0].clone() };
+        }
+        reply.keys = reply.keys.iter().map(|key| Voucher::sign(key.replica, eve.public(), &eve)).collect();
+    };
+    let lies: [&dyn Fn(&mut Reply); 7] = [
+        &|reply| reply.pulled.iter_mut().flat_map(|run| &mut run.changes).for_each(|change| change.bytes.push(b' ')),
+        &|reply| reply.pulled.iter_mut().for_each(|run| run.proofs.clear()),
+        &|reply| reply.pulled.iter_mut().flat_map(|run| &mut run.proofs).for_each(|proof| proof.stamps.clear()),
+        &|reply| reply.pulled.iter_mut().flat_map(|run| &mut run.proofs).for_each(|proof| proof.last = u64::MAX),
+        &|reply| reply.keys.clear(),
+        &|reply| reply.pulled.iter_mut().for_each(|run| run.cursor.bucket = "5371041001.009".into()),
+        &forged,
+    ];
+    for (number, lie) in lies.iter().enumerate() {
+        meet(&mut hub, &mut b, lie).unwrap();
+        assert!(!has(&mut b, home), "lie {number}");
+        // What was believed of the liar is forgotten, so that the next one is heard from the start.
+        meet(&mut hub, &mut b, |reply| {
+            reply.header.epoch = format!("again {number}");
+            reply.pulled.clear();
+        })
+        .unwrap();
+    }
+    meet(&mut hub, &mut b, |_| ()).unwrap();
+    assert!(has(&mut b, home));
+}
+
+#[test]
+fn nothing_is_taken_away_on_a_hubs_word() {
+    let Village { office, mut hub, mut a, mut b, home, .. } = village();
+    meet(&mut hub, &mut a, |_| ()).unwrap();
+    office.hear_out(&mut hub.1, &mut [&mut a]);
+    meet(&mut hub, &mut b, |_| ()).unwrap();
+    meet(&mut hub, &mut a, |_| ()).unwrap();
+    let before = a.position().unwrap();
+    for phone in [&mut a, &mut b] {
+        let replica = phone.position().unwrap().replica;
+        meet(&mut hub, phone, |reply| {
+            reply.header.acked_through = 0;
+            reply.header.safe_through = 9;
+            reply.scope = Some(Office::new(3).scope(&[]));
+            reply.fork = Some(sync_protocol::wire::Fork { replica, common: 0 });
+            reply.pulled.push(Run {
+                moved: vec![home],
+                cursor: Cursor { bucket: AREA.into(), seq: 9, after: None },
+                ..Run::to(AREA, 9)
+            });
+        })
+        .unwrap();
+        assert!(has(phone, home));
+        assert_eq!(phone.scope().unwrap().unwrap().areas.len(), 1);
+    }
+    let after = a.position().unwrap();
+    assert_eq!((after.replica, after.acked_through), (before.replica, before.acked_through));
+}
+
+#[test]
+fn a_hub_keeps_a_batch_only_as_its_author_signed_it() {
+    let Village { mut hub, mut a, mut b, .. } = village();
+    let (stranger, eve) = (b.position().unwrap().replica, SecretKey::from_seed([66; 32]));
+    let drawn = Ephemeral::new([5; 32]);
+    let greeting = a.greeting(drawn.nonce()).unwrap();
+    let welcome = hub.0.greet(&mut hub.1, &greeting, &Ephemeral::new([6; 32])).unwrap();
+    let met = a.meet(&greeting, &welcome).unwrap();
+    let (mut visit, proof) = (a.visit(&met), met.proof);
+    let at = visit.position().unwrap();
+    let bodies = vec![Carried::Bytes(visit.own_changes(0, 1).unwrap().remove(0))];
+    let good = Batch::sign(at.replica, 1, Hash::default(), bodies.clone(), &at.key);
+    let bad = [
+        Batch { changes: vec![Carried::Bytes(b"{}".to_vec())], ..good.clone() },
+        Batch { signature: Signature([7; 64]), ..good.clone() },
+        Batch::sign(at.replica, 1, Hash::default(), bodies.clone(), &eve),
+        Batch::sign(stranger, 1, Hash::default(), bodies, &eve),
+        Batch { changes: vec![Carried::Withheld(good.changes[0].digest())], ..good.clone() },
+    ];
+    for batch in bad {
+        let body = Request::new(at.replica, 0, vec![batch]).to_bytes();
+        let answered = hub.0.answer(&mut hub.1, welcome.nonce, &proof, &body).unwrap();
+        let reply = Reply::from_bytes(&answered.body).unwrap();
+        assert_eq!((reply.header.acked_through, reply.outcomes.len(), answered.kept), (0, 1, 0));
+    }
+    let body = Request::new(at.replica, 0, vec![good]).to_bytes();
+    assert!(hub.0.answer(&mut hub.1, welcome.nonce, &Signature([7; 64]), &body).is_err(), "a stolen nonce");
+    let answered = hub.0.answer(&mut hub.1, welcome.nonce, &proof, &body).unwrap();
+    assert_eq!((Reply::from_bytes(&answered.body).unwrap().header.acked_through, answered.kept), (1, 1));
+}
+
+#[test]
+fn who_may_meet_whom_is_checked_on_both_sides_without_a_network() {
+    let Village { folder, office, mut hub, mut a, .. } = village();
+    let refused = |done: Result<Option<Report>, Failure>| match done {
+        Err(Failure::Refused(problem)) => Err(problem.code),
+        Err(Failure::Device(Error::Hub(problem))) => Ok(problem),
+        other => panic!("{other:?}"),
+    };
+    // The hub's side: another area, another server, no pass at all.
+    let mut elsewhere = office.device(&folder, "elsewhere", &[AREA, "5371041001.002"]);
+    assert_eq!(refused(meet(&mut hub, &mut elsewhere, |_| ())), Err(Code::Forbidden));
+    let other = Office::new(4);
+    let mut foreign = other.device(&folder, "foreign", &[AREA]);
+    assert_eq!(refused(meet(&mut hub, &mut foreign, |_| ())), Err(Code::Unauthorised));
+    let mut new = Device::open(&folder.path().join("new"), Fixed::new(99)).unwrap();
+    assert_eq!(refused(meet(&mut hub, &mut new, |_| ())), Ok(HubProblem::NoPass));
+
+    // The phone's side, whatever the hub thinks of itself.
+    let welcome_of = |hub: &mut (Hub, Device<Fixed>), greeting: &Greeting| {
+        hub.0.greet(&mut hub.1, greeting, &Ephemeral::new([6; 32])).unwrap()
+    };
+    let greeting = a.greeting(Ephemeral::new([5; 32]).nonce()).unwrap();
+    let good = welcome_of(&mut hub, &greeting);
+    let mut altered = good.clone();
+    altered.shown.pass.areas.push("5371041001.002".into());
+    assert!(matches!(a.meet(&greeting, &altered), Err(Error::Hub(HubProblem::Unknown))));
+    let mut echoed = good.clone();
+    echoed.nonce = Hash([9; 32]);
+    assert!(matches!(a.meet(&greeting, &echoed), Err(Error::Hub(HubProblem::Unknown))), "another meeting");
+    let mut narrow = good.clone();
+    let key = hub.1.position().unwrap();
+    narrow.shown.pass = Pass { areas: Vec::new(), ..narrow.shown.pass }.signed(&office.key);
+    assert!(matches!(a.meet(&greeting, &narrow), Err(Error::Hub(HubProblem::Elsewhere { .. }))));
+    let mut plain = good.clone();
+    plain.shown.pass = Pass { hub: false, ..plain.shown.pass }.signed(&office.key);
+    assert!(matches!(a.meet(&greeting, &plain), Err(Error::Hub(HubProblem::NoHub(_)))));
+
+    // Whoever heard of the server after the pass ran out, or that the hub was revoked, does not trust it any more; clocks do not count.
+    let late = |barred: Vec<ReplicaId>, clock: i64| {
+        let mut reply = office.reply(0);
+        (reply.header.clock, reply.barred) = (clock, barred);
+        reply
+    };
+    a.absorb(&late(vec![key.replica], NOW)).unwrap();
+    assert!(matches!(a.meet(&greeting, &good), Err(Error::Hub(HubProblem::RunOut(_)))));
+    a.absorb(&late(Vec::new(), NOW + LIFETIME_MS + 1)).unwrap();
+    assert!(matches!(a.meet(&greeting, &good), Err(Error::Hub(HubProblem::RunOut(_)))));
+    a.absorb(&late(Vec::new(), NOW)).unwrap();
+    assert!(a.meet(&greeting, &good).is_ok());
+}
+
+#[test]
+fn whose_pass_ran_out_is_told_nothing_but_what_it_brings_is_kept() {
+    let Village { office, mut hub, mut a, mut b, home, .. } = village();
+    meet(&mut hub, &mut a, |_| ()).unwrap();
+    office.hear_out(&mut hub.1, &mut [&mut a]);
+    let revoked = b.position().unwrap().replica;
+    let mut reply = office.reply(0);
+    reply.barred = vec![revoked];
+    hub.1.absorb(&reply).unwrap();
+    register(&mut b, "Yohanis Taek");
+    assert!(matches!(meet(&mut hub, &mut b, |_| ()).unwrap(), Some(Report { acked: 1, pulled: 0, .. })));
+    assert!(!has(&mut b, home));
+    hub.1.absorb(&office.reply(0)).unwrap();
+    meet(&mut hub, &mut b, |_| ()).unwrap();
+    assert!(has(&mut b, home));
+}
+
+#[test]
+fn a_hub_that_comes_back_from_a_copy_is_sent_what_it_lost_and_tells_everything_again() {
+    let Village { folder, office, mut hub, mut a, mut b, home } = village();
+    meet(&mut hub, &mut a, |_| ()).unwrap();
+    office.hear_out(&mut hub.1, &mut [&mut a]);
+    meet(&mut hub, &mut b, |_| ()).unwrap();
+    drop(hub.1);
+    std::fs::copy(folder.path().join("TIM-1"), folder.path().join("copy")).unwrap();
+    let open = |name: &str, seed: u64| Device::open(&folder.path().join(name), Fixed::new(seed)).unwrap();
+    hub.1 = open("TIM-1", 50);
+    a.save(home.into(), "KP001", &[Edit::set("head", Value::text("Maria Bani")).unwrap()]).unwrap();
+    register(&mut b, "Yohanis Taek");
+    meet(&mut hub, &mut a, |_| ()).unwrap();
+    meet(&mut hub, &mut b, |_| ()).unwrap();
+    office.hear_out(&mut hub.1, &mut [&mut a, &mut b]);
+    meet(&mut hub, &mut b, |_| ()).unwrap();
+
+    // The hub is lost, and its copy takes its place: other changes come to the places that it had given out.
+    let mut hub = (Hub::default(), open("copy", 51));
+    assert!(matches!(meet(&mut hub, &mut a, |_| ()).unwrap(), Some(Report { acked: 1, .. })), "sent once more");
+    let later = register(&mut a, "Dorce Lay");
+    meet(&mut hub, &mut a, |_| ()).unwrap();
+    office.hear_out(&mut hub.1, &mut [&mut a, &mut b]);
+    meet(&mut hub, &mut b, |_| ()).unwrap();
+    assert!(has(&mut b, later));
+}

@@ -1,0 +1,253 @@
+//! Hubs: phones sync where there is no network, and what they gave is carried to the server; the real hub over real HTTP.
+#![allow(
+    clippy::panic_in_result_fn,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "assertions are what a test is for, and a helper of tests fails its test"
+)]
+
+use anyhow::Result;
+use client_core::Edit;
+use end_to_end::{
+    field::{Enumerator, questionnaire},
+    hub::Running,
+    survey::Survey,
+};
+use sync_protocol::{HouseholdId, RecordId, Value};
+use tokio::sync::Mutex;
+
+/// One test at a time: a program that another test is just starting holds all that is open for a moment, the lock of a sync
+/// among it.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// Registers a household in an area and begins its interview.
+fn interviewed(person: &mut Enumerator, area: &str, head: &str) -> Result<(HouseholdId, RecordId)> {
+    let answers = [("area", Value::text(area)), ("head", Value::text(head))];
+    let home = person.device.register_household(&person.code, &answers)?;
+    let record = person.device.start_interview(home, "1", &questionnaire(), &person.code)?;
+    person.device.save(record, &person.code, &[Edit::set("floor", Value::text("1"))?])?;
+    Ok((home, record))
+}
+
+fn has(person: &mut Enumerator, home: HouseholdId) -> bool {
+    person.device.households().unwrap().iter().any(|line| line.household == home)
+}
+
+/// A survey in which two enumerators share an area, and their leader has a hub.
+async fn village() -> Result<(Survey, Enumerator, Enumerator, Enumerator, String)> {
+    let survey = Survey::start(24, 2)?;
+    let area = survey.area(0)?;
+    survey.office.run("assign", &[&survey.who(1)?, &area])?;
+    let leader = survey.leader("KP900", "TIM-3", &[0, 1]).await?;
+    let (a, b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
+    Ok((survey, leader, a, b, area))
+}
+
+#[tokio::test]
+async fn what_phones_give_to_a_hub_reaches_the_server_and_each_other_with_receipts() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, mut leader, mut a, mut b, area) = village().await?;
+    let hub = Running::start(&leader.file)?;
+    let (of_a, _) = interviewed(&mut a, &area, "Maria Nalle")?;
+    let (of_b, record) = interviewed(&mut b, &area, "Yohanis Taek")?;
+    let met = survey.meet(&mut a, &hub).await?;
+    survey.meet(&mut b, &hub).await?;
+    assert_eq!((met.hub.as_str(), met.report.acked), ("TIM-3", 3));
+    let status = a.device.status()?;
+    assert_eq!((status.interviews_on_hub, status.interviews_on_server), (1, 0), "on a hub is not on the server");
+    assert_eq!((status.hub.as_deref(), status.unsent), (Some("TIM-3"), 3));
+    assert!(!has(&mut a, of_b), "what the server has not seen is told to nobody");
+
+    // The leader finds a network.
+    survey.sync(&mut leader).await?;
+    assert!(has(&mut leader, of_a) && has(&mut leader, of_b));
+    assert!(leader.device.load()?.iter().all(|load| load.waiting == 0));
+    let coordinator = survey.coordinator().await?;
+    assert_eq!(coordinator.get(&format!("records/{record}")).await?["answers"][0]["path"], "floor");
+    let devices = coordinator.get("devices").await?;
+    let tablet = devices["items"].as_array().unwrap().iter().find(|device| device["name"] == "TIM-3").unwrap();
+    assert_eq!(tablet["carried"], 6, "the coordinators see what came by which hub");
+
+    // Back in the village the phones hear that it is safe, and of each other.
+    survey.meet(&mut a, &hub).await?;
+    let status = a.device.status()?;
+    assert_eq!((status.interviews_on_server, status.unsent, status.hub), (1, 0, None));
+    assert!(has(&mut a, of_b));
+    let shown = a.device.record(record)?;
+    assert_eq!(*shown.answer(&"floor".parse()?).unwrap().siblings[0].value, Value::text("1"));
+
+    // By the server itself there is nothing more to send, and nothing changes.
+    let report = survey.sync(&mut a).await?;
+    assert_eq!((report.acked, report.forks), (0, 0));
+    assert_eq!(a.device.record(record)?.canonical_view(), shown.canonical_view());
+    Ok(())
+}
+
+#[tokio::test]
+async fn by_any_path_in_any_order_and_doubled_it_arrives_once() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, mut first, mut a, mut b, area) = village().await?;
+    let mut second = survey.leader("KP901", "TIM-4", &[0, 1]).await?;
+    let (hub, other) = (Running::start(&first.file)?, Running::start(&second.file)?);
+    let (home, record) = interviewed(&mut a, &area, "Maria Nalle")?;
+    survey.meet(&mut a, &hub).await?;
+    a.device.save(record, &a.code, &[Edit::set("wall", Value::text("2"))?])?;
+    // The same and more to another hub; then the hubs meet, both ways.
+    survey.meet(&mut a, &other).await?;
+    survey.meet(&mut first, &other).await?;
+    survey.meet(&mut second, &hub).await?;
+    survey.meet(&mut first, &other).await?;
+
+    // The second leader is at the server first, then the phone itself, then the first leader.
+    survey.sync(&mut second).await?;
+    let report = survey.sync(&mut a).await?;
+    assert_eq!((report.forks, a.device.status()?.unsent), (0, 0));
+    survey.sync(&mut first).await?;
+    for leader in [&mut first, &mut second] {
+        assert!(has(leader, home));
+        assert!(leader.device.load()?.iter().all(|load| load.waiting == 0));
+    }
+    let coordinator = survey.coordinator().await?;
+    let history = coordinator.get(&format!("records/{record}/history?path=wall")).await?;
+    assert_eq!(history["values"].as_array().unwrap().len(), 1);
+    // A phone that has only met the first hub hears by it what the second one carried.
+    survey.meet(&mut b, &hub).await?;
+    assert!(has(&mut b, home));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_receipt_goes_from_hub_to_hub_to_the_phone() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, mut far, mut a, _, area) = village().await?;
+    let mut near = survey.leader("KP901", "TIM-4", &[0, 1]).await?;
+    interviewed(&mut a, &area, "Maria Nalle")?;
+    let in_village = Running::start(&near.file)?;
+    survey.meet(&mut a, &in_village).await?;
+    // The hub of the village never sees the server again: another one comes by.
+    let on_the_road = Running::start(&far.file)?;
+    survey.meet(&mut near, &on_the_road).await?;
+    survey.sync(&mut far).await?;
+    survey.meet(&mut near, &on_the_road).await?;
+    survey.meet(&mut a, &in_village).await?;
+    let status = a.device.status()?;
+    assert_eq!((status.interviews_on_server, status.unsent), (1, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn both_lives_of_a_copied_phone_come_through_a_hub_and_count_once() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, mut leader, mut a, _, area) = village().await?;
+    let (_, record) = interviewed(&mut a, &area, "Maria Nalle")?;
+    survey.sync(&mut a).await?;
+    let (mut original, mut copy) = a.cloned(&survey.file("copy"))?;
+    let hub = Running::start(&leader.file)?;
+    original.device.save(record, &original.code, &[Edit::set("wall", Value::text("1"))?])?;
+    copy.device.save(record, &copy.code, &[Edit::set("wall", Value::text("2"))?])?;
+    survey.meet(&mut original, &hub).await?;
+    survey.meet(&mut copy, &hub).await?;
+    survey.sync(&mut leader).await?;
+    // The receipt names the one history; the other life is not deceived by it.
+    survey.meet(&mut original, &hub).await?;
+    survey.meet(&mut copy, &hub).await?;
+    assert_eq!((original.device.status()?.unsent, copy.device.status()?.unsent), (0, 1));
+    assert_eq!(survey.sync(&mut copy).await?.forks, 1);
+    survey.meet(&mut copy, &hub).await?;
+    survey.sync(&mut leader).await?;
+    let coordinator = survey.coordinator().await?;
+    let history = coordinator.get(&format!("records/{record}/history?path=wall")).await?;
+    let mut values: Vec<&str> =
+        history["values"].as_array().unwrap().iter().map(|v| v["value"].as_str().unwrap()).collect();
+    values.sort_unstable();
+    assert_eq!(values, ["1", "2"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hub_that_is_lost_takes_nothing_with_it_and_one_that_is_killed_has_what_it_acked() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, mut leader, mut a, mut b, area) = village().await?;
+    let hub = Running::start(&leader.file)?;
+    interviewed(&mut a, &area, "Maria Nalle")?;
+    survey.meet(&mut a, &hub).await?;
+    hub.kill()?;
+    let hub = Running::start(&leader.file)?;
+    let met = survey.meet(&mut a, &hub).await?;
+    assert_eq!((met.report.acked, a.device.status()?.interviews_on_hub), (0, 1), "it is on the hub still");
+    let (home, _) = interviewed(&mut b, &area, "Yohanis Taek")?;
+    survey.meet(&mut b, &hub).await?;
+    survey.sync(&mut leader).await?;
+    // The tablet falls into the sea with what came later.
+    b.device.save(home.into(), &b.code, &[Edit::set("head", Value::text("Yohanis Bani"))?])?;
+    survey.meet(&mut b, &hub).await?;
+    drop(hub);
+    assert_eq!(b.device.status()?.unsent, 1);
+    survey.sync(&mut b).await?;
+    let coordinator = survey.coordinator().await?;
+    assert!(coordinator.get(&format!("records/{home}")).await?.to_string().contains("Yohanis Bani"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_waits_for_a_coordinator_is_no_receipt_and_what_a_revoked_phone_gave_is_kept_apart() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, mut leader, mut a, mut b, area) = village().await?;
+    let hub = Running::start(&leader.file)?;
+    interviewed(&mut a, &area, "Maria Nalle")?;
+    interviewed(&mut a, "9999999999.001", "Nowhere")?;
+    interviewed(&mut b, &area, "Yohanis Taek")?;
+    survey.meet(&mut a, &hub).await?;
+    survey.meet(&mut b, &hub).await?;
+    let coordinator = survey.coordinator().await?;
+    let devices = coordinator.get("devices").await?["items"].as_array().unwrap().clone();
+    let number = devices.iter().find(|device| device["name"] == "b").unwrap()["id"].clone();
+    survey.office.run("revoke", &[&number.to_string()])?;
+    survey.sync(&mut leader).await?;
+    survey.meet(&mut a, &hub).await?;
+    let status = a.device.status()?;
+    assert_eq!(
+        (status.interviews_on_server, status.unsent),
+        (1, 3),
+        "the first interview counts; the rest waits for a person"
+    );
+    // Its author hears why from the server itself.
+    survey.sync(&mut a).await?;
+    let status = a.device.status()?;
+    assert!(status.unsent == 0 && status.quarantined > 0, "{status:?}");
+    let met = survey.meet(&mut b, &hub).await?;
+    assert_eq!((met.report.pulled, b.device.status()?.interviews_on_server), (0, 0), "a revoked phone is told nothing");
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_a_leader_s_device_is_a_hub_and_only_for_areas_that_it_covers() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let survey = Survey::start(60, 4)?;
+    let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(2, "b").await?);
+    assert!(Running::start(&b.file).is_err(), "an enumerator's phone is no hub");
+    let leader = survey.leader("KP900", "TIM-3", &[0]).await?;
+    let hub = Running::start(&leader.file)?;
+    survey.meet(&mut a, &hub).await?;
+    interviewed(&mut b, &survey.area(2)?, "Yohanis Taek")?;
+    let refused = survey.meet(&mut b, &hub).await;
+    assert!(refused.unwrap_err().to_string().contains("does not cover"));
+    assert_eq!(b.device.status()?.hub, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_phone_and_a_hub_talk_in_sealed_boxes() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, leader, mut a, _, area) = village().await?;
+    let mut hub = Running::start(&leader.file)?;
+    let heard = end_to_end::hub::Overheard::start(&hub.url)?;
+    interviewed(&mut a, &area, "Maria Nalle")?;
+    survey.http.sync_with_hub(&mut a.device, &heard.url, |_| ()).await?;
+    assert_eq!(hub.tells()?["synced"]["kept"], 3);
+    let bytes = heard.bytes();
+    let is_there = |what: &[u8]| bytes.windows(what.len()).any(|window| window == what);
+    assert!(is_there(b"POST /v1/sync") && is_there(a.code.as_bytes()), "the greeting is in the open");
+    assert!(!is_there(b"Maria Nalle") && !is_there(b"\"batch\""));
+    Ok(())
+}
