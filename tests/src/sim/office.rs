@@ -63,7 +63,7 @@ pub fn enumerator(number: usize) -> String {
     format!("KP{:03}", number + 1)
 }
 
-/// An area in which nobody lives.
+/// The area that team leaders lead.
 const LED: &str = "5371041999.001";
 
 /// The code of a team leader, whose devices are hubs.
@@ -140,8 +140,9 @@ impl Office {
             tx.put_area(LED, "The team's office", "rt", None)?;
             for number in 0..shape.hubs {
                 tx.put_enumerator(&leader(number), &format!("Leader {number}"))?;
-                // What makes them leaders is an area in which nobody lives: all others are given and taken like anybody's.
+                // What makes them leaders is an area that nobody takes from them; all others are given and taken like anybody's.
                 tx.lead(&leader(number), LED)?;
+                tx.assign(&leader(number), LED, "1")?;
                 for number_of_area in 0..shape.areas {
                     tx.assign(&leader(number), &area(number_of_area), "1")?;
                 }

@@ -1,0 +1,84 @@
+//! What the server signs for devices that meet without it: the golden vectors of `fixtures/vectors/hub.json` hold here.
+#![expect(clippy::unwrap_used, reason = "a test that can't set itself up should stop")]
+
+use serde::Deserialize;
+use sync_protocol::{
+    Hash, ReplicaId,
+    chain::{PublicKey, SecretKey, Signature},
+    pass::{Meeting, Pass, Receipt, Side, Voucher},
+};
+
+#[derive(Deserialize)]
+struct File {
+    server: PublicKey,
+    server_seed: Hash,
+    passes: Vec<PassCase>,
+    vouchers: Vec<VoucherCase>,
+    receipts: Vec<ReceiptCase>,
+    meetings: Vec<MeetingCase>,
+}
+
+#[derive(Deserialize)]
+struct PassCase {
+    name: String,
+    pass: Pass,
+    ok: bool,
+}
+
+#[derive(Deserialize)]
+struct VoucherCase {
+    name: String,
+    voucher: Voucher,
+    ok: bool,
+}
+
+#[derive(Deserialize)]
+struct ReceiptCase {
+    name: String,
+    receipt: Receipt,
+    ok: bool,
+}
+
+#[derive(Deserialize)]
+struct MeetingCase {
+    side: String,
+    key: PublicKey,
+    hub: ReplicaId,
+    guest: ReplicaId,
+    hub_nonce: Hash,
+    guest_nonce: Hash,
+    signature: Signature,
+}
+
+fn file() -> File {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/vectors/hub.json");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn passes_vouchers_and_receipts_are_believed_exactly_where_the_vectors_say() {
+    let File { server, server_seed, passes, vouchers, receipts, .. } = file();
+    let key = SecretKey::from_seed(server_seed.0);
+    for PassCase { name, pass, ok } in passes {
+        assert_eq!(pass.is_signed(&[server]), ok, "{name}");
+        assert!(!ok || pass.clone().signed(&key) == pass, "{name}");
+    }
+    for VoucherCase { name, voucher, ok } in vouchers {
+        assert_eq!(voucher.is_signed(&[server]), ok, "{name}");
+        assert!(!ok || Voucher::sign(voucher.replica, voucher.key, &key) == voucher, "{name}");
+    }
+    for ReceiptCase { name, receipt, ok } in receipts {
+        assert_eq!(receipt.is_signed(&server), ok, "{name}");
+        assert!(!ok || Receipt::sign(receipt.replica, receipt.seq, receipt.hash, &key) == receipt, "{name}");
+    }
+}
+
+#[test]
+fn a_hub_and_its_guest_prove_their_keys_as_the_vectors_say() {
+    for MeetingCase { side, key, hub, guest, hub_nonce, guest_nonce, signature } in file().meetings {
+        let meeting = Meeting { hub, guest, hub_nonce, guest_nonce };
+        let (this, other) = if side == "hub" { (Side::Hub, Side::Guest) } else { (Side::Guest, Side::Hub) };
+        assert!(meeting.is_signed(this, &signature, &key), "{side}");
+        assert!(!meeting.is_signed(other, &signature, &key), "{side}");
+    }
+}
