@@ -44,6 +44,9 @@ pub enum DepotError {
     /// A task ended early.
     #[error("a task about an attachment ended inside the server")]
     Ended,
+    /// Nobody answers where the objects are.
+    #[error("the store of attachments can't be reached")]
+    Unreached,
     /// There is no such object.
     #[error("the bytes of an attachment are not here")]
     Missing,

@@ -113,13 +113,14 @@ impl Server {
         applied.await.map_err(failure)
     }
 
-    /// Takes the bytes of a whole upload in: gives them their place, lists them, and makes sure that both are so. Doing it
-    /// again does nothing.
+    /// Takes the bytes of an upload in, if all have come: gives them their place, lists them, and makes sure that both are so.
+    /// Doing it again does nothing. Takes the place at the upload meanwhile: whoever calls it has none.
     ///
     /// # Errors
     /// [`Code::ChecksumMismatch`], [`Code::Busy`], or if the store fails.
     pub async fn take_in(&self, upload: Arc<Upload>) -> Result<(), Failure> {
-        if upload.done().is_some() {
+        let _alone = upload.enter().await;
+        if upload.done().is_some() || upload.offset() < upload.info.length {
             return Ok(());
         }
         let hash = self.depot.place_upload(upload.clone()).await?;

@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions},
     io::{self, Seek, SeekFrom, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use sync_protocol::Hash;
@@ -83,6 +83,8 @@ pub struct Place {
 #[derive(Debug, Default)]
 struct Progress {
     offset: u64,
+    /// The file has been made: it is never made a second time, or it would take the place of what was given its name.
+    made: bool,
     /// Counts those who append: the latest one alone may.
     turn: u64,
     /// Of all bytes up to the offset; none after a restart.
@@ -94,6 +96,15 @@ struct Progress {
     /// How many orphans had ever been deleted when the upload began; none after a restart.
     swept: Option<u64>,
     done: Option<Hash>,
+}
+
+impl Progress {
+    /// Opens the file, which is made once.
+    fn reopen(&mut self, file: &Path) -> io::Result<File> {
+        let open = OpenOptions::new().write(true).create_new(!self.made).open(file)?;
+        self.made = true;
+        Ok(open)
+    }
 }
 
 /// Why bytes were not appended.
@@ -172,8 +183,9 @@ impl Upload {
     /// broke comes back before the server has noticed.
     pub async fn enter(&self) -> Place {
         self.waiting.send_modify(|count| *count += 1);
-        let held = self.busy.clone().lock_owned().await;
-        Place { _held: held, waiting: self.waiting.subscribe() }
+        // From here on: who comes while this one gets the place is not overheard.
+        let waiting = self.waiting.subscribe();
+        Place { _held: self.busy.clone().lock_owned().await, waiting }
     }
 
     /// Where the upload goes on.
@@ -266,10 +278,13 @@ impl Append {
         if end > upload.info.length {
             return Err(AppendError::TooLong);
         }
+        if size == 0 {
+            return Ok(());
+        }
         let offset = progress.offset;
         let mut file = match progress.open.take() {
             Some(file) => file,
-            None => OpenOptions::new().write(true).create(true).truncate(false).open(&upload.file)?,
+            None => progress.reopen(&upload.file)?,
         };
         let written =
             file.seek(SeekFrom::Start(offset)).and_then(|_| pieces.iter().try_for_each(|piece| file.write_all(piece)));
@@ -303,10 +318,14 @@ impl Append {
             return Err(AppendError::Overtaken);
         }
         let fits = !is_whole || self.checksum.is_none_or(Checksum::fits);
+        if progress.placed {
+            // The bytes are where they belong: a request without any changes nothing.
+            return if fits { Ok(progress.offset) } else { Err(AppendError::Checksum) };
+        }
         let file = match progress.open.take() {
             Some(file) => file,
             // Nothing has come, or nothing is to come.
-            None => OpenOptions::new().write(true).create(true).truncate(false).open(&self.upload.file)?,
+            None => progress.reopen(&self.upload.file)?,
         };
         if !fits {
             (progress.offset, progress.digest) = (self.from, self.before);
@@ -339,7 +358,7 @@ impl Incoming {
             let Some(info) = file.file_name().and_then(|name| Info::from_file_name(name.to_str()?)) else { continue };
             // What a full disk left beyond the end is no part of it.
             let offset = std::fs::metadata(&file)?.len().min(info.length);
-            let progress = Progress { offset, ..Progress::default() };
+            let progress = Progress { offset, made: true, ..Progress::default() };
             known.insert(info.id.clone(), Upload::new(info, file, progress));
         }
         Ok(Self { folder, known: Mutex::new(known) })
@@ -474,6 +493,24 @@ mod tests {
         second.write(&[b"cd".as_slice().into()]).unwrap();
         assert!(matches!(first.end(true), Err(AppendError::Overtaken)));
         assert_eq!(second.end(true).unwrap(), 4);
+    }
+
+    #[test]
+    fn a_file_that_was_given_its_place_is_not_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let incoming = Incoming::open(folder.path().to_owned(), true).unwrap();
+        let upload = begin(&incoming, "one", 1, 0);
+        let mut append = upload.append(0, None).unwrap();
+        append.write(&[b"abcdefghij".as_slice().into()]).unwrap();
+        append.end(true).unwrap();
+        // Given its place between two requests, and before the upload knows of it.
+        std::fs::rename(&upload.file, folder.path().join("placed")).unwrap();
+        assert!(upload.append(10, None).unwrap().end(true).is_err());
+        upload.placed();
+        let mut append = upload.append(10, None).unwrap();
+        append.write(&[]).unwrap();
+        assert_eq!(append.end(true).unwrap(), 10);
+        assert!(!upload.file.exists());
     }
 
     #[test]

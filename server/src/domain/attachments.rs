@@ -20,7 +20,11 @@ impl From<DepotError> for Failure {
                 Code::ChecksumMismatch,
                 "the whole upload has another SHA-256 than the one announced: it was thrown away, begin again",
             ),
-            error @ (DepotError::Io(_) | DepotError::Store(_) | DepotError::Address(_) | DepotError::Ended) => {
+            error @ (DepotError::Io(_)
+            | DepotError::Store(_)
+            | DepotError::Address(_)
+            | DepotError::Unreached
+            | DepotError::Ended) => {
                 eprintln!("tenun-server: {error}");
                 Self::problem(Code::Internal, "try again later; the operator finds the reason in the log")
             }
@@ -245,7 +249,7 @@ pub fn copy_all(
         let Some(last) = page.last() else { break };
         after = Some(last.hash);
         for row in page {
-            if to.wait(to.has(row.hash))? {
+            if to.wait(async { Ok(to.holds(row.hash).await) })? {
                 moved.there += 1;
                 continue;
             }

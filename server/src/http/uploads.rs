@@ -116,11 +116,8 @@ async fn one(
     }
     match method(&request) {
         Method::HEAD => {
-            drop(upload.enter().await);
-            // Whole, and not listed yet: the server ended in between.
-            if upload.offset() == upload.info.length {
-                server.take_in(upload.clone()).await?;
-            }
+            // Whole, and not listed yet: the server ended in between, or failed.
+            server.take_in(upload.clone()).await?;
             let mut response = about(StatusCode::OK, &upload);
             Ok(response.insert_header(("Upload-Length", upload.info.length.to_string())).finish())
         }
@@ -186,7 +183,8 @@ async fn create(
     let info = attachments::begin(device.id, &offer, now_ms())?;
     let known = server.depot.incoming().under_way(&info).filter(|_| offer.resume && !with_bytes);
     if let Some(upload) = known.filter(|_| answer == Answer::Send) {
-        drop(upload.enter().await);
+        // An offset that says that all is here is told only when it is so.
+        server.take_in(upload.clone()).await?;
         return Ok(created(&upload));
     }
     let upload = match answer {
@@ -304,10 +302,8 @@ async fn keep(
     if !is_whole {
         return Err(Rejection::new(Code::CutOff, "what came was kept: ask where the upload goes on"));
     }
-    if upload.offset() == upload.info.length {
-        server.take_in(upload).await?;
-    }
-    Ok(())
+    drop(reader);
+    Ok(server.take_in(upload).await?)
 }
 
 /// How a body ended.

@@ -1,0 +1,102 @@
+//! Photos where something breaks: a server that dies before it has listed one, requests that come at once, bytes that rot.
+#![allow(
+    clippy::panic_in_result_fn,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "assertions are what a test is for, and a helper of tests fails its test"
+)]
+
+use anyhow::{Context, Result};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use end_to_end::{
+    photos::{FORM, Tus, jpeg, named, publish, sha256},
+    server::{Coordinator, Office, Running},
+    survey::{self, Survey},
+};
+use serde_json::{Value as Json, json};
+use std::path::{Path, PathBuf};
+
+fn survey() -> Result<Survey> {
+    let survey = Survey::start(200, 4)?;
+    publish(&survey)?;
+    Ok(survey)
+}
+
+/// Where a folder of attachments keeps some bytes.
+fn object(folder: &Path, bytes: &[u8]) -> PathBuf {
+    let name = sha256(bytes);
+    folder.join("attachments").join(&name[..2]).join(&name)
+}
+
+/// Whether the server gives out some bytes as they are.
+fn is_served(tus: &Tus, bytes: &[u8]) -> Result<bool> {
+    Ok(tus.get(&format!("/v1/attachments/{}", sha256(bytes)))?.body == bytes)
+}
+
+/// Changes one byte of a file, as a bad disk does.
+fn rot(file: &Path) -> Result<()> {
+    let mut bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+    bytes[20] ^= 1;
+    Ok(std::fs::write(file, bytes)?)
+}
+
+/// An upload whose last byte is on the disk of a server that died before it listed the bytes; its path.
+fn whole_and_not_listed(office: &Office, server: Running, token: &str, bytes: &[u8]) -> Result<(Running, String)> {
+    let port = server.port()?;
+    let tus = Tus::new(&server.url, token)?;
+    let (_, path) = tus.create(bytes, "image/jpeg")?;
+    assert_eq!(tus.patch(&path, 0, &bytes[..1000], None, None)?.status, 204);
+    server.kill()?;
+    let id = path.rsplit('/').next().unwrap();
+    let mut files = std::fs::read_dir(office.data().join("attachments/incoming"))?;
+    let file = files.find_map(|file| file.ok().filter(|file| file.file_name().to_string_lossy().starts_with(id)));
+    std::fs::write(file.context("the upload's file")?.path(), bytes)?;
+    Ok((office.serve(port)?, path))
+}
+
+#[tokio::test]
+async fn an_upload_that_is_whole_is_told_so_only_once_it_is_listed() -> Result<()> {
+    let survey = survey()?;
+    let raw = survey.raw(0, 5).await?;
+    let bytes = jpeg(3, 300, 300);
+    let survey::Parts { office, server, folder, .. } = survey.into_parts();
+    let (server, path) = whole_and_not_listed(&office, server, &raw.token, &bytes)?;
+    let tus = Tus::new(&server.url, &raw.token)?;
+    let metadata = format!("sha256 {},resume", STANDARD.encode(sha256(&bytes)));
+    let length = bytes.len().to_string();
+    let headers = [("tus-resumable", "1.0.0"), ("upload-length", length.as_str()), ("upload-metadata", &metadata)];
+    let resumed = tus.call("POST", "/v1/uploads", &headers, b"", None)?;
+    assert_eq!((resumed.status, resumed.offset(), resumed.header("location")), (201, Some(bytes.len()), Some(&*path)));
+    assert!(is_served(&tus, &bytes)?);
+    drop(folder);
+    Ok(())
+}
+
+#[tokio::test]
+async fn requests_that_end_an_upload_at_once_all_hear_that_it_is_there() -> Result<()> {
+    let survey = survey()?;
+    let raw = survey.raw(0, 6).await?;
+    let bytes = jpeg(4, 1500, 1500);
+    let survey::Parts { office, server, folder, .. } = survey.into_parts();
+    let (server, path) = whole_and_not_listed(&office, server, &raw.token, &bytes)?;
+    let tus = Tus::new(&server.url, &raw.token)?;
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..12)
+            .map(|number| {
+                let (tus, path, end) = (&tus, &path, bytes.len());
+                scope.spawn(move || match number % 3 {
+                    0 => tus.patch(path, end, b"", None, None),
+                    _ => tus.head(path),
+                })
+            })
+            .collect();
+        asked.into_iter().map(|asked| asked.join().unwrap()).collect::<Result<_>>()
+    })?;
+    for answer in &answers {
+        assert!(matches!(answer.status, 200 | 204) && answer.offset() == Some(bytes.len()), "{answer:?}");
+    }
+    assert_eq!(sha256(&std::fs::read(object(office.data(), &bytes))?), sha256(&bytes));
+    assert_eq!(std::fs::read_dir(office.data().join("attachments/incoming"))?.count(), 0);
+    drop(folder);
+    Ok(())
+}
