@@ -100,3 +100,71 @@ async fn requests_that_end_an_upload_at_once_all_hear_that_it_is_there() -> Resu
     drop(folder);
     Ok(())
 }
+
+#[tokio::test]
+async fn rotten_and_missing_photos_keep_no_answer_from_being_backed_up_and_restored() -> Result<()> {
+    let survey = survey()?;
+    let mut raw = survey.raw(0, 7).await?;
+    let tus = Tus::new(&survey.server.url, &raw.token)?;
+    let photos: Vec<Vec<u8>> = (30..34).map(|seed| jpeg(seed, 90, 90)).collect();
+    let [rotten, again, lost, mended] = photos.as_slice() else { panic!("four") };
+    let mut answers = serde_json::Map::new();
+    for (path, photo) in ["house", "sign", "raw", "paper"].iter().zip(&photos) {
+        answers.insert((*path).to_owned(), serde_json::to_value(named(photo, "image/jpeg", "a.jpg")?)?);
+        tus.upload(photo, "image/jpeg")?;
+    }
+    let house = uuid::Uuid::from_u128(7);
+    let record = survey::interview(house, FORM, &Json::Object(answers));
+    let batch = raw.batch(&[survey::household(house, &survey.area(0)?, "Ana"), record]);
+    raw.push(&survey.server.url, vec![batch]).await?;
+    let backups = survey.file("backups");
+    let to = backups.display().to_string();
+    let data = survey.office.data().to_owned();
+
+    // The copy counts, and says what it lacks.
+    rot(&object(&data, rotten))?;
+    let backup = || survey.office.run("backup", &["--to", &to]);
+    let told = backup().unwrap_err().to_string();
+    assert!(told.contains(&sha256(rotten)) && told.contains("it has other bytes"), "{told}");
+    assert!(!told.contains(&sha256(again)), "{told}");
+    // What rots in the folder of copies is copied again.
+    rot(&object(&backups, again))?;
+    let told = backup().unwrap_err().to_string();
+    assert!(told.contains(&sha256(rotten)) && !told.contains(&sha256(again)), "{told}");
+    assert_eq!(sha256(&std::fs::read(object(&backups, again))?), sha256(again));
+    let copies = std::fs::read_dir(&backups)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut copies: Vec<_> = copies.filter(|path| path.extension().is_some_and(|end| end == "sqlite")).collect();
+    copies.sort();
+    assert_eq!(copies.len(), 2);
+    std::fs::remove_file(object(&backups, lost))?;
+    let told = survey.office.verify(&copies[1]).unwrap_err().to_string();
+    assert!(told.contains(&sha256(rotten)) && told.contains(&sha256(lost)), "{told}");
+
+    let survey::Parts { office, server, folder, .. } = survey.into_parts();
+    let port = server.port()?;
+    server.kill()?;
+    std::fs::remove_file(object(&data, lost))?;
+    rot(&object(&data, mended))?;
+    let restored = office.run("restore", &["--from", &copies[1].display().to_string()])?;
+    assert!(restored.contains(&sha256(rotten)) && restored.contains(&sha256(lost)), "{restored}");
+    assert!(!restored.contains(&sha256(mended)), "{restored}");
+    let server = office.serve(port)?;
+    let coordinator = Coordinator::log_in(&server.url, survey::PASSWORD).await?;
+    let records = coordinator.all("records?kind=interview").await?;
+    let about = format!("records/{}", records[0]["id"].as_str().unwrap());
+    let counted = coordinator.get(&about).await?["attachments"].clone();
+    assert_eq!(counted, json!({ "here": 2, "to-come": 2, "refused": 0 }));
+    // The phones offer theirs again; what is here need not be sent, what rots makes room.
+    for photo in &photos {
+        let begun = tus.create(photo, "image/jpeg")?.0;
+        let is_here = [again, mended].contains(&photo);
+        assert_eq!(begun.offset(), Some(if is_here { photo.len() } else { 0 }));
+        tus.upload(photo, "image/jpeg")?;
+        assert!(is_served(&tus, photo)?);
+    }
+    let counted = coordinator.get(&about).await?["attachments"].clone();
+    assert_eq!(counted, json!({ "here": 4, "to-come": 0, "refused": 0 }));
+    assert!(office.run("backup", &["--to", &to])?.contains("4 attachments"));
+    drop(folder);
+    Ok(())
+}
