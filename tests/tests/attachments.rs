@@ -290,6 +290,50 @@ async fn what_is_here_is_told_only_to_those_who_may_know() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_a_coordinator_decides_opens_no_photo_to_who_never_had_it() -> Result<()> {
+    let survey = survey()?;
+    let url = &survey.server.url;
+    let secret = jpeg(15, 120, 120);
+    let address = format!("/v1/attachments/{}", sha256(&secret));
+    let status = |token: &str| anyhow::Ok(Tus::new(url, token)?.get(&address)?.status);
+    let (mut owner, peer) = (survey.raw(0, 15).await?, survey.raw(0, 16).await?);
+    let (mut thief, twin) = (survey.raw(2, 17).await?, survey.raw(2, 18).await?);
+    Tus::new(url, &owner.token)?.upload(&secret, "image/jpeg")?;
+    let (house, theirs) = (uuid::Uuid::from_u128(3), uuid::Uuid::from_u128(4));
+    let value = |bytes: &[u8]| serde_json::to_value(named(bytes, "image/jpeg", "a.jpg").unwrap()).unwrap();
+    let answer = |house, bytes: &[u8]| survey::interview(house, FORM, &json!({ "house": value(bytes) }));
+    // A conflict about a photo whose hash the thief has learnt; the coordinator keeps the thief's word.
+    let bodies =
+        [survey::household(theirs, &survey.area(2)?, "Budi"), answer(theirs, &secret), answer(theirs, b"other")];
+    let batch = thief.batch(&bodies);
+    thief.push(url, vec![batch]).await?;
+    let coordinator = survey.coordinator().await?;
+    let keep = format!("{}:2", thief.replica);
+    let record = coordinator.all("records?kind=interview").await?[0]["id"].as_str().unwrap().to_owned();
+    let shown = [keep.clone(), format!("{}:3", thief.replica)];
+    let decision = json!({ "path": "house", "keep": keep, "shown": shown });
+    assert_eq!(coordinator.post(&format!("records/{record}/resolve"), &decision).await?, (204, Json::Null));
+    assert_eq!((status(&thief.token)?, status(&twin.token)?), (404, 404));
+
+    // What a lost copy of a phone had named is released in its own name: who may see the record sees the photo.
+    let batch = owner.batch(&[survey::household(house, &survey.area(0)?, "Ana")]);
+    owner.push(url, vec![batch]).await?;
+    let mut copy = owner.clone();
+    let batch = owner.batch(&[answer(house, b"another")]);
+    owner.push(url, vec![batch]).await?;
+    let batch = copy.batch(&[answer(house, &secret)]);
+    copy.push(url, vec![batch]).await?;
+    assert_eq!((status(&owner.token)?, status(&peer.token)?), (200, 404));
+    let released = coordinator.post(&format!("branches/{}/release", owner.replica), &json!({})).await?;
+    assert_eq!(released, (200, json!({ "changes": 1 })));
+    assert_eq!((status(&peer.token)?, status(&twin.token)?), (200, 404));
+    let rebuilt = survey.office.run("rebuild", &[])?;
+    let hashes: Vec<_> = rebuilt.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert!(hashes[0] == hashes[1], "{rebuilt}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn nothing_but_a_plain_picture_is_shown_in_place() -> Result<()> {
     let survey = survey()?;
     let url = &survey.server.url;

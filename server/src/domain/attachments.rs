@@ -32,12 +32,14 @@ impl From<DepotError> for Failure {
     }
 }
 
-/// Notes which attachments a change of a record names.
+/// Notes which attachments a change of a record names: by the word of its author's device, and where the server authored
+/// again what a branch held, of the branch's. What a coordinator decides adds nobody's word to those that stand.
 ///
 /// # Errors
 /// If the store fails.
 pub fn note(tx: Tx<'_>, record: i64, change: &Change) -> Result<(), StoreError> {
-    Attachment::of_ops(&change.ops).try_for_each(|named| tx.name_attachment(named.hash, record, change.dot.replica))
+    let (author, branch) = (change.dot.replica, change.instead_of);
+    Attachment::of_ops(&change.ops).try_for_each(|named| tx.name_attachment(named.hash, record, author, branch))
 }
 
 /// What a record knows of the bytes of an attachment.
