@@ -143,6 +143,7 @@ async fn an_upload_speaks_tus() -> Result<()> {
 
     let without = tus.call("POST", "/v1/uploads", &[("upload-length", "5")], b"", None)?;
     assert_eq!((without.status, without.header("tus-resumable")), (412, Some("1.0.0")));
+    assert_eq!(without.header("tus-version"), Some("1.0.0"));
     let stranger = Tus::new(&survey.server.url, "nobody")?.create(&bytes, "image/jpeg")?.0;
     assert_eq!(stranger.status, 401);
 
@@ -153,6 +154,8 @@ async fn an_upload_speaks_tus() -> Result<()> {
     assert_eq!((head.status, head.offset()), (200, Some(0)));
     assert_eq!(head.header("upload-length").unwrap(), bytes.len().to_string());
     assert_eq!(head.header("cache-control"), Some("no-store"));
+    let said = format!("sha256 {},filetype {}", STANDARD.encode(sha256(&bytes)), STANDARD.encode("image/jpeg"));
+    assert_eq!(head.header("upload-metadata"), Some(&*said));
 
     let sha1 = |part: &[u8]| format!("sha256 {}", STANDARD.encode(sha2::Sha256::digest(part)));
     let (first, rest) = bytes.split_at(1000);

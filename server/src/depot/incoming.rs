@@ -21,6 +21,9 @@ const MOST: usize = 64;
 /// How long an upload may take from its beginning.
 const LIFE_MS: i64 = 7 * 86_400_000;
 
+/// How the file beside an upload ends that keeps what its client said of it.
+const METADATA: &str = "metadata";
+
 /// What is to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {
@@ -34,12 +37,14 @@ pub struct Info {
     pub hash: Option<Hash>,
     /// When it began.
     pub begun_ms: i64,
+    /// What its client said of it, word for word: it hears the same when it asks.
+    pub metadata: String,
 }
 
 impl Info {
     /// The name of the file.
     fn file_name(&self) -> String {
-        let Self { id, device, length, hash, begun_ms } = self;
+        let Self { id, device, length, hash, begun_ms, metadata: _ } = self;
         let hash = hash.map(|hash| hash.to_string()).unwrap_or_default();
         format!("{id}.{device}.{length}.{begun_ms}.{hash}")
     }
@@ -49,7 +54,7 @@ impl Info {
         let [id, device, length, begun_ms, hash] = parts.as_slice() else { return None };
         let hash = if hash.is_empty() { None } else { Some(hash.parse().ok()?) };
         let (device, length, begun_ms) = (device.parse().ok()?, length.parse().ok()?, begun_ms.parse().ok()?);
-        Some(Self { id: (*id).to_owned(), device, length, hash, begun_ms })
+        Some(Self { id: (*id).to_owned(), device, length, hash, begun_ms, metadata: String::new() })
     }
 
     /// When the upload is given up.
@@ -98,13 +103,9 @@ struct Progress {
     done: Option<Hash>,
 }
 
-impl Progress {
-    /// Opens the file, which is made once.
-    fn reopen(&mut self, file: &Path) -> io::Result<File> {
-        let open = OpenOptions::new().write(true).create_new(!self.made).open(file)?;
-        self.made = true;
-        Ok(open)
-    }
+/// Where what a client said of an upload is kept, beside its file.
+fn metadata_of(folder: &Path, id: &str) -> PathBuf {
+    folder.join(format!("{id}.{METADATA}"))
 }
 
 /// Why bytes were not appended.
@@ -177,6 +178,20 @@ impl Upload {
     fn new(info: Info, file: PathBuf, progress: Progress) -> Arc<Self> {
         let (busy, waiting) = (Arc::default(), watch::Sender::new(0));
         Arc::new(Self { info, file, progress: Mutex::new(progress), busy, waiting })
+    }
+
+    /// Opens the file, which is made once.
+    fn reopen(&self, progress: &mut Progress) -> io::Result<File> {
+        if !progress.made && !self.info.metadata.is_empty() {
+            std::fs::write(self.metadata(), &self.info.metadata)?;
+        }
+        let open = OpenOptions::new().write(true).create_new(!progress.made).open(&self.file)?;
+        progress.made = true;
+        Ok(open)
+    }
+
+    fn metadata(&self) -> PathBuf {
+        metadata_of(self.file.parent().unwrap_or(&self.file), &self.info.id)
     }
 
     /// Takes the place at the upload. Whoever has it is asked to leave, and first writes what has come: a device whose line
@@ -259,6 +274,8 @@ impl Upload {
 
     pub(super) fn placed(&self) {
         self.lock().placed = true;
+        // There may never have been any.
+        let _ = std::fs::remove_file(self.metadata());
     }
 }
 
@@ -284,7 +301,7 @@ impl Append {
         let offset = progress.offset;
         let mut file = match progress.open.take() {
             Some(file) => file,
-            None => progress.reopen(&upload.file)?,
+            None => upload.reopen(&mut progress)?,
         };
         let written =
             file.seek(SeekFrom::Start(offset)).and_then(|_| pieces.iter().try_for_each(|piece| file.write_all(piece)));
@@ -325,7 +342,7 @@ impl Append {
         let file = match progress.open.take() {
             Some(file) => file,
             // Nothing has come, or nothing is to come.
-            None => progress.reopen(&self.upload.file)?,
+            None => self.upload.reopen(&mut progress)?,
         };
         if !fits {
             (progress.offset, progress.digest) = (self.from, self.before);
@@ -349,18 +366,28 @@ pub struct Incoming {
 impl Incoming {
     /// Finds what was under way when the server ended; a command beside a server looks at nothing.
     pub(super) fn open(folder: PathBuf, serves: bool) -> Result<Self, DepotError> {
-        let mut known = BTreeMap::new();
+        let (mut known, mut said) = (BTreeMap::new(), Vec::new());
         if !serves {
             return Ok(Self { folder, known: Mutex::new(known) });
         }
         for entry in std::fs::read_dir(&folder)? {
             let file = entry?.path();
-            let Some(info) = file.file_name().and_then(|name| Info::from_file_name(name.to_str()?)) else { continue };
+            if file.extension().is_some_and(|ending| ending == METADATA) {
+                said.push(file);
+                continue;
+            }
+            let Some(mut info) = file.file_name().and_then(|name| Info::from_file_name(name.to_str()?)) else {
+                continue;
+            };
             // What a full disk left beyond the end is no part of it.
             let offset = std::fs::metadata(&file)?.len().min(info.length);
+            info.metadata = std::fs::read_to_string(metadata_of(&folder, &info.id)).unwrap_or_default();
             let progress = Progress { offset, made: true, ..Progress::default() };
             known.insert(info.id.clone(), Upload::new(info, file, progress));
         }
+        // What was said of an upload that has ended, or whose file was never made.
+        said.retain(|file| !file.file_stem().is_some_and(|id| known.contains_key(&*id.to_string_lossy())));
+        said.iter().try_for_each(std::fs::remove_file)?;
         Ok(Self { folder, known: Mutex::new(known) })
     }
 
@@ -368,15 +395,22 @@ impl Incoming {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins an upload; its file comes with its first bytes. What has expired goes, and the oldest of a device that has too
-    /// many under way.
+    /// Gives up what was not finished in time.
+    pub fn give_up(&self, now_ms: i64) {
+        let expired = |upload: &&Arc<Upload>| upload.info.expires_ms() <= now_ms;
+        let expired: Vec<_> = self.known().values().filter(expired).cloned().collect();
+        expired.iter().for_each(|upload| self.remove(upload));
+    }
+
+    /// Begins an upload; its file comes with its first bytes. The oldest goes of a device that has too many under way.
     pub fn begin(&self, info: Info, swept: u64) -> Arc<Upload> {
         let progress = Progress { digest: Some(Sha256::new()), swept: Some(swept), ..Progress::default() };
         self.add(info, progress)
     }
 
     fn add(&self, info: Info, progress: Progress) -> Arc<Upload> {
-        for old in self.superfluous(info.device, info.begun_ms) {
+        self.give_up(info.begun_ms);
+        for old in self.superfluous(info.device) {
             self.remove(&old);
         }
         let file = self.folder.join(info.file_name());
@@ -391,14 +425,13 @@ impl Incoming {
         self.add(info, progress)
     }
 
-    fn superfluous(&self, device: i64, now_ms: i64) -> Vec<Arc<Upload>> {
+    fn superfluous(&self, device: i64) -> Vec<Arc<Upload>> {
         let known = self.known();
-        let (expired, rest): (Vec<_>, Vec<_>) = known.values().partition(|upload| upload.info.expires_ms() <= now_ms);
-        let mut own: Vec<_> = rest.into_iter().filter(|upload| upload.info.device == device).collect();
+        let mut own: Vec<_> = known.values().filter(|upload| upload.info.device == device).collect();
         // What is done is only remembered for a client that did not hear of it.
         own.sort_by_key(|upload| (upload.done().is_none(), upload.info.begun_ms));
         let surplus = own.len().saturating_sub(MOST - 1);
-        expired.into_iter().chain(own.into_iter().take(surplus)).cloned().collect()
+        own.into_iter().take(surplus).cloned().collect()
     }
 
     /// An upload of a device that the same bytes were announced for, and that is not done.
@@ -427,8 +460,9 @@ impl Incoming {
         // Whoever still appends may no more.
         progress.turn += 1;
         progress.open = None;
-        // It may be in its place, or never have been made.
+        // They may be in their place, or never have been made.
         let _ = std::fs::remove_file(&upload.file);
+        let _ = std::fs::remove_file(upload.metadata());
     }
 }
 
@@ -437,7 +471,8 @@ mod tests {
     use super::*;
 
     fn begin(incoming: &Incoming, id: &str, device: i64, begun_ms: i64) -> Arc<Upload> {
-        let upload = incoming.begin(Info { id: id.into(), device, length: 10, hash: None, begun_ms }, 0);
+        let upload = incoming
+            .begin(Info { id: id.into(), device, length: 10, hash: None, begun_ms, metadata: String::new() }, 0);
         upload.append(0, None).unwrap().end(false).unwrap();
         upload
     }

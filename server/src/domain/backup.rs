@@ -72,7 +72,7 @@ pub fn take(data: &Path, folder: &Path, keep: usize, now_ms: i64, progress: impl
     private(&unfinished).map_err(|error| failed(&unfinished, &error))?;
     // No sweep deletes meanwhile what the copy lists.
     let _held = attachments::lock(data)?;
-    let depot = crate::state::depot(data, &mut store::open_writer(data)?, false)?;
+    let depot = crate::state::depot(data, &mut store::open_writer(data)?, None)?;
     let verified =
         store::copy(data, &unfinished, progress).map_err(Failure::from).and_then(|()| look(&unfinished, verify_store));
     let mut verified = match verified {
@@ -169,9 +169,7 @@ pub fn verify(file: &Path) -> Result<Verified, Failure> {
 
 /// Looks into a copy.
 fn look<T>(file: &Path, looks: impl FnOnce(Tx<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
-    let mut conn = store::open_copy(file)?;
-    let transaction = conn.transaction().map_err(StoreError::from)?;
-    looks(Tx::new(&transaction))
+    store::in_snapshot(&mut store::open_copy(file)?, looks)
 }
 
 fn wrong(what: String) -> Failure {
@@ -268,7 +266,7 @@ pub fn restore(data: &Path, from: &Path, now_ms: i64) -> Result<Restored, Failur
     copied.map_err(|error| failed(&incoming, &error))?;
     // The new epoch begins in the copy, so that the data directory never holds a log that continues an old one.
     let mut conn = store::open_file(&incoming)?;
-    let depot = crate::state::depot(data, &mut conn, false)?;
+    let depot = crate::state::depot(data, &mut conn, None)?;
     let folder = from.parent().unwrap_or(Path::new(""));
     let epoch = store::in_transaction(&mut conn, |tx| {
         (verified.attachments, verified.lacking) = attachments::bring(tx, folder, &depot, now_ms)?;

@@ -131,16 +131,18 @@ impl Tx<'_> {
         Ok(query.exists(params![hash.0, record])?)
     }
 
-    /// Notes that an attachment was offered and not taken.
+    /// Notes that an attachment was offered and not taken, if a record names it by the word of the device that offered it: no
+    /// device says of others' photos that they don't come, nor of what no record asks for.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn refuse_attachment(&self, hash: Hash, code: &str, now_ms: i64) -> Result<(), StoreError> {
+    pub fn refuse_attachment(&self, hash: Hash, device: i64, code: &str, now_ms: i64) -> Result<(), StoreError> {
         let mut put = self.conn.prepare_cached(
             "INSERT OR REPLACE INTO attachment_refusal (hash, code, told_ms) SELECT ?1, ?2, ?3
-             WHERE NOT EXISTS (SELECT 1 FROM attachment WHERE hash = ?1)",
+             WHERE NOT EXISTS (SELECT 1 FROM attachment WHERE hash = ?1)
+             AND EXISTS (SELECT 1 FROM attachment_name WHERE hash = ?1 AND device = ?4)",
         )?;
-        put.execute(params![hash.0, code, now_ms])?;
+        put.execute(params![hash.0, code, now_ms, device])?;
         Ok(())
     }
 

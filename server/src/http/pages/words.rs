@@ -324,6 +324,7 @@ problems! {
     BadQuery: "Alamat atau saringan ini tidak dimengerti.";
     NotFound: "Yang dicari tidak ada di sini.";
     Stale: "Yang ditampilkan sudah berubah sementara itu: lihat lagi.";
+    NoSpace: "Server sekarang tidak punya tempat untuk foto dan berkas; jawaban tetap diterima.";
     Busy: "Server sedang sibuk: coba lagi nanti.";
     AttachmentTooLarge: "Lampiran lebih besar daripada yang boleh.";
     AttachmentType: "Lampiran berjenis ini tidak diterima di sini.";
