@@ -5,8 +5,10 @@
 mod attachments;
 mod capture;
 mod carried;
+mod copied;
 mod forms;
 mod household;
+mod returned;
 mod scope;
 mod summary;
 mod sync;
@@ -15,6 +17,8 @@ pub use attachments::{AttachmentLine, Whereabouts};
 pub use capture::Edit;
 use forms::Forms;
 pub use forms::Moved;
+pub(crate) use returned::lines as remark_lines;
+pub use returned::{RemarkLine, ReturnedMark};
 
 use crate::{
     error::Error,
@@ -34,11 +38,15 @@ use uuid::Uuid;
 /// Keys of the `meta` table.
 mod meta {
     pub(super) const REPLICA: &str = "replica";
+    /// The host has been given a mark of this database, if it keeps any.
+    pub(super) const MARKED: &str = "marked";
     pub(super) const SECRET: &str = "secret";
     pub(super) const ACKED: &str = "acked_through";
     pub(super) const SAFE: &str = "safe_through";
     pub(super) const EPOCH: &str = "epoch";
     pub(super) const SCOPE: &str = "scope";
+    /// The interviews that were returned, as the server told them last, as JSON.
+    pub(super) const RETURNED: &str = "returned";
     pub(super) const ENROLLED: &str = "enrolled";
     pub(super) const SERVER: &str = "server";
     pub(super) const ADOPTION: &str = "adoption";
@@ -122,6 +130,9 @@ pub struct RecordSummary {
     /// The rounds in which the household comes first in the enumerator's work.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub assigned: Vec<String>,
+    /// A coordinator returned the interview.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub returned: Option<ReturnedMark>,
 }
 
 impl From<RecordRow> for RecordSummary {
@@ -137,24 +148,28 @@ impl From<RecordRow> for RecordSummary {
             conflicts: row.conflicts,
             answers: row.answers,
             assigned: Vec::new(),
+            returned: None,
         }
     }
 }
 
 impl<H: Host> Device<H> {
-    /// Opens the device's database, or makes it with a new replica and key.
+    /// Opens the device's database, or makes it with a new replica and key. One that was copied, or brought back from
+    /// a copy, goes on under a new replica, where the host keeps marks ([`Host::marked`]).
     ///
     /// # Errors
     /// [`Error::SetAside`] if the file is no readable database: it is kept under another name, and the next
     /// call makes a new one. [`Error::NewerSchema`] if a newer program wrote it.
     pub fn open(path: &Path, mut host: H) -> Result<Self, Error> {
         let mut store = Store::open(path)?;
-        store.write(|tx| {
+        let mut forms = Forms::default();
+        let (replica, last) = store.write(|tx| {
             if tx.meta(meta::REPLICA)?.is_none() {
                 set_identity(tx, &mut host)?;
             }
-            Ok(())
+            copied::notice(tx, &mut host, &mut forms)
         })?;
+        host.mark(replica, last);
         #[cfg(feature = "native")]
         let files = Box::new(crate::files::Folder::beside(path));
         #[cfg(not(feature = "native"))]
@@ -164,7 +179,7 @@ impl<H: Host> Device<H> {
             #[cfg(feature = "native")]
             file: path.to_owned(),
             host,
-            forms: Forms::default(),
+            forms,
             files,
         })
     }
@@ -325,12 +340,26 @@ impl<H: Host> Device<H> {
         })
     }
 
-    /// The interviews on this device, by area and household.
+    /// The interviews on this device: those first that were returned and wait for this enumerator, then by area and household.
     ///
     /// # Errors
     /// If the database fails.
     pub fn interviews(&mut self) -> Result<Vec<RecordSummary>, Error> {
-        self.store.read(|tx| Ok(tx.records(true)?.into_iter().map(Into::into).collect()))
+        let mut lines: Vec<RecordSummary> =
+            self.store.read(|tx| Ok(tx.records(true)?.into_iter().map(Into::into).collect()))?;
+        let mut order = BTreeMap::new();
+        for (place, (record, mark)) in self.returned()?.into_iter().enumerate() {
+            order.insert(record, (place, mark));
+        }
+        for line in &mut lines {
+            line.returned = order.get(&line.id).map(|(_, mark)| mark.clone());
+        }
+        let waits = |line: &RecordSummary| line.returned.as_ref().is_some_and(|mark| mark.mine && mark.open > 0);
+        lines.sort_by_key(|line| match order.get(&line.id) {
+            Some((place, _)) if waits(line) => *place,
+            Some(_) | None => usize::MAX,
+        });
+        Ok(lines)
     }
 
     /// The records with changes that the server has not acked.
@@ -397,6 +426,7 @@ fn from_secret(secret: &str) -> Result<SecretKey, Error> {
 /// Gives the device a new replica and key.
 fn set_identity<H: Host>(tx: &Tx<'_>, host: &mut H) -> Result<(ReplicaId, SecretKey), Error> {
     let replica = ReplicaId(random_uuid(host));
+    host.mark(replica, 0);
     let mut seed = [0; 32];
     host.random(&mut seed);
     tx.set_meta(meta::REPLICA, &replica.to_string())?;

@@ -16,7 +16,7 @@ use paradata::EventKind;
 pub use screens::{Asked, Choices, Content, Flaw, Given, RowLine, Screen};
 
 use crate::{
-    device::{Device, Edit},
+    device::{Device, Edit, RemarkLine, remark_lines},
     error::Error,
     host::Host,
 };
@@ -28,7 +28,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use sync_protocol::{Dot, Path, Place, QuestionnaireRef, Record, RecordId};
+use sync_protocol::{
+    Dot, Path, Place, QuestionnaireRef, Record, RecordId,
+    remark::{About, Remark},
+};
 
 /// An interview that is open on a screen.
 ///
@@ -69,6 +72,8 @@ pub struct Interview {
     merged: Record,
     language: String,
     at: Position,
+    /// The remarks with which it was returned.
+    returned: Vec<Dot>,
     /// When the screen came up, by the device's clock.
     since_ms: i64,
     /// What was answered on it: before and after.
@@ -76,7 +81,8 @@ pub struct Interview {
 }
 
 impl Interview {
-    /// Opens an interview at the question where it was left, or else at its first one.
+    /// Opens an interview at the question where it was left, or else at its first one; one that was returned, at the first
+    /// question whose remark is not answered.
     ///
     /// The first time it also saves what the form begins with: defaults, and what the device knows (`start`, `today`,
     /// `username`, `deviceid`).
@@ -93,7 +99,7 @@ impl Interview {
         }
         let steps = interview.steps();
         let opened = if kept.is_some() { EventKind::FormResume } else { EventKind::FormStart };
-        let at = kept.map_or_else(|| order::first(&steps), |position| order::nearest(&steps, &position));
+        let at = interview.begins_at(&steps, kept);
         let event = Event::moment(opened, device.host().now_ms());
         interview.arrive(device, at, Some(event))?;
         Ok(interview)
@@ -106,8 +112,26 @@ impl Interview {
     pub fn look<H: Host>(device: &mut Device<H>, record: RecordId, author: &str) -> Result<Self, Error> {
         let (mut interview, kept) = Self::read(device, record, author)?;
         let steps = interview.steps();
-        interview.at = kept.map_or_else(|| order::first(&steps), |position| order::nearest(&steps, &position));
+        interview.at = interview.begins_at(&steps, kept);
         Ok(interview)
+    }
+
+    /// The screen that is up first.
+    fn begins_at(&self, steps: &[Step], kept: Option<Position>) -> Position {
+        let open = self.remarks().into_iter().filter(|line| !line.answered);
+        let remarked = open.filter_map(|line| Some(Position::Question(self.question_of(&line.path?)))).next();
+        let at = remarked.or(kept);
+        at.map_or_else(|| order::first(steps), |position| order::nearest(steps, &position))
+    }
+
+    /// The question that an answer's path names: of a merge group its first one.
+    fn question_of(&self, path: &Path) -> Path {
+        let repeats: Vec<&str> = path.place().steps().map(|(repeat, _)| repeat).collect();
+        let in_group = |question: &Question| question.merge == Merge::Group(path.name().to_owned());
+        let mut questions = self.questionnaire.questions();
+        let member = questions.find(|(at, question)| *at == repeats && in_group(question));
+        let member = member.and_then(|(_, question)| Path::new(path.place().clone(), question.key.as_str()).ok());
+        member.unwrap_or_else(|| path.clone())
     }
 
     /// Reads the record, and where its interview was left.
@@ -139,6 +163,7 @@ impl Interview {
             rules,
             merged,
             at: Position::End,
+            returned: device.remarks(record)?.into_iter().map(|line| line.id).collect(),
             since_ms: 0,
             changed: BTreeMap::new(),
         };
@@ -193,6 +218,21 @@ impl Interview {
     #[must_use]
     pub fn choices(&self, path: &Path, search: &str, limit: usize) -> Choices {
         screens::choices(self, path, search, limit)
+    }
+
+    /// The remarks with which the interview was returned.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<RemarkLine> {
+        remark_lines(&self.merged, &self.returned)
+    }
+
+    /// Answers a remark in words.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], or if the database fails.
+    pub fn reply<H: Host>(&mut self, device: &mut Device<H>, remark: Dot, text: &str) -> Result<(), Error> {
+        self.note(device, &Remark::note(&About::Remark(remark), text))?;
+        self.refresh(device)
     }
 
     /// All that is wrong or still missing, in form order.
@@ -382,6 +422,7 @@ impl Interview {
         // The record may have been moved to another version of its questionnaire.
         let (fresh, _) = Self::read(device, self.record, &self.author)?;
         (self.questionnaire, self.rules, self.merged) = (fresh.questionnaire, fresh.rules, fresh.merged);
+        self.returned = fresh.returned;
         self.at = order::nearest(&self.steps(), &self.at);
         Ok(())
     }

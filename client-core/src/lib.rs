@@ -46,7 +46,7 @@ mod store;
 #[cfg(feature = "native")]
 pub mod transport;
 
-pub use device::{AttachmentLine, Device, Edit, Moved, RecordSummary, Status, Whereabouts};
+pub use device::{AttachmentLine, Device, Edit, Moved, RecordSummary, RemarkLine, ReturnedMark, Status, Whereabouts};
 pub use error::{Error, FileProblem};
 pub use host::Host;
 pub use interview::{Asked, Choices, Content, Flaw, Given, Interview, Position, RowLine, Screen};

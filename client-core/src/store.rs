@@ -201,7 +201,7 @@ impl Tx<'_> {
     pub(crate) fn waits(&self, replica: ReplicaId) -> Result<Vec<u64>, Error> {
         let mut query = self.tx.prepare_cached(
             "SELECT seq FROM change WHERE verdict IS NOT NULL AND (verdict LIKE 'quarantined%' OR verdict LIKE 'escrow%')
-             AND replica = ?1 ORDER BY seq LIMIT 100",
+             AND replica = ?1 ORDER BY seq LIMIT 1000",
         )?;
         let rows = query.query_map([replica.0], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -70,7 +70,7 @@ pub(crate) enum Command {
     Team,
     /// The households on this device: those that come first in your work, then all others by area.
     Households,
-    /// The interviews on this device.
+    /// The interviews on this device: those first that were returned to you.
     Interviews,
     /// The records with answers that were not sent yet.
     Unsent,
@@ -102,6 +102,9 @@ pub(crate) enum Command {
         /// The answers, as path=value.
         #[arg(required = true)]
         answers: Vec<Assignment>,
+        /// Why: a remark that is saved with them.
+        #[arg(long)]
+        why: Option<String>,
     },
     /// Decide between values that `conflicts` shows.
     Resolve {
@@ -133,8 +136,11 @@ pub(crate) enum Command {
         record: String,
         /// The remark.
         text: String,
+        /// What it is about: an answer by its path, or a remark by its name, which it answers.
+        #[arg(long)]
+        on: Option<String>,
     },
-    /// Finish an interview.
+    /// Finish an interview; of one that was returned, say that it is done.
     Finish {
         /// The record's id.
         record: String,

@@ -5,7 +5,7 @@
 mod words;
 
 use crate::{Answer, Field};
-use client_core::{Asked, Content, Error, Flaw, Interview, Position, RowLine};
+use client_core::{Asked, Content, Error, Flaw, Interview, Position, RemarkLine, RowLine};
 use questionnaire::{ChoiceSource, Kind, ViolationKind};
 use serde_json::{Value as Json, json};
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -50,7 +50,7 @@ pub(crate) fn look(device: &mut Field, record: RecordId, language: Option<&str>)
     let mut json = json!({
         "record": record, "position": screen.position.to_string(), "number": screen.number, "of": screen.of,
         "language": interview.language(), "headings": screen.headings,
-        "problems": interview.problems().iter().map(flaw).collect::<Vec<_>>(),
+        "remarks": screen.remarks, "problems": interview.problems().iter().map(flaw).collect::<Vec<_>>(),
     });
     if let (Some(all), Json::Object(content)) = (json.as_object_mut(), content) {
         all.extend(content);
@@ -104,7 +104,7 @@ fn question(interview: &Interview, asked: &Asked) -> Json {
         "path": asked.path.to_string(), "type": asked.kind.name(), "appearance": asked.appearance,
         "label": asked.label, "hint": asked.hint, "required": asked.required, "read_only": asked.read_only,
         "answer": asked.answer, "missing": asked.missing.map(Missing::as_str), "choices": choices,
-        "siblings": siblings, "wrong": asked.flaws.iter().map(flaw).collect::<Vec<_>>(),
+        "siblings": siblings, "remarks": asked.remarks, "wrong": asked.flaws.iter().map(flaw).collect::<Vec<_>>(),
     })
 }
 
@@ -206,6 +206,7 @@ impl Terminal<'_> {
             ":r" => "@refused".to_owned(),
             ":d" => "@dont-know".to_owned(),
             ":c" => String::new(),
+            line if line.starts_with(":a ") => return self.reply_to(&asked.remarks, line),
             line if line == "<" || line.starts_with(':') => return self.command(line),
             line => match self.chosen(asked, line) {
                 Some(text) => text,
@@ -343,6 +344,7 @@ impl Terminal<'_> {
                 self.interview.note(self.device, rest)?;
                 self.say(self.words().noted);
             }
+            ":a" => return self.reply_to(&self.interview.screen().remarks, line),
             ":l" => self.change_language(rest),
             _ => {
                 self.say(self.words().help);
@@ -350,6 +352,19 @@ impl Terminal<'_> {
             }
         }
         Ok(Turn::Moved)
+    }
+
+    /// Answers the first of some remarks that is not answered, or else the last one, in words.
+    fn reply_to(&mut self, remarks: &[RemarkLine], line: &str) -> Result<Turn, Error> {
+        let text = line.strip_prefix(":a").unwrap_or_default().trim();
+        let remark = remarks.iter().find(|remark| !remark.answered).or(remarks.last());
+        let Some(remark) = remark.filter(|_| !text.is_empty()) else {
+            self.warn(self.words().no_remark);
+            return Ok(Turn::Stay);
+        };
+        self.interview.reply(self.device, remark.id, text)?;
+        self.say(self.words().noted);
+        Ok(Turn::Stay)
     }
 
     /// Changes to a language, or to the next one.
@@ -368,6 +383,25 @@ impl Terminal<'_> {
         let screen = self.interview.screen();
         let place = format!("[{}/{}] {}", screen.number, screen.of, screen.headings.join(" › "));
         self.say(&format!("\n{}", self.dim(place.trim_end())));
+        // What no question on a screen asks for is named.
+        for remark in &screen.remarks {
+            if let Some(path) = &remark.path {
+                self.say(&self.dim(&path.to_string()));
+            }
+            self.remarked(std::slice::from_ref(remark));
+        }
+    }
+
+    /// Shows remarks with what was answered to them.
+    fn remarked(&self, remarks: &[RemarkLine]) {
+        let words = self.words();
+        for remark in remarks {
+            let state = if remark.answered { words.answered } else { words.to_answer };
+            self.warn(&format!("{} {}: {} ({state})", words.remark_by, remark.by, remark.text));
+            for (text, by) in &remark.replies {
+                self.say(&format!("    {by}: {text}"));
+            }
+        }
     }
 
     fn show(&mut self, asked: &Asked) {
@@ -414,6 +448,7 @@ impl Terminal<'_> {
                 self.say(&format!("    {value}  {} {by}", words.by));
             }
         }
+        self.remarked(&asked.remarks);
         // That an answer is still to come is said by the star.
         for flaw in asked.flaws.iter().filter(|flaw| flaw.kind != Some(ViolationKind::Required)) {
             self.warn(&said(flaw, words));

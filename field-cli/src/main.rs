@@ -15,7 +15,10 @@ use clap::Parser;
 use client_core::{Device, Edit, Error, host::System, transport::Http};
 use serde_json::{Value as Json, json};
 use std::process::ExitCode;
-use sync_protocol::{HouseholdId, Path, Place, QuestionnaireRef, RecordId, Value};
+use sync_protocol::{
+    HouseholdId, Path, Place, QuestionnaireRef, RecordId, Value,
+    remark::{About, Remark},
+};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -80,7 +83,8 @@ impl Answer {
 type Field = Device<System>;
 
 async fn run(arguments: &Arguments) -> Result<Answer, Error> {
-    let mut device = Device::open(&arguments.db, System)?;
+    let host = System::state_folder().map_or_else(System::default, |folder| System::with_marks(folder.join("marks")));
+    let mut device = Device::open(&arguments.db, host)?;
     match &arguments.command {
         Command::Enroll { server, code, name } => enroll(&mut device, server, code, name).await,
         Command::Sync { night, language, progress, answers_only } => {
@@ -104,9 +108,11 @@ async fn run(arguments: &Arguments) -> Result<Answer, Error> {
         Command::Start { household, round, questionnaire } => {
             start(&mut device, household, round.as_deref(), questionnaire.as_deref())
         }
-        Command::Set { record, answers } => {
-            save(&mut device, record, |device, record| edits(device, record, answers, Edit::Set))
-        }
+        Command::Set { record, answers, why } => save(&mut device, record, |device, record| {
+            let mut edits = edits(device, record, answers, Edit::Set)?;
+            edits.extend(why.clone().map(Edit::Note));
+            Ok(edits)
+        }),
         Command::Resolve { record, answers } => {
             save(&mut device, record, |device, record| edits(device, record, answers, Edit::Resolve))
         }
@@ -115,7 +121,10 @@ async fn run(arguments: &Arguments) -> Result<Answer, Error> {
             let row: Place = row.parse()?;
             save(&mut device, record, |_, _| Ok(vec![Edit::RemoveRow(row)]))
         }
-        Command::Note { record, text } => save(&mut device, record, |_, _| Ok(vec![Edit::Note(text.clone())])),
+        Command::Note { record, text, on } => save(&mut device, record, |_, _| {
+            let about = on.as_deref().map(about).transpose()?;
+            Ok(vec![Edit::Note(about.map_or_else(|| text.clone(), |about| Remark::note(&about, text)))])
+        }),
         Command::Finish { record } => save(&mut device, record, |_, _| Ok(vec![Edit::Finish])),
         Command::Interview { record, language } => {
             let hold = if arguments.json { interview::look } else { interview::run };
@@ -137,7 +146,8 @@ async fn run(arguments: &Arguments) -> Result<Answer, Error> {
             let id = record_id(record)?;
             let summary = device.summary(id)?;
             let questionnaire = device.questionnaire(&summary.questionnaire).ok();
-            Ok(show::record(&summary, &device.record(id)?, questionnaire.as_deref()))
+            let remarks = device.remarks(id)?;
+            Ok(show::record(&summary, &device.record(id)?, &remarks, questionnaire.as_deref()))
         }
     }
 }
@@ -232,6 +242,14 @@ fn move_interview(device: &mut Field, record: &str, to: Option<&str>) -> Result<
         text.push_str(&format!("\nparked: {}", moved.parked.join(", ")));
     }
     Ok(Answer::new(text, json!({ "questionnaire": to.to_string(), "moved": moved })))
+}
+
+/// What a remark is about: another remark, or an answer.
+fn about(text: &str) -> Result<About, Error> {
+    match text.parse() {
+        Ok(dot) => Ok(About::Remark(dot)),
+        Err(_) => Ok(About::Answer(text.parse()?)),
+    }
 }
 
 fn record_id(text: &str) -> Result<RecordId, Error> {

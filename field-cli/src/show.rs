@@ -1,10 +1,10 @@
 //! Records, lists and receipts, for people and for scripts.
 
 use crate::Answer;
-use client_core::{RecordSummary, Status};
+use client_core::{RecordSummary, RemarkLine, ReturnedMark, Status};
 use questionnaire::{Questionnaire, merge_of};
 use serde_json::{Value as Json, json};
-use sync_protocol::{Record, wire::TeamDevice};
+use sync_protocol::{Record, remark::About, wire::TeamDevice};
 
 /// `12 of 12 interviews are on the server`, with what is behind it.
 pub(crate) fn receipt(status: &Status) -> String {
@@ -54,7 +54,9 @@ pub(crate) fn list(rows: &[RecordSummary]) -> Answer {
         let marks: String = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
         let round = row.round.as_ref().map(|round| format!(" round {round}")).unwrap_or_default();
         let area = row.area.as_deref().unwrap_or("no area");
-        text.push_str(&format!("{}  {area}  {}{round}  {} answers{marks}{first}\n", row.id, row.title, row.answers));
+        let returned = row.returned.as_ref().map(returned).unwrap_or_default();
+        let (id, title, answers) = (row.id, &row.title, row.answers);
+        text.push_str(&format!("{id}  {area}  {title}{round}  {answers} answers{marks}{first}{returned}\n"));
     }
     if text.is_empty() {
         text.push_str("None yet.");
@@ -62,8 +64,21 @@ pub(crate) fn list(rows: &[RecordSummary]) -> Answer {
     Answer::new(text.trim_end(), json!({ "records": rows }))
 }
 
-/// One record.
-pub(crate) fn record(summary: &RecordSummary, record: &Record, questionnaire: Option<&Questionnaire>) -> Answer {
+fn returned(mark: &ReturnedMark) -> String {
+    match (mark.open, mark.mine) {
+        (0, _) => " returned: answered".to_owned(),
+        (open, true) => format!(" RETURNED: {open} remarks to answer"),
+        (open, false) => format!(" returned to somebody else: {open} remarks"),
+    }
+}
+
+/// One record, with the remarks with which it is returned.
+pub(crate) fn record(
+    summary: &RecordSummary,
+    record: &Record,
+    returned: &[RemarkLine],
+    questionnaire: Option<&Questionnaire>,
+) -> Answer {
     let mut text = format!("{}  {}\n", summary.id, summary.title);
     let mut answers = Vec::new();
     for (path, answer) in record.shown_answers() {
@@ -80,15 +95,27 @@ pub(crate) fn record(summary: &RecordSummary, record: &Record, questionnaire: Op
         .all_rows()
         .map(|row| json!({ "row": row.place.as_str(), "order": row.order, "kept": row.kept }))
         .collect();
-    let notes: Vec<Json> = record
-        .notes()
-        .map(|(dot, note)| json!({ "text": note, "by": record.origin(dot).map(|origin| &origin.author) }))
-        .collect();
-    for (dot, note) in record.notes() {
+    let mut notes: Vec<Json> = Vec::new();
+    // One that says nothing only names what was mended.
+    for (dot, remark) in record.remarks().filter(|(_, remark)| !remark.text.is_empty()) {
         let by = record.origin(dot).map(|origin| origin.author.as_str()).unwrap_or("?");
-        text.push_str(&format!("  remark by {by}: {note}\n"));
+        let about = match &remark.about {
+            Some(About::Answer(path)) => Some(path.to_string()),
+            Some(About::Remark(dot)) => Some(dot.to_string()),
+            Some(About::Record) | None => None,
+        };
+        let on = about.as_ref().map(|about| format!(" on {about}")).unwrap_or_default();
+        text.push_str(&format!("  remark by {by}{on}: {}\n", remark.text));
+        notes.push(json!({ "text": remark.text, "by": by, "about": about }));
     }
-    Answer::new(text.trim_end(), json!({ "record": summary, "answers": answers, "rows": rows, "notes": notes }))
+    for remark in returned.iter().filter(|remark| !remark.answered) {
+        let about = remark.path.as_ref().map(|path| format!("{path}: ")).unwrap_or_default();
+        text.push_str(&format!("  TO ANSWER {}  {about}{}\n", remark.id, remark.text));
+    }
+    let json = json!({
+        "record": summary, "answers": answers, "rows": rows, "notes": notes, "remarks": returned,
+    });
+    Answer::new(text.trim_end(), json)
 }
 
 /// The conflicts of one record.

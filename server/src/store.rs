@@ -3,7 +3,7 @@
 //! [`Tx`] is one transaction, for reading or writing; its methods are grouped by what they are about:
 //! `attachments`, `log` (changes, replicas, stamps), `records` (what is derived, buckets), `people` (enumerators, devices,
 //! accounts), `assignments` (who works where), `backups` (copies, epochs), `catalogue` (areas, questionnaires), `lists` (what pages and exports read),
-//! `validation` (its queue).
+//! `review` (decisions about interviews), `validation` (its queue).
 
 mod assignments;
 mod attachments;
@@ -14,6 +14,7 @@ mod log;
 mod migrations;
 mod people;
 mod records;
+mod review;
 mod validation;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
@@ -26,7 +27,8 @@ pub use catalogue::{AreaRow, QuestionnaireRow};
 pub use lists::{BranchRow, ChangeSource, DeviceRow, ProgressBy, ProgressRow, QuarantineRow, RecordFilter, RecordRow};
 pub use log::{BranchChange, ChangeInsert, ChangeRow, ChangeState, NewChange, ReplicaRow, StampRow, Unseen};
 pub use people::{Account, Device};
-pub use records::{Derived, Pulled, RecordKey};
+pub use records::{Asks, Derived, Pulled, RecordKey};
+pub use review::{ReturnedRow, ReviewEvent, ReviewRow, Worker};
 pub use validation::Waiting;
 
 /// A failure of the store.

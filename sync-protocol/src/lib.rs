@@ -10,6 +10,7 @@
 //! | [`attachment`] | how a record names a photo or a file whose bytes travel apart |
 //! | [`change`] | one save of one record, its operations and its canonical bytes |
 //! | [`record`] | the merge: changes in, siblings, rows, conflicts and the merged view out |
+//! | [`remark`] | what a remark is about, and which remarks are answered |
 //! | [`households`] | which households are one, by the links between them |
 //! | [`chain`] | the hash chain of a replica and its signed batches |
 //! | [`wire`] | the messages of `POST /v1/sync` |
@@ -26,6 +27,7 @@ pub mod limits;
 pub mod path;
 pub mod problem;
 pub mod record;
+pub mod remark;
 mod strict;
 pub mod value;
 pub mod wire;

@@ -199,6 +199,12 @@ impl Path {
     pub const SAME_AS: &'static str = "@same-as";
 }
 
+impl serde::Serialize for Path {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.place.is_record() { f.write_str(&self.name) } else { write!(f, "{}/{}", self.place, self.name) }

@@ -112,6 +112,8 @@ codes! {
     NotFound = "not-found", Person, "There is no such thing here.";
     /// What was shown has changed meanwhile.
     Stale = "stale", Person, "What was shown has changed meanwhile: look again.";
+    /// The review does not stand where this step is possible.
+    ReviewState = "review-state", Person, "This step is not possible where the review stands.";
     /// An attachment is larger than the limit.
     AttachmentTooLarge = "attachment-too-large", Person, "The attachment is larger than an attachment may be.";
     /// An attachment has a media type that is not taken here.

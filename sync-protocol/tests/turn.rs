@@ -55,6 +55,7 @@ impl DeviceStore for Phone {
             acked_hash: self.hash(self.acked),
             last: u64::try_from(self.hashes.len() - 1).unwrap(),
             scope: String::new(),
+            returned: String::new(),
             epoch: String::new(),
             cursors: BTreeMap::new(),
             snapshots: BTreeMap::new(),

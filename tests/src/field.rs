@@ -37,6 +37,16 @@ pub struct Phone {
     pub offset_ms: i64,
 }
 
+/// The reference device's program on a database; its machine is the folder beside it.
+///
+/// # Errors
+/// If the program is not built.
+pub fn terminal(db: &std::path::Path) -> Result<std::process::Command> {
+    let mut command = std::process::Command::new(crate::server::program("tenun-field")?);
+    command.env("XDG_STATE_HOME", db.with_extension("machine")).arg("--db").arg(db);
+    Ok(command)
+}
+
 impl Phone {
     /// Makes a phone whose numbers follow from a seed.
     #[must_use]

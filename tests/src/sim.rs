@@ -8,7 +8,7 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`plan`] | what happens: events from a seed |
-//! | [`world`] | the world and its time; `work`, `network`, `desk`, `settle` are what happens in it |
+//! | [`world`] | the world and its time; `work`, `network`, `desk`, `register`, `settle` are what happens in it |
 //! | [`office`] | the real server in process, and the ways to kill it |
 //! | [`phone`] | a real device, and the ways to kill, copy and lose it |
 //! | [`oracle`] | every save and every ack |
@@ -27,6 +27,7 @@ pub mod office;
 pub mod oracle;
 pub mod phone;
 pub mod plan;
+mod register;
 pub mod run;
 mod settle;
 pub mod soak;

@@ -10,9 +10,9 @@ use anyhow::{Context, Result};
 use client_core::{Interview, Whereabouts};
 use end_to_end::{
     bucket::Bucket,
+    field::terminal,
     photos::{FORM, Tus, interview, jpeg, named, publish, sha256},
     raw::RawDevice,
-    server::program,
     survey::{self, Survey},
 };
 use serde_json::{Value as Json, json};
@@ -213,8 +213,7 @@ async fn the_terminal_takes_photos_and_the_desk_exports_their_names() -> Result<
     let survey = survey()?;
     let db = survey.file("terminal");
     let field = |arguments: &[&str]| -> Result<Json> {
-        let output =
-            Command::new(program("tenun-field")?).arg("--db").arg(&db).arg("--json").args(arguments).output()?;
+        let output = terminal(&db)?.arg("--json").args(arguments).output()?;
         let text = String::from_utf8(output.stdout)?;
         serde_json::from_str(&text).with_context(|| format!("{arguments:?}: {text}"))
     };
@@ -251,9 +250,7 @@ async fn the_terminal_takes_photos_and_the_desk_exports_their_names() -> Result<
     let again = image::load_from_memory(&std::fs::read(&to)?)?;
     assert_eq!((again.width(), again.height()), (400, 267));
     // Held in the terminal: the path of a file is an answer, and what is wrong with one is said in the form's language.
-    let mut held = Command::new(program("tenun-field")?)
-        .arg("--db")
-        .arg(&db)
+    let mut held = terminal(&db)?
         .args(["interview", &record])
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())

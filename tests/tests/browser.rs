@@ -160,6 +160,63 @@ async fn a_coordinator_logs_in_sees_a_conflict_and_keeps_one_value() -> Result<(
 }
 
 #[tokio::test]
+async fn a_coordinator_returns_an_interview_sees_the_correction_and_approves_it() -> Result<()> {
+    let survey = Survey::start(24, 1)?;
+    let mut a = survey.device(0, "a").await?;
+    let area = [("area", Value::text(survey.area(0)?)), ("head", Value::text("Maria Nalle"))];
+    let home = a.device.register_household(&a.code, &area)?;
+    let mut records = Vec::new();
+    for round in ["1", "2"] {
+        let record = a.device.start_interview(home, round, &end_to_end::field::questionnaire(), &a.code)?;
+        let answers =
+            [Edit::set("floor_m2", Value::Integer(400))?, Edit::set("floor", Value::text("1"))?, Edit::Finish];
+        a.device.save(record, &a.code, &answers)?;
+        records.push(record);
+    }
+    survey.sync(&mut a).await?;
+    let (record, url) = (records[0], &survey.server.url);
+
+    let browser = Browser::start(&survey.file("profile")).await?;
+    browser.log_in(url).await?;
+    // From the answer's history back to the form, which knows what the remark is about.
+    browser.go(&format!("{url}/records/{record}/history?path=floor_m2")).await?;
+    browser.click("main a[href*='about=floor_m2']").await?;
+    browser.until("return document.readyState === 'complete' && document.querySelector('#return').open").await?;
+    assert_eq!(browser.script("return document.querySelector('#return select').value").await?, json!("floor_m2"));
+    browser.type_into("#return textarea", "400 m2? Tolong ukur lagi").await?;
+    browser.click("#return button").await?;
+    browser.until("return document.readyState === 'complete' && location.search === '?done=reviewed'").await?;
+    let text = browser.text().await?;
+    assert!(text.contains("400 m2? Tolong ukur lagi") && text.contains(&a.code), "{text}");
+
+    survey.sync(&mut a).await?;
+    let why = Edit::Note("salah ketik".into());
+    a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(40))?, why])?;
+    survey.sync(&mut a).await?;
+    browser.go(&format!("{url}/records/{record}")).await?;
+    let difference = browser.script("return document.querySelector('#differences tbody').innerText").await?;
+    let difference = difference.as_str().context("no difference")?;
+    assert!(["400", "40", "salah ketik", &a.code].iter().all(|part| difference.contains(part)), "{difference}");
+    // No part of the page is wider than a phone's screen.
+    browser.call("/window/rect", &json!({ "width": 400, "height": 800 })).await?;
+    let overflow = browser.script("return document.documentElement.scrollWidth - window.innerWidth").await?;
+    assert!(overflow.as_i64().unwrap() <= 0, "the page is {overflow} pixels too wide");
+    browser.call("/window/rect", &json!({ "width": 1280, "height": 900 })).await?;
+
+    // Both are approved from the list, each as it was seen there; one changes meanwhile and is not.
+    browser.go(&format!("{url}/records?review=waiting")).await?;
+    browser.script("document.querySelectorAll('input[name=approve]').forEach(box => box.checked = true)").await?;
+    a.device.save(records[1], &a.code, &[Edit::set("floor_m2", Value::Integer(41))?])?;
+    survey.sync(&mut a).await?;
+    browser.click("form[action='/records/approve'] button").await?;
+    browser.until("return document.readyState === 'complete' && location.search.includes('done=1-1')").await?;
+    let approved = survey.coordinator().await?.all("records?review=approved").await?;
+    assert_eq!(approved.len(), 1);
+    assert_eq!(approved[0]["id"], json!(record));
+    Ok(())
+}
+
+#[tokio::test]
 async fn photos_stand_small_on_the_page_and_what_is_to_come_says_so() -> Result<()> {
     let survey = Survey::start(24, 2)?;
     photos::publish(&survey)?;

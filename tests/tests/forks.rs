@@ -326,3 +326,21 @@ async fn a_device_hears_what_arrived_of_its_own_history_and_nothing_of_another_l
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_copy_hears_what_became_of_the_changes_that_both_lives_share() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let url = &survey.server.url;
+    let area = survey.area(0)?;
+    let home = |n: u128, area: &str| household(uuid::Uuid::from_u128(n), area, "Maria Lay");
+    let mut phone = survey.raw(0, 1).await?;
+    let mut copy = phone.clone();
+    let (shared, own) = (phone.batch(&[home(1, &area), home(2, "9999")]), phone.batch(&[home(3, &area)]));
+    phone.push(url, vec![shared, own]).await?;
+    let other = copy.batch(&[home(1, &area), home(2, "9999"), home(4, &area)]);
+    let told = copy.push(url, vec![other]).await?;
+    assert_eq!(told.fork.map(|fork| fork.common), Some(2));
+    let outcomes: Vec<(u64, Verdict)> = told.outcomes.iter().map(|outcome| (outcome.seq, outcome.verdict)).collect();
+    assert_eq!(outcomes, [(2, Verdict::Quarantined)], "it waits for a coordinator, on this phone, too");
+    Ok(())
+}

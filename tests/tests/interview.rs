@@ -7,7 +7,7 @@
 )]
 
 use anyhow::{Context, Result};
-use end_to_end::{server::program, survey::Survey};
+use end_to_end::{field::terminal, survey::Survey};
 use serde_json::Value as Json;
 use std::{
     io::{BufRead, BufReader, Write},
@@ -22,8 +22,8 @@ struct Phone {
 
 impl Phone {
     fn command(&self, arguments: &[&str]) -> Result<Command> {
-        let mut command = Command::new(program("tenun-field")?);
-        command.arg("--db").arg(&self.db).args(arguments);
+        let mut command = terminal(&self.db)?;
+        command.args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(command)
     }

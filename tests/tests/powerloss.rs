@@ -5,16 +5,17 @@
 
 use anyhow::{Context, Result};
 use end_to_end::{
+    field,
     powerloss::{Deed, Disk, Entry, Recorder},
     raw::RawDevice,
-    server::{Office, Running, program},
+    server::{Office, Running},
     sim::{dice::Dice, run::disk},
     survey::{PASSWORD, household},
 };
 use fixtures::World;
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
 };
 use sync_protocol::{ReplicaId, chain::Batch};
 
@@ -262,8 +263,8 @@ struct Terminal<'a> {
 impl Terminal<'_> {
     fn run(&self, arguments: &[&str], typed: &str) -> Result<serde_json::Value> {
         use std::io::Write;
-        let mut command = Command::new(program("tenun-field")?);
-        command.envs(self.recorder.environment()).arg("--db").arg(&self.db).args(arguments);
+        let mut command = field::terminal(&self.db)?;
+        command.envs(self.recorder.environment()).args(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         // It may have ended before it reads anything.
         let _ = child.stdin.take().context("no input")?.write_all(typed.as_bytes());
@@ -344,11 +345,7 @@ async fn every_save_on_a_device_survives_a_power_cut() -> Result<()> {
     println!("{} deeds, {cuts} power cuts, up to {most} saves", entries.len());
     assert!(most >= 18 && cuts > 60, "{most} saves, {cuts} cuts");
     // The real program opens what is left.
-    let output = Command::new(program("tenun-field")?)
-        .args(["--json", "--db"])
-        .arg(aside.path().join("cut/phone.sqlite"))
-        .arg("status")
-        .output()?;
+    let output = field::terminal(&aside.path().join("cut/phone.sqlite"))?.args(["--json", "status"]).output()?;
     let status: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     assert!(status.get("saved").and_then(serde_json::Value::as_u64) >= Some(u64::try_from(most)?), "{status}");
     Ok(())

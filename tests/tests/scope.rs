@@ -12,7 +12,10 @@ use end_to_end::{
     field::{Enumerator, questionnaire},
     survey::Survey,
 };
-use sync_protocol::{HouseholdId, RecordId, Value};
+use sync_protocol::{
+    HouseholdId, RecordId, Value,
+    engine::device::{Action, Event, Turn},
+};
 
 async fn interviewed(survey: &Survey, person: &mut Enumerator, area: &str) -> Result<(HouseholdId, RecordId)> {
     let home = person
@@ -161,5 +164,28 @@ async fn a_leader_sees_the_team_and_an_assigned_household_comes_first() -> Resul
     survey.sync(&mut leader).await?;
     let detail = survey.coordinator().await?.get(&format!("records/{second}")).await?;
     assert!(!detail.to_string().contains("out-of-scope"), "{detail}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_household_that_its_phone_moves_back_before_it_hears_that_it_had_left_stays() -> Result<()> {
+    let survey = Survey::start(24, 2)?;
+    let mut a = survey.device(0, "a").await?;
+    let (here, there) = (survey.area(0)?, survey.area(1)?);
+    survey.office.run("unassign", &[&survey.who(0)?, &there]).ok();
+    let (home, record) = interviewed(&survey, &mut a, &here).await?;
+    // The answer to this is lost.
+    a.device.save(home.into(), &a.code, &[Edit::set("area", Value::text(&there))?])?;
+    let (server, token) = a.device.server()?;
+    let begun = Turn::new("test").step(&mut a.device, Event::Begin, 1_767_225_600_000)?;
+    let Action::Send(body) = begun else { anyhow::bail!("nothing to send") };
+    let answer = reqwest::Client::new().post(format!("{server}/v1/sync")).bearer_auth(token).body(body).send().await?;
+    assert!(answer.status().is_success());
+    a.device.save(home.into(), &a.code, &[Edit::set("area", Value::text(&here))?])?;
+    for _ in 0..2 {
+        survey.sync(&mut a).await?;
+        assert!(has(&mut a, home), "it lives in their area");
+    }
+    assert_eq!(answers(&mut a, record), [("floor".to_owned(), "1".to_owned())]);
     Ok(())
 }

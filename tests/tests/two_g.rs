@@ -10,9 +10,8 @@ use client_core::{
 };
 use end_to_end::{
     account::Account,
-    field::{Enumerator, Phone},
+    field::{Enumerator, Phone, terminal},
     line::{Counts, Cut, End, Line, Shape, Way},
-    server::program,
     survey::{Survey, household},
 };
 use std::{process::Command, time::Duration};
@@ -259,8 +258,8 @@ async fn one_sync_at_a_time_however_it_was_started() -> Result<()> {
     let Enumerator { device, file, .. } = person;
     drop(device);
     let tenun_field = |arguments: &[&str]| -> Result<Command> {
-        let mut command = Command::new(program("tenun-field")?);
-        command.arg("--db").arg(&file).args(arguments).stdout(std::process::Stdio::piped());
+        let mut command = terminal(&file)?;
+        command.args(arguments).stdout(std::process::Stdio::piped());
         command.stderr(std::process::Stdio::null());
         Ok(command)
     };

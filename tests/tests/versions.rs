@@ -159,10 +159,10 @@ async fn an_interview_stays_with_its_version_until_it_is_moved_and_a_phone_with_
     let to = folder.to_str().unwrap();
     survey.office.run("export", &["pigs@2026-10", "--to", to, "--personal"])?;
     let interviews = std::fs::read_to_string(folder.join("interviews.csv"))?;
-    assert!(interviews.lines().nth(1).unwrap().ends_with("colour: black,"), "{interviews}");
+    assert!(interviews.lines().nth(1).unwrap().ends_with("colour: black,,submitted"), "{interviews}");
     survey.office.run("export", &["pigs@2026-10", "--to", to])?;
     let interviews = std::fs::read_to_string(folder.join("interviews.csv"))?;
-    assert!(interviews.lines().nth(1).unwrap().ends_with(",colour,"), "{interviews}");
+    assert!(interviews.lines().nth(1).unwrap().ends_with(",colour,,submitted"), "{interviews}");
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Capturing answers: one save is one change, durable when the call returns.
 
-use super::{Device, attachments, enrolled, identity, meta, random_uuid, summary};
+use super::{Device, attachments, enrolled, identity, meta, random_uuid, returned, summary};
 use crate::{
     error::Error,
     host::Host,
@@ -27,7 +27,7 @@ pub enum Edit {
     RemoveRow(Place),
     /// Adds a remark.
     Note(String),
-    /// Finishes the interview; questions marked `tenun::household` update the household record.
+    /// Finishes the interview, or says of one that was returned that it is done; questions marked `tenun::household` update the household record.
     Finish,
     /// Voids the record.
     Void {
@@ -137,6 +137,10 @@ impl<H: Host> Device<H> {
         Ok(())
     }
 
+    fn is_finished(&mut self, record: RecordId) -> Result<bool, Error> {
+        self.store.read(|tx| Ok(tx.record(record)?.is_some_and(|line| line.finished)))
+    }
+
     fn line(&mut self, record: RecordId) -> Result<RecordRow, Error> {
         self.store.read(|tx| tx.record(record))?.ok_or_else(|| Error::UnknownRecord(record.to_string()))
     }
@@ -160,7 +164,8 @@ impl<H: Host> Device<H> {
         };
         let household = subject.household();
         let seq = self.author(subject, questionnaire.clone(), author, edits, seen, false)?;
-        if edits.contains(&Edit::Finish) {
+        // What is mended in an interview that was finished and returned, the household hears at once.
+        if edits.contains(&Edit::Finish) || (self.is_returned(record)? && self.is_finished(record)?) {
             self.update_household(record, household, &questionnaire, author)?;
         }
         Ok(seq)
@@ -192,13 +197,17 @@ impl<H: Host> Device<H> {
         even_if_empty: bool,
     ) -> Result<Option<u64>, Error> {
         let wall_ms = self.host.now_ms();
-        let Self { store, forms, .. } = self;
-        store.write(|tx| {
+        let Self { store, forms, host, .. } = self;
+        let saved = store.write(|tx| {
             let id = subject.record(&questionnaire.id);
-            let ops = match seen {
+            let mut ops = match seen {
                 Some(seen) => ops(tx, seen, edits)?,
                 None => ops(tx, &forms.merged(tx, id)?, edits)?,
             };
+            let remarks = returned::remarks_of(tx, id)?;
+            if !remarks.is_empty() {
+                returned::answer(&forms.merged(tx, id)?, &remarks, edits, &mut ops);
+            }
             let (replica, _) = identity(tx)?;
             let (last, previous) = tx.head(replica)?;
             let dot = Dot { replica, seq: last.saturating_add(1) };
@@ -221,8 +230,13 @@ impl<H: Host> Device<H> {
                 tx.clear_moved(household.0)?;
             }
             summary::refresh(tx, id, forms)?;
-            Ok(Some(dot.seq))
-        })
+            Ok(Some(dot))
+        })?;
+        // After the commit: a mark is never ahead of the files that it is of.
+        if let Some(dot) = saved {
+            host.mark(dot.replica, dot.seq);
+        }
+        Ok(saved.map(|dot| dot.seq))
     }
 }
 

@@ -1,7 +1,8 @@
 //! The device's side of a sync: where it stands, what it sends, and how it takes in a reply.
 
 use super::{
-    Device, attachments, carried, enrolled, identity, meta, number, renew_identity, reread, scope, summary, to_json,
+    Device, attachments, carried, enrolled, identity, meta, number, renew_identity, reread, returned, scope, summary,
+    to_json,
 };
 use crate::{
     error::Error,
@@ -42,6 +43,7 @@ impl<H: Host> DeviceStore for Device<H> {
                 acked_hash,
                 last,
                 scope: super::scope(tx)?.map(|scope| scope.version).unwrap_or_default(),
+                returned: returned::told(tx)?.version,
                 epoch: tx.meta(meta::EPOCH)?.unwrap_or_default(),
                 cursors: tx.cursors()?,
                 snapshots: tx.snapshot_places()?,
@@ -101,6 +103,9 @@ impl<H: Host> DeviceStore for Device<H> {
             // A server that was restored signs with another key: the scope tells.
             if let Some(scope) = &reply.scope {
                 tx.set_meta(meta::SCOPE, &to_json(scope)?)?;
+            }
+            if let Some(returned) = &reply.returned {
+                tx.set_meta(meta::RETURNED, &to_json(returned)?)?;
             }
             let stamps = signed_stamps(tx, reply)?;
             take_header(tx, reply, &stamps)?;
@@ -199,9 +204,9 @@ fn sent_in_doubt(tx: &Tx<'_>, replica: ReplicaId) -> Result<Vec<u64>, Error> {
 /// A record whose line in the lists is to be derived again. Households sort first: their names and areas
 /// stand on their interviews' lines.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Touched {
+pub(super) struct Touched {
     is_interview: bool,
-    record: RecordId,
+    pub(super) record: RecordId,
 }
 
 impl Touched {
@@ -321,7 +326,12 @@ fn fork_off<H: Host>(tx: &Tx<'_>, host: &mut H, fork: &Fork, touched: &mut BTree
 }
 
 /// Authors what is held after `common` again, under a new replica.
-fn go_on<H: Host>(tx: &Tx<'_>, host: &mut H, common: u64, touched: &mut BTreeSet<Touched>) -> Result<(), Error> {
+pub(super) fn go_on<H: Host>(
+    tx: &Tx<'_>,
+    host: &mut H,
+    common: u64,
+    touched: &mut BTreeSet<Touched>,
+) -> Result<(), Error> {
     let (old, _) = identity(tx)?;
     let mut held = tx.own_changes(old, common, usize::MAX)?;
     held.retain(|(_, _, bytes)| !bytes.is_empty());

@@ -2,8 +2,9 @@
 
 use super::{
     Interview,
-    order::{Around, Position, number, questions_on, steps},
+    order::{Around, Position, Step, number, questions_on, steps},
 };
+use crate::device::RemarkLine;
 use questionnaire::{Kind, Merge, Question, Text, ViolationKind, text_of};
 use sync_protocol::{Missing, Path, Place, Value, record};
 
@@ -16,6 +17,8 @@ pub struct Screen {
     pub headings: Vec<String>,
     /// What it shows.
     pub content: Content,
+    /// The remarks about the interview as a whole, and those about answers that no question asks for any more.
+    pub remarks: Vec<RemarkLine>,
     /// Its place among the screens that are shown now, counted from 1.
     pub number: usize,
     /// How many those are.
@@ -74,6 +77,8 @@ pub struct Asked {
     pub missing: Option<Missing>,
     /// What is wrong with it.
     pub flaws: Vec<Flaw>,
+    /// The remarks about it with which the interview was returned.
+    pub remarks: Vec<RemarkLine>,
     /// The values that are in conflict, the shown one first, each with who gave it; empty where there is no conflict.
     pub siblings: Vec<(String, String)>,
 }
@@ -132,7 +137,15 @@ pub(super) fn draw(interview: &Interview) -> Screen {
     };
     let around = step.map(|step| step.around.as_slice()).unwrap_or_default();
     let headings = around.iter().map(|around| heading(interview, around)).filter(|text| !text.is_empty()).collect();
-    Screen { position: interview.at.clone(), headings, content, number: passed, of }
+    let is_asked = |line: &RemarkLine| line.path.as_ref().is_some_and(|path| is_asked(interview, &steps, path));
+    let remarks = interview.remarks().into_iter().filter(|line| !is_asked(line)).collect();
+    Screen { position: interview.at.clone(), headings, content, remarks, number: passed, of }
+}
+
+/// Whether an answer has a question on a screen that is shown.
+fn is_asked(interview: &Interview, steps: &[Step], path: &Path) -> bool {
+    let question = interview.question_of(path);
+    interview.rules.is_relevant(&question) && steps.iter().any(|step| step.shown && step.questions.contains(&question))
 }
 
 /// A group's heading as it is; a row's with its number and name.
@@ -188,7 +201,9 @@ fn asked(interview: &Interview, path: &Path) -> Option<Asked> {
     let question = interview.question(path).ok()?;
     let rules = &interview.rules;
     let read = |text: &Text| rules.text(path, text, &interview.language);
+    let remarked = |line: &RemarkLine| line.path.as_ref().is_some_and(|about| interview.question_of(about) == *path);
     Some(Asked {
+        remarks: interview.remarks().into_iter().filter(remarked).collect(),
         path: path.clone(),
         kind: question.kind.clone(),
         appearance: question.appearance.clone(),

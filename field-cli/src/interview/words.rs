@@ -26,6 +26,11 @@ pub(super) struct Words {
     pub(super) finished: &'static str,
     pub(super) left: &'static str,
     pub(super) noted: &'static str,
+    /// Before the coordinator's name.
+    pub(super) remark_by: &'static str,
+    pub(super) to_answer: &'static str,
+    pub(super) answered: &'static str,
+    pub(super) no_remark: &'static str,
     pub(super) refused: &'static str,
     pub(super) dont_know: &'static str,
     pub(super) not_asked: &'static str,
@@ -75,7 +80,8 @@ const ENGLISH: Words = Words {
 Enter       keep the answer, go on            <    go back
 :r  :d  :c  refused, don't know, clear        :p   what is wrong; go to the first of it
 :g NAME     go to a question                  :n TEXT   add a remark
-:l [NAME]   language                          :f   finish      :q   leave, go on later
+:a TEXT     answer the coordinator's remark   :l [NAME]   language
+:f          finish                            :q   leave, go on later
 Several choices are written with blanks between them. Part of a label finds its choice.",
     keys: ":? for help",
     now: "answer",
@@ -98,6 +104,10 @@ Several choices are written with blanks between them. Part of a label finds its 
     finished: "Finished. It goes to the server with the next sync.",
     left: "Left. It opens here again.",
     noted: "Remark saved.",
+    remark_by: "Remark by",
+    to_answer: "correct it, or :a TEXT answers",
+    answered: "answered",
+    no_remark: "there is no remark to answer here, or nothing was said",
     refused: "refused",
     dont_know: "don't know",
     not_asked: "not asked",
@@ -111,7 +121,8 @@ const INDONESIAN: Words = Words {
 Enter       simpan apa adanya, lanjut         <    kembali
 :r  :d  :c  menolak, tidak tahu, hapus        :p   apa yang salah; ke yang pertama
 :g NAMA     ke suatu pertanyaan               :n TEKS   tambah catatan
-:l [NAMA]   bahasa                            :f   selesai     :q   keluar, lanjut nanti
+:a TEKS     jawab catatan koordinator         :l [NAMA]   bahasa
+:f          selesai                           :q   keluar, lanjut nanti
 Beberapa pilihan ditulis dengan spasi di antaranya. Sebagian label cukup untuk memilih.",
     keys: ":? untuk bantuan",
     now: "jawaban",
@@ -134,6 +145,10 @@ Beberapa pilihan ditulis dengan spasi di antaranya. Sebagian label cukup untuk m
     finished: "Selesai. Akan terkirim pada sinkronisasi berikutnya.",
     left: "Ditinggalkan. Nanti terbuka di sini lagi.",
     noted: "Catatan disimpan.",
+    remark_by: "Catatan dari",
+    to_answer: "perbaiki, atau jawab dengan :a TEKS",
+    answered: "sudah dijawab",
+    no_remark: "di sini tidak ada catatan untuk dijawab, atau tidak ada teksnya",
     refused: "menolak",
     dont_know: "tidak tahu",
     not_asked: "tidak ditanyakan",

@@ -6,6 +6,7 @@ use super::{
     catalogue::Catalogue,
     derive::merge,
     households::{self, Joined},
+    review::{self, ReviewDetail},
     validate,
 };
 use crate::store::{RecordRow, StoreError, Tx};
@@ -17,7 +18,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use sync_protocol::{Attachment, Dot, Path, Place, Record, RecordId, Sibling, Value, problem::Code, record::Standing};
+use sync_protocol::{
+    Attachment, Dot, Path, Place, Record, RecordId, Sibling, Value, problem::Code, record::Standing, remark::About,
+};
 
 /// One record with all that is known of it.
 #[derive(Debug, Serialize)]
@@ -31,6 +34,9 @@ pub struct Detail {
     pub answers: Vec<AnswerDetail>,
     /// The rules that the record breaks, in the order of the questionnaire.
     pub broken: Vec<BrokenDetail>,
+    /// Where the review of an interview stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewDetail>,
     /// Remarks.
     pub notes: Vec<NoteDetail>,
     /// Why the record was voided.
@@ -121,6 +127,9 @@ pub struct ReadDetail {
 /// One remark.
 #[derive(Debug, Serialize)]
 pub struct NoteDetail {
+    /// What it is about: an answer by its path, or another remark by its change; none: the record as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
     /// The remark.
     pub text: String,
     /// Who.
@@ -164,11 +173,24 @@ pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail,
     let note = |dot: Dot, text: &str| {
         let origin = record.origin(dot);
         NoteDetail {
+            about: None,
             text: text.to_owned(),
             author: origin.map(|origin| origin.author.to_string()).unwrap_or_default(),
             effective_ms: origin.map_or(0, |origin| origin.effective_ms()),
         }
     };
+    let remarks = record.remarks().filter(|(_, remark)| !remark.text.is_empty());
+    let remarks = remarks.map(|(dot, remark)| NoteDetail {
+        about: remark.about.and_then(|about| match about {
+            About::Record => None,
+            About::Answer(path) => Some(path.to_string()),
+            About::Remark(dot) => Some(dot.to_string()),
+        }),
+        ..note(dot, remark.text)
+    });
+    let remarks = remarks.collect();
+    let key = tx.record_key(id)?.ok_or(StoreError::Corrupt("a record without a number"))?;
+    let review = review::review_of(tx, key, &row.enumerator, &record, catalogue)?;
     let shown = answers.iter().filter_map(|answer| answer.siblings.first()?.attachment.as_ref());
     Ok(Detail {
         attachments: Counted::of(shown),
@@ -180,7 +202,8 @@ pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail,
         },
         answers,
         broken,
-        notes: record.notes().map(|(dot, text)| note(dot, text)).collect(),
+        notes: remarks,
+        review,
         voids: record.voids().map(|(dot, text)| note(dot, text)).collect(),
         joined: record.subject().map_or(Ok(None), |subject| households::of(tx, subject.household()))?,
         questionnaire,

@@ -3,7 +3,7 @@
 //! Columns stand in the order of the questionnaire. Calculated values are computed from the merged view; an
 //! answer that is not relevant stays in the record and is left out here, its name in `_irrelevant`. Conflicts
 //! stand in `_conflicts`, the shown value in its column; broken rules in `_violations`; answers that the version does not
-//! ask for any more in `_parked`; the household that stands for one that was registered twice in `_same_as`. Personal data only
+//! ask for any more in `_parked`; the household that stands for one that was registered twice in `_same_as`; where the review stands in `_review`. Personal data only
 //! where it is asked for.
 
 use super::{Failure, catalogue::Catalogue, derive::merge, detail::register_name, households, validate};
@@ -88,7 +88,8 @@ pub fn write<W: Write>(
         let mut csv = csv::Writer::from_writer(sink);
         let mut header: Vec<String> = fixed(&table).into_iter().map(str::to_owned).collect();
         header.extend(columns.iter().map(Column::header));
-        header.extend(["_conflicts", "_violations", "_irrelevant", "_parked", "_same_as"].map(str::to_owned));
+        header
+            .extend(["_conflicts", "_violations", "_irrelevant", "_parked", "_same_as", "_review"].map(str::to_owned));
         csv.write_record(&header).map_err(|error| sink_failed(&error))?;
         writers.push((table, columns, csv));
     }
@@ -260,6 +261,7 @@ impl Shown<'_> {
         irrelevant.dedup();
         let same_as = self.same_as.map(|first| first.to_string()).unwrap_or_default();
         line.extend([conflicts.join("; "), self.broken(place), irrelevant.join(" "), self.parked(place), same_as]);
+        line.push(self.row.review.clone().unwrap_or_default());
         line
     }
 

@@ -14,6 +14,7 @@ use super::{
     derive,
     identity::Identity,
     prepare::{Checked, Prepared, check},
+    review,
     validate::Merged,
 };
 use crate::store::{
@@ -387,7 +388,13 @@ impl<'a> Turn<'a> {
                 let problem = Problem::new(Code::Gap, format!("send from change {missing}"));
                 self.outcome(replica, first, Verdict::Parked, Some(problem));
             }
-            Intake::Fork { common } => applied.fork = Some(Fork { replica, common }),
+            Intake::Fork { common } => {
+                applied.fork = Some(Fork { replica, common });
+                // The life that sent it first was told what became of what both share; this one was not.
+                self.tell_states((replica, id), first, common.saturating_add(1), |verdict| {
+                    verdict != Verdict::Duplicate
+                })?;
+            }
         }
         if head > held_through {
             self.tx.set_head(id, head, head_hash)?;
@@ -443,6 +450,7 @@ impl<'a> Turn<'a> {
             if key.is_household() {
                 passed.extend(changes.iter().filter_map(|(.., change)| derive::area_in(change, &self.world.catalogue)));
             }
+            let gives_back = self.gives_back(&changes)?;
             let record = if is_new {
                 let changes = changes.into_iter().map(|(_, stamp, change)| (change, Some(stamp))).collect();
                 derive::merge_changes(changes, &self.world.catalogue)
@@ -469,6 +477,10 @@ impl<'a> Turn<'a> {
                 (_, _, _) => self.tx.set_derived(key, &derived)?,
             }
             if !key.is_household() {
+                if gives_back {
+                    review::recall(self.tx, key, &record, self.stamp.received_ms)?;
+                }
+                review::notice(self.tx, key, &record, self.stamp.received_ms)?;
                 let waiting = Waiting { record: key.id, changes: derived.changes };
                 self.merged.push(Merged { waiting, answers: derived.answers, record });
             }
@@ -507,6 +519,16 @@ impl<'a> Turn<'a> {
 }
 
 impl Turn<'_> {
+    /// Whether somebody gave back what a coordinator said to a server that has forgotten it.
+    fn gives_back(&mut self, changes: &[(i64, Stamp, Change)]) -> Result<bool, StoreError> {
+        for (id, _, change) in changes {
+            if self.carried.contains(id) && self.row(change.dot.replica)?.device.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn was_ever_said_again(&mut self) -> Result<bool, StoreError> {
         let any = match self.any_said_again {
             Some(any) => any,

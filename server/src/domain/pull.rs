@@ -4,9 +4,10 @@ use super::{
     carry::{lacks, proofs},
     identity::Identity,
     ingest::Applied,
+    review,
     snapshot::{self, Patience},
 };
-use crate::store::{Assigned, ChangeRow, ChangeState, Device, Seen, StoreError, TeamDevice, Tx};
+use crate::store::{Asks, Assigned, ChangeRow, ChangeState, Device, Seen, StoreError, TeamDevice, Tx};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
@@ -74,11 +75,13 @@ pub fn reply(
     }
     reply.team = tx.team(&device.enumerator)?.into_iter().map(team_device).collect();
     let seen: BTreeSet<i64> = areas.values().copied().collect();
+    reply.returned = Some(review::returned_in(tx, &seen)?).filter(|list| list.version != request.returned);
     let mut proved = BTreeSet::new();
     let wanted = request.want.map_or(BUDGET, |want| usize::try_from(want).unwrap_or(usize::MAX));
     let budget = wanted.clamp(LEAST_BUDGET, BUDGET);
     // A run ends in a cursor: on a bad line it is what a cut costs.
     let (mut left, run) = (budget, budget / 4);
+    let asks = Asks { replica: request.replica, dropped: request.dropped, shared: applied.acked_through };
     for (code, area) in areas {
         let given = request.cursors.get(&code).copied();
         // A device that comes from an older epoch is told every cursor, cut down to what the restore left.
@@ -128,7 +131,7 @@ pub fn reply(
                 reply.header.more = reply.header.more || tx.bucket_head(area)? > cursor;
                 break;
             }
-            let pulled = tx.pull(area, cursor, (request.replica, request.dropped), left.min(run), &departures)?;
+            let pulled = tx.pull(area, cursor, asks, left.min(run), &departures)?;
             let size = pulled.changes.iter().map(|change| change.bytes.len()).sum::<usize>();
             left = left.saturating_sub(size);
             let through = pulled.through;

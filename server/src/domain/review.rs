@@ -1,4 +1,21 @@
 //! Coordinators' decisions: ordinary changes of the server's replica, which devices receive at their next sync.
+//!
+//! Decisions about one answer, and about what is kept apart, are here. Those about a whole interview (returned, approved …)
+//! are below: `review/state.rs` is the state machine, `review/decide.rs` takes decisions and notices what arrives,
+//! `review/view.rs` knows what a decision is bound to, `review/returned.rs` tells devices, `review/detail.rs` coordinators.
+
+mod decide;
+mod detail;
+mod returned;
+mod state;
+mod view;
+
+pub use decide::{Decision, NewRemark, decide, seen_of};
+pub(super) use decide::{notice, recall};
+pub use detail::{LogLine, RemarkDetail, ReplyDetail, ReviewDetail, review_of};
+pub use returned::returned_in;
+pub use state::{Refusal, Role, Seen, State, Transition, step};
+pub use view::{By, Difference, View};
 
 use super::{
     Failure,

@@ -29,6 +29,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/records/{id}/history", web::get().to(history))
         .route("/records/{id}/resolve", web::post().to(resolve))
         .route("/records/{id}/remark", web::post().to(remark))
+        .route("/records/{id}/review", web::post().to(decide_review))
         .route("/households/{id}/link", web::post().to(link))
         .route("/households/{id}/unlink", web::post().to(unlink))
         .route("/progress", web::get().to(progress))
@@ -54,6 +55,7 @@ pub(super) struct RecordQuery {
     pub(super) conflicts: Option<bool>,
     pub(super) violations: Option<bool>,
     pub(super) finished: Option<bool>,
+    pub(super) review: Option<String>,
     pub(super) flag: Option<String>,
     pub(super) q: Option<String>,
     pub(super) household: Option<String>,
@@ -82,6 +84,10 @@ impl RecordQuery {
         let some = |text: Option<String>| text.filter(|text| !text.is_empty());
         let household = some(self.household).map(|id| id.parse::<RecordId>());
         let bad = |_| Rejection::new(Code::BadQuery, "`household` is not a record's id");
+        let review = some(self.review);
+        if review.as_deref().is_some_and(|word| word != "waiting" && review::State::from_word(word).is_none()) {
+            return Err(Rejection::new(Code::BadQuery, "`review` is a state of the review, or `waiting`"));
+        }
         let filter = RecordFilter {
             interviews: self.kind.map(|kind| kind == Kind::Interview),
             area: some(self.area),
@@ -90,6 +96,7 @@ impl RecordQuery {
             conflicts: self.conflicts.unwrap_or(false),
             violations: self.violations.unwrap_or(false),
             finished: self.finished,
+            review,
             flag: some(self.flag),
             search: some(self.q),
             household: household.transpose().map_err(bad)?.map(|id| id.0),
@@ -204,6 +211,29 @@ async fn remark(
     decide(&server, &id, author, move |tx, id, author, world| review::remark(tx, id, &text, author, world, now_ms()))
         .await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+async fn decide_review(
+    server: web::Data<Server>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Rejection> {
+    let author = auth::coordinator(&server, &request).await?;
+    let decision = read_json(&body, "`transition`, `seen`, and `remarks` or `reason`")?;
+    let state = review(&server, &id, author, decision).await?;
+    Ok(HttpResponse::Ok().json(json!({ "state": state })))
+}
+
+/// Decides about an interview; the state that it leads to.
+pub(super) async fn review(
+    server: &web::Data<Server>,
+    id: &str,
+    author: String,
+    decision: review::Decision,
+) -> Result<review::State, Rejection> {
+    let (id, shared) = (record_id(id)?, server.clone());
+    Ok(server.write(move |tx| review::decide(tx, id, &decision, &author, &shared.world(tx)?, now_ms())).await?)
 }
 
 #[derive(Deserialize)]

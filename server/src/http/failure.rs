@@ -10,7 +10,7 @@ fn status(code: Code) -> StatusCode {
         Code::Unauthorised => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::WrongReplica | Code::BadDeviceCode | Code::Escrow => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
-        Code::Stale | Code::Fork | Code::Gap | Code::WrongOffset => StatusCode::CONFLICT,
+        Code::Stale | Code::ReviewState | Code::Fork | Code::Gap | Code::WrongOffset => StatusCode::CONFLICT,
         Code::Purged | Code::UploadExpired => StatusCode::GONE,
         Code::RequestTooLarge | Code::ChangeTooLarge | Code::AttachmentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::AttachmentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,

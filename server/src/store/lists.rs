@@ -1,6 +1,6 @@
 //! What pages, the read API and exports read: lists with filters and keyset paging, counts, provenance.
 
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, review::STATE};
 use rusqlite::{OptionalExtension, Row, params};
 use sync_protocol::{Dot, RecordId, ReplicaId};
 use uuid::Uuid;
@@ -22,6 +22,8 @@ pub struct RecordFilter {
     pub violations: bool,
     /// Only those finished, or only those not.
     pub finished: Option<bool>,
+    /// Only interviews whose review stands there, by the state's word; `waiting` are those that wait for a coordinator.
+    pub review: Option<String>,
     /// Only those with a change that was unusual when it arrived, of this kind.
     pub flag: Option<String>,
     /// Only those whose household's name contains this.
@@ -70,6 +72,10 @@ pub struct RecordRow {
     pub attention: u32,
     /// The record is void.
     pub void: bool,
+    /// Where the review of an interview stands, by the state's word.
+    pub review: Option<String>,
+    /// Somebody decided about the interview, and its answers are others since.
+    pub differs: bool,
     /// Changes applied.
     pub changes: u32,
     /// Receipt of the last change, in milliseconds since 1970.
@@ -109,6 +115,12 @@ pub struct ProgressRow {
     pub violations: u64,
     /// Interviews whose rules were not run since their last change: their violations are not counted yet.
     pub unvalidated: u64,
+    /// Interviews that wait for a coordinator: submitted, in review, corrected.
+    pub to_review: u64,
+    /// Interviews that were returned and wait for the field.
+    pub returned: u64,
+    /// Interviews that are approved as they stand.
+    pub approved: u64,
     /// Receipt of the last change.
     pub changed_ms: Option<i64>,
 }
@@ -187,13 +199,22 @@ pub struct ChangeSource {
     pub flags: Vec<String>,
 }
 
-const RECORD: &str = "SELECT record.id, record.uuid, household.uuid, record.round, record.purpose, record.form,
+/// The states in which an interview waits for a coordinator.
+const WAITING: &str = "('submitted', 'in-review', 'corrected')";
+
+/// What a [`RecordRow`] is read by.
+fn record_sql() -> String {
+    format!(
+        "SELECT record.id, record.uuid, household.uuid, record.round, record.purpose, record.form,
     household.title, area.code, area.name, record.enumerator, record.finished, record.answers, record.conflicts,
     record.attention, record.void, record.changes, record.changed_ms, record.violations,
     record.validated OR record.round IS NULL,
-    (SELECT group_concat(DISTINCT kind) FROM change JOIN flag ON flag.change = change.id WHERE change.record = record.id)
+    (SELECT group_concat(DISTINCT kind) FROM change JOIN flag ON flag.change = change.id WHERE change.record = record.id),
+    {STATE}, coalesce(review.differs, 0)
     FROM record JOIN record AS household ON household.id = record.household
-    LEFT JOIN area ON area.id = household.area";
+    LEFT JOIN area ON area.id = household.area LEFT JOIN review ON review.record = record.id"
+    )
+}
 
 fn record_row(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
     let flags: Option<String> = row.get(19)?;
@@ -218,6 +239,8 @@ fn record_row(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
         violations: row.get(17)?,
         validated: row.get(18)?,
         flags: flags.map(|flags| flags.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+        review: row.get(20)?,
+        differs: row.get(21)?,
     })
 }
 
@@ -229,7 +252,7 @@ impl Tx<'_> {
     pub fn records(&self, filter: &RecordFilter, after: i64, limit: u32) -> Result<Vec<RecordRow>, StoreError> {
         // `area.code` is compared as a span, so that the index over codes serves a beginning, too.
         let mut query = self.conn.prepare_cached(&format!(
-            "{RECORD} WHERE record.id > ?1
+            "{} WHERE record.id > ?1
              AND (?2 IS NULL OR (record.round IS NOT NULL) = ?2)
              AND (?3 IS NULL OR (area.code >= ?3 AND area.code < ?3 || char(1114111)))
              AND (?4 IS NULL OR record.enumerator = ?4)
@@ -242,7 +265,9 @@ impl Tx<'_> {
              AND (?10 IS NULL OR household.uuid = ?10)
              AND (?11 IS NULL OR record.form = ?11)
              AND (?12 = 0 OR record.violations > 0)
-             AND record.changes > 0 ORDER BY record.id LIMIT ?13"
+             AND (?13 IS NULL OR {STATE} = ?13 OR (?13 = 'waiting' AND {STATE} IN {WAITING}))
+             AND record.changes > 0 ORDER BY record.id LIMIT ?14",
+            record_sql()
         ))?;
         let search =
             filter.search.as_deref().map(|text| text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
@@ -260,6 +285,7 @@ impl Tx<'_> {
                 filter.household,
                 filter.questionnaire,
                 filter.violations,
+                filter.review,
                 limit
             ],
             record_row,
@@ -272,7 +298,8 @@ impl Tx<'_> {
     /// # Errors
     /// If the store fails.
     pub fn record_row(&self, id: RecordId) -> Result<Option<RecordRow>, StoreError> {
-        let mut query = self.conn.prepare_cached(&format!("{RECORD} WHERE record.uuid = ?1 AND record.changes > 0"))?;
+        let mut query =
+            self.conn.prepare_cached(&format!("{} WHERE record.uuid = ?1 AND record.changes > 0", record_sql()))?;
         Ok(query.query_row([id.0], record_row).optional()?)
     }
 
@@ -282,23 +309,25 @@ impl Tx<'_> {
     /// If the store fails.
     pub fn progress(&self, by: ProgressBy) -> Result<Vec<ProgressRow>, StoreError> {
         // An enumerator without a record has one line of nulls here.
-        let counts =
+        let counts = format!(
             "sum(record.id IS NOT NULL AND record.round IS NULL), sum(record.round IS NOT NULL), sum(record.finished),
             sum(record.conflicts), sum(record.violations), sum(record.validated = 0 AND record.round IS NOT NULL),
-            max(record.changed_ms)";
+            max(record.changed_ms), sum({STATE} IN {WAITING}), sum({STATE} = 'returned'), sum({STATE} = 'approved')"
+        );
+        let review = "LEFT JOIN review ON review.record = record.id";
         let sql = match by {
             ProgressBy::Area => format!(
                 "SELECT area.code, area.name, {counts} FROM area
                  JOIN record AS household ON household.area = area.id
-                 JOIN record ON record.household = household.id AND record.changes > 0
+                 JOIN record ON record.household = household.id AND record.changes > 0 {review}
                  GROUP BY area.id ORDER BY area.code"
             ),
             ProgressBy::Enumerator => format!(
                 "SELECT enumerator.code, enumerator.name, {counts} FROM enumerator
-                 LEFT JOIN record ON record.enumerator = enumerator.code AND record.changes > 0
+                 LEFT JOIN record ON record.enumerator = enumerator.code AND record.changes > 0 {review}
                  GROUP BY enumerator.code ORDER BY enumerator.code"
             ),
-            ProgressBy::Total => format!("SELECT '', '', {counts} FROM record WHERE record.changes > 0"),
+            ProgressBy::Total => format!("SELECT '', '', {counts} FROM record {review} WHERE record.changes > 0"),
         };
         let mut query = self.conn.prepare_cached(&sql)?;
         let count = |row: &Row<'_>, at| Ok::<_, rusqlite::Error>(row.get::<_, Option<u64>>(at)?.unwrap_or(0));
@@ -313,6 +342,9 @@ impl Tx<'_> {
                 violations: count(row, 6)?,
                 unvalidated: count(row, 7)?,
                 changed_ms: row.get(8)?,
+                to_review: count(row, 9)?,
+                returned: count(row, 10)?,
+                approved: count(row, 11)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0007_links.sql"),
     include_str!("schema/0008_attachments.sql"),
     include_str!("schema/0009_backed_up.sql"),
+    include_str!("schema/0010_review.sql"),
 ];
 
 /// Checks that this program can read a database that it may not change.

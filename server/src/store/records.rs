@@ -53,6 +53,18 @@ pub struct Derived {
     pub changed_ms: i64,
 }
 
+/// Who asks for a bucket: what it authored and holds is left out.
+#[derive(Clone, Copy, Debug)]
+pub struct Asks {
+    /// Its replica.
+    pub replica: ReplicaId,
+    /// Of its own changes those up to this seq may have been dropped with an area: it is told them like others'.
+    pub dropped: u64,
+    /// Up to here they are known to be its own, not another life's. Of these it is told those of households that ever left a
+    /// bucket: it may have heard of that, and this is how it hears that the household is back.
+    pub shared: u64,
+}
+
 /// A stretch of a bucket.
 #[derive(Clone, Debug)]
 pub struct Pulled {
@@ -292,7 +304,7 @@ impl Tx<'_> {
     }
 
     /// What a bucket holds after a cursor: as many changes as fit into `budget` bytes but at least one, and who left it
-    /// meanwhile, of `departures` (see [`Tx::departures`]). Changes that `not_by` authored after seq `dropped` are left out: that replica has them.
+    /// meanwhile, of `departures` (see [`Tx::departures`]). What the device that asks has itself is left out.
     ///
     /// # Errors
     /// If the store fails.
@@ -300,7 +312,7 @@ impl Tx<'_> {
         &self,
         area: i64,
         after: u64,
-        (not_by, dropped): (ReplicaId, u64),
+        asks: Asks,
         budget: usize,
         departures: &[(u64, i64)],
     ) -> Result<Pulled, StoreError> {
@@ -316,7 +328,8 @@ impl Tx<'_> {
         let mut size = 0_usize;
         while let Some(row) = rows.next()? {
             let (author, seq): (uuid::Uuid, u64) = (row.get(1)?, row.get(2)?);
-            if author != not_by.0 || seq <= dropped {
+            let is_own = author == asks.replica.0 && seq > asks.dropped;
+            if !is_own || (seq <= asks.shared && self.has_departed(row.get(0)?)?) {
                 let change = change_row(row)?;
                 size = size.saturating_add(change.bytes.len());
                 if size > budget && !pulled.changes.is_empty() {
@@ -335,6 +348,14 @@ impl Tx<'_> {
             pulled.through = pulled.through.max(*seq);
         }
         Ok(pulled)
+    }
+
+    fn has_departed(&self, change: i64) -> Result<bool, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT 1 FROM change JOIN record ON record.id = change.record
+             JOIN departure ON departure.household = record.household WHERE change.id = ?1",
+        )?;
+        Ok(query.exists([change])?)
     }
 
     /// The households that left a bucket after a cursor, by number, each at its seq, in order.

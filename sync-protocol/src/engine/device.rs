@@ -27,6 +27,8 @@ pub struct Position {
     pub last: u64,
     /// The scope's version, empty before the first sync.
     pub scope: String,
+    /// The version of the returned interviews that the device was told; empty where there are none.
+    pub returned: String,
     /// The server's epoch, empty before the first sync.
     pub epoch: String,
     /// How far each bucket was pulled.
@@ -379,6 +381,7 @@ impl Turn {
                 app: self.app.clone(),
                 unsent: at.last.saturating_sub(at.acked_through),
                 scope: at.scope,
+                returned: at.returned,
                 epoch: at.epoch,
                 cursors: at.cursors,
                 // A batch shows by its `before` which history it goes on with.

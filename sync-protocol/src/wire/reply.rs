@@ -3,7 +3,7 @@
 use super::{Lines, frame_name, read_frame, read_line, write_line};
 use crate::{
     chain::{Adoption, PublicKey, Signature, SignedStamp},
-    ids::{Hash, HouseholdId, ReplicaId},
+    ids::{Dot, Hash, HouseholdId, RecordId, ReplicaId},
     limits::Limits,
     problem::{Code, Problem},
     record::{Snapshot, Stamp},
@@ -247,6 +247,28 @@ pub struct TeamDevice {
     pub unsent: u64,
 }
 
+/// The interviews in the device's areas that coordinators returned: all of them, sent when they differ from what the device
+/// was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReturnedList {
+    /// Names this content; empty where there is none.
+    pub version: String,
+    /// The interviews, those that were returned first on top.
+    pub interviews: Vec<Returned>,
+}
+
+/// An interview that a coordinator returned to be corrected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returned {
+    /// The interview.
+    pub record: RecordId,
+    /// Whose it is; none where the enumerator who began it does not work there any more: then it is for everyone who does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whose: Option<String>,
+    /// The remarks that it was returned with, by their changes (see [`crate::remark`]).
+    pub remarks: Vec<Dot>,
+}
+
 /// What a device works with; sent when it differs from what the device has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
@@ -304,6 +326,8 @@ pub struct Reply {
     pub lacks: Vec<Lack>,
     /// What the device works with, if it changed.
     pub scope: Option<Scope>,
+    /// The interviews that were returned, if they changed.
+    pub returned: Option<ReturnedList>,
     /// The devices of the team that the enumerator leads; none for others.
     pub team: Vec<TeamDevice>,
     /// What others did, in the order of delivery.
@@ -338,6 +362,7 @@ enum Frame {
     Stamp(Stamped),
     Fork(Fork),
     Scope(Scope),
+    Returned(ReturnedList),
     Team(Vec<TeamDevice>),
     Lack(Lack),
     Proof(Proof),
@@ -358,6 +383,7 @@ impl Reply {
             fork: None,
             lacks: Vec::new(),
             scope: None,
+            returned: None,
             team: Vec::new(),
             pulled: Vec::new(),
             cut_off: false,
@@ -383,6 +409,9 @@ impl Reply {
         }
         if let Some(scope) = &self.scope {
             write_line(&mut out, &Frame::Scope(scope.clone()));
+        }
+        if let Some(returned) = &self.returned {
+            write_line(&mut out, &Frame::Returned(returned.clone()));
         }
         if !self.team.is_empty() {
             write_line(&mut out, &Frame::Team(self.team.clone()));
@@ -434,6 +463,7 @@ impl Reply {
                 Some("stamp") => reply.stamps.push(read_frame(line, "`stamp`")?),
                 Some("fork") => reply.fork = Some(read_frame(line, "`fork`")?),
                 Some("scope") => reply.scope = Some(read_frame(line, "`scope`")?),
+                Some("returned") => reply.returned = Some(read_frame(line, "`returned`")?),
                 Some("team") => reply.team = read_frame(line, "`team`")?,
                 Some("lack") => reply.lacks.push(read_frame(line, "`lack`")?),
                 Some("snapshot") => snapshots.push(read_frame(line, "`snapshot`")?),

@@ -28,6 +28,9 @@ pub struct RequestHeader {
     /// The version of the scope that the device has; empty before the first sync.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub scope: String,
+    /// The version of the returned interviews that the device was told; empty where there are none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub returned: String,
     /// The epoch in which the cursors were given; empty before the first sync.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub epoch: String,
@@ -148,6 +151,7 @@ impl Request {
             app: String::new(),
             unsent: 0,
             scope: String::new(),
+            returned: String::new(),
             epoch: String::new(),
             cursors: BTreeMap::new(),
             acked: None,

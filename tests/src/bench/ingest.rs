@@ -300,7 +300,7 @@ pub async fn over_http(folder: &Path, households: u64, figures: &mut Vec<Figure>
     let p99 = latencies.get(latencies.len() * 99 / 100).copied().unwrap_or(f64::NAN);
     figures.push(Figure::at_least("ingest.http", number(households) / busy.as_secs_f64(), "households/s", None));
     figures.push(Figure::at_most("ingest.http-cpu", per_household, "ms of CPU a household", Some(13.0 / 50.0)));
-    figures.push(Figure::at_most("ingest.http-p99-to-median", p99 / median(latencies), "ratio", None));
+    figures.push(Figure::at_most("ingest.http-p99-to-median", p99 / median(latencies), "ratio", Some(10.0)));
     memory_and_lists(&server, &office, households, figures).await
 }
 

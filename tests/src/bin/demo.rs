@@ -93,7 +93,7 @@ async fn demo() -> Result<()> {
 fn password() -> Result<String> {
     use client_core::Host;
     let mut bytes = [0; 6];
-    client_core::host::System.random(&mut bytes);
+    client_core::host::System::default().random(&mut bytes);
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

@@ -256,7 +256,11 @@ pub const MUTANTS: &[Mutant] = &[
         name: "safe-by-the-newest-backup",
         law: "L6",
         why: "A change counts as safe that only the newest backup holds.",
-        edits: &[Edit { file: BACKUPS, old: "SELECT min(id) FROM backup", new: "SELECT max(id) FROM backup" }],
+        edits: &[Edit {
+            file: BACKUPS,
+            old: "uuid = ?1 AND backup = (SELECT min(id) FROM backup)",
+            new: "uuid = ?1 AND backup = (SELECT max(id) FROM backup)",
+        }],
         test: Test::Simulator,
         says: "law L6",
     },

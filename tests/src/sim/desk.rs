@@ -36,6 +36,19 @@ impl World {
                 self.count("area taken away");
                 self.office.write(|tx, _| Ok(tx.unassign(&who, &area, "1")?)).map(|_| ())
             }
+            Act::Lead => {
+                self.count("leader named");
+                self.office.write(|tx, _| Ok(tx.lead(&who, &area)?)).map(|_| ())
+            }
+            Act::Unlead => {
+                self.count("leader taken off");
+                self.office.write(|tx, _| Ok(tx.unlead(&who, &area)?)).map(|_| ())
+            }
+            Act::FirstVisit => {
+                self.count("household to visit first");
+                self.first_visit(&who, dice)
+            }
+            Act::Link | Act::Unlink => return self.link(act, dice),
             Act::Publish => {
                 self.count("questionnaire published");
                 return self.office.bound_disk(None).and_then(|()| self.office.publish(2, now_ms));
@@ -142,7 +155,7 @@ impl World {
     }
 
     /// A full disk and what has changed meanwhile are no faults of the server.
-    fn excuse(&mut self, done: Result<(), Failure>) -> Result<()> {
+    pub(super) fn excuse(&mut self, done: Result<(), Failure>) -> Result<()> {
         match done {
             Ok(()) => Ok(()),
             Err(Failure::Store(_)) => {
@@ -210,7 +223,7 @@ impl World {
     }
 
     /// Notes the server's last change as a save that is durable.
-    fn note_own(&mut self, shown: &Shown) -> Result<()> {
+    pub(super) fn note_own(&mut self, shown: &Shown) -> Result<()> {
         let replica = self.office.replica();
         let query = "SELECT seq, hash, bytes FROM change JOIN replica ON replica.id = change.replica
                      WHERE uuid = ?1 ORDER BY seq DESC LIMIT 1";

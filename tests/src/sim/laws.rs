@@ -23,6 +23,10 @@ const QUARANTINED: i64 = 1;
 const ESCROW: i64 = 2;
 const SUPERSEDED: i64 = 3;
 
+/// Who sees which area, as assigned or as its leader.
+pub(super) const SEEN: &str =
+    "(SELECT enumerator, area FROM assignment UNION SELECT enumerator, area FROM lead) AS seen";
+
 /// A change in the server's log.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -346,12 +350,14 @@ impl World {
             .filter(|row| row.state != SUPERSEDED && books.holds_itself(row.hash) && !elsewhere.contains(&row.dot))
             .map(|row| row.dot)
             .collect();
-        let query = "SELECT DISTINCT replica.uuid, change.seq FROM assignment
-            JOIN placement ON placement.area = assignment.area JOIN record ON record.household = placement.record
-            JOIN change ON change.record = record.id JOIN replica ON replica.id = change.replica
-            WHERE assignment.enumerator = ?1 AND change.state = 0";
+        let query = format!(
+            "SELECT DISTINCT replica.uuid, change.seq FROM {SEEN}
+             JOIN placement ON placement.area = seen.area JOIN record ON record.household = placement.record
+             JOIN change ON change.record = record.id JOIN replica ON replica.id = change.replica
+             WHERE seen.enumerator = ?1 AND change.state = 0"
+        );
         let conn = self.office.connection()?;
-        let mut query = conn.prepare(query)?;
+        let mut query = conn.prepare(&query)?;
         let dots = query.query_map([who], |row| Ok(Dot { replica: ReplicaId(row.get(0)?), seq: row.get(1)? }))?;
         for dot in dots {
             expected.insert(dot?);
@@ -361,13 +367,15 @@ impl World {
 
     /// The changes of households that live where an enumerator sees nothing: their devices drop them once all is sent.
     fn elsewhere(&mut self, who: &str) -> Result<BTreeSet<Dot>> {
-        let query = "SELECT replica.uuid, change.seq FROM change JOIN replica ON replica.id = change.replica
-            JOIN record ON record.id = change.record
-            WHERE EXISTS (SELECT 1 FROM placement WHERE placement.record = record.household) AND NOT EXISTS
-                (SELECT 1 FROM placement JOIN assignment ON assignment.area = placement.area
-                 WHERE placement.record = record.household AND assignment.enumerator = ?1)";
+        let query = format!(
+            "SELECT replica.uuid, change.seq FROM change JOIN replica ON replica.id = change.replica
+             JOIN record ON record.id = change.record
+             WHERE EXISTS (SELECT 1 FROM placement WHERE placement.record = record.household) AND NOT EXISTS
+                (SELECT 1 FROM placement JOIN {SEEN} ON seen.area = placement.area
+                 WHERE placement.record = record.household AND seen.enumerator = ?1)"
+        );
         let conn = self.office.connection()?;
-        let mut query = conn.prepare(query)?;
+        let mut query = conn.prepare(&query)?;
         let dots = query.query_map([who], |row| Ok(Dot { replica: ReplicaId(row.get(0)?), seq: row.get(1)? }))?;
         Ok(dots.collect::<Result<_, _>>()?)
     }
@@ -376,8 +384,8 @@ impl World {
     /// it may have been dropped before a restored server kept it apart.
     fn kept_apart_elsewhere(&mut self, who: &str, log: &[Row]) -> Result<BTreeSet<Dot>> {
         let area: sync_protocol::Path = "area".parse()?;
-        let assigned = self.office.write(|tx, _| Ok(tx.assignments(who)?)).map_err(super::office::problem)?;
-        let assigned: BTreeSet<String> = assigned.into_iter().map(|assigned| assigned.code).collect();
+        let seen = self.office.write(|tx, _| Ok(tx.seen_areas(who)?)).map_err(super::office::problem)?;
+        let assigned: BTreeSet<String> = seen.into_iter().map(|seen| seen.code).collect();
         let mut named: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
         let changes: Vec<(&Row, Change)> = log.iter().filter_map(|row| Some((row, read(row)?.1))).collect();
         for (_, change) in &changes {

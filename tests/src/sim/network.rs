@@ -46,14 +46,14 @@ impl World {
         let mut event = Event::Begin;
         let ended = loop {
             let stores = matches!(event, Event::Answered(_));
-            let mark = self.phone(life)?.mark();
+            let before = self.phone(life)?.moment()?;
             let device = self.phone(life)?.device()?;
             let clock = client_core::Host::now_ms(device.host());
             let step = turn.step(device, event, clock);
             if stores && dice.chance(self.weather.crash) {
                 self.count("phone: killed while it stored a reply");
                 let thousandths = dice.roll() % 1300;
-                self.phone(life)?.crash(mark, thousandths)?;
+                self.phone(life)?.crash(before, thousandths)?;
                 self.read_books(life, &Shown::new())?;
                 return Ok(Ended::Crashed);
             }

@@ -137,6 +137,10 @@ impl Oracle {
                 books.chain.push(previous);
                 self.note(previous, Dot { replica: at.replica, seq }, bytes, shown.clone());
                 books.own.insert(previous);
+                // What it says again it holds under the new name alone.
+                if let Some(before) = self.saves.get(&previous).and_then(|save| save.instead_of) {
+                    books.own.remove(&before);
+                }
                 books.holds.insert(self.root(previous));
             }
         }

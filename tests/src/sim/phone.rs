@@ -2,10 +2,13 @@
 
 use super::{dice::Dice, disk};
 use anyhow::{Context, Result};
-use client_core::{Device, Host};
+use client_core::{Device, Host, host::Marked};
 use rusqlite::OptionalExtension;
-use std::path::{Path, PathBuf};
-use sync_protocol::Dot;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+use sync_protocol::{Dot, ReplicaId};
 
 /// The clock and the chance of a phone.
 #[derive(Clone, Debug)]
@@ -16,6 +19,8 @@ pub struct Hand {
     pub offset_ms: i64,
     /// The clock stands still and shows this.
     pub frozen: Option<i64>,
+    /// What this machine has marked outside the device's files; none where it keeps no marks.
+    marks: Option<BTreeMap<ReplicaId, u64>>,
     dice: Dice,
 }
 
@@ -27,6 +32,35 @@ impl Host for Hand {
     fn random(&mut self, buffer: &mut [u8]) {
         self.dice.fill(buffer);
     }
+
+    fn marked(&mut self, replica: ReplicaId) -> Marked {
+        match &self.marks {
+            Some(marks) => marks.get(&replica).map_or(Marked::Never, |seq| Marked::Through(*seq)),
+            None => Marked::Unknown,
+        }
+    }
+
+    fn mark(&mut self, replica: ReplicaId, seq: u64) {
+        if let Some(marks) = &mut self.marks {
+            marks.insert(replica, seq);
+        }
+    }
+}
+
+impl Hand {
+    /// A phone's, whose clock is right. It keeps marks, or has no place for any.
+    #[must_use]
+    pub fn new(now_ms: i64, keeps_marks: bool, dice: &mut Dice) -> Self {
+        let marks = keeps_marks.then(BTreeMap::new);
+        Self { now_ms, offset_ms: 0, frozen: None, marks, dice: Dice::new(dice.roll()) }
+    }
+}
+
+/// What is durable on a phone at a moment.
+#[derive(Debug)]
+pub(super) struct Moment {
+    journal: disk::Mark,
+    marks: Option<BTreeMap<ReplicaId, u64>>,
 }
 
 /// One life of a phone: a copy that comes alive is another one.
@@ -53,8 +87,7 @@ impl Phone {
     ///
     /// # Errors
     /// If the device can't be opened.
-    pub fn new(folder: &Path, life: usize, who: &str, now_ms: i64, dice: &mut Dice) -> Result<Self> {
-        let hand = Hand { now_ms, offset_ms: 0, frozen: None, dice: Dice::new(dice.roll()) };
+    pub fn new(folder: &Path, life: usize, who: &str, hand: Hand) -> Result<Self> {
         let mut phone = Self {
             life,
             who: who.to_owned(),
@@ -93,20 +126,26 @@ impl Phone {
         self.folder.join(format!("phone-{}-{}.sqlite", self.life, self.copies))
     }
 
-    /// Notes how long the database's journal is.
-    #[must_use]
-    pub(super) fn mark(&self) -> disk::Mark {
-        disk::mark(&self.file)
+    /// Notes how long the database's journal is, and what is marked.
+    ///
+    /// # Errors
+    /// If the phone is lost.
+    pub(super) fn moment(&mut self) -> Result<Moment> {
+        Ok(Moment { journal: disk::mark(&self.file), marks: self.device()?.host().marks.clone() })
     }
 
-    /// Is killed in the last transaction since the mark, of which so many thousandths reached the disk; comes back.
+    /// Is killed in the last transaction since a moment, of which so many thousandths reached the disk; comes back.
     ///
     /// # Errors
     /// If the device can't be opened again: nothing excuses that.
-    pub(super) fn crash(&mut self, mark: disk::Mark, thousandths: u64) -> Result<()> {
+    pub(super) fn crash(&mut self, before: Moment, thousandths: u64) -> Result<()> {
         let to = self.next_file();
-        disk::copy_torn(&self.file, &to, mark, thousandths)?;
-        let hand = self.device()?.host().clone();
+        disk::copy_torn(&self.file, &to, before.journal, thousandths)?;
+        let mut hand = self.device()?.host().clone();
+        // A save is marked when its commit is through, a new replica before it has written anything.
+        for (replica, seq) in hand.marks.iter_mut().flatten() {
+            *seq = before.marks.as_ref().and_then(|marks| marks.get(replica)).copied().unwrap_or(0);
+        }
         self.device = None;
         disk::remove(&self.file);
         self.file = to;
@@ -124,7 +163,7 @@ impl Phone {
         Ok(to)
     }
 
-    /// Another phone on a copied database: its chance goes its own way, its clock is the copied phone's.
+    /// Another phone on a copied database: its chance goes its own way, its clock is the copied phone's; it was marked nowhere.
     ///
     /// # Errors
     /// If the disk fails or the device can't be opened.
@@ -133,6 +172,7 @@ impl Phone {
         disk::copy(copy, &file)?;
         let mut hand = self.device()?.host().clone();
         hand.dice = Dice::new(dice.roll());
+        hand.marks = hand.marks.map(|_| BTreeMap::new());
         Ok(Self {
             life,
             who: self.who.clone(),

@@ -27,6 +27,16 @@ pub enum Act {
     Give,
     /// An area is taken from an enumerator.
     Take,
+    /// An enumerator becomes the leader of an area.
+    Lead,
+    /// An enumerator leads an area no more.
+    Unlead,
+    /// An enumerator is sent to a household first, or no longer.
+    FirstVisit,
+    /// Two households are found to be one.
+    Link,
+    /// A household is found to be none of those that it was joined with.
+    Unlink,
     /// A new version of the questionnaire is published.
     Publish,
     /// An area is loaded that households named before.
@@ -64,7 +74,7 @@ pub enum Act {
 }
 
 /// What happens beside work and nights, with how often in comparison.
-const EXTRAS: [(Act, usize); 24] = [
+const EXTRAS: [(Act, usize); 29] = [
     (Act::Clock, 3),
     (Act::Clone, 2),
     (Act::Backup, 4),
@@ -72,6 +82,11 @@ const EXTRAS: [(Act, usize); 24] = [
     (Act::Reinstall, 1),
     (Act::Give, 2),
     (Act::Take, 2),
+    (Act::Lead, 1),
+    (Act::Unlead, 1),
+    (Act::FirstVisit, 1),
+    (Act::Link, 3),
+    (Act::Unlink, 2),
     (Act::Publish, 1),
     (Act::LoadArea, 1),
     (Act::Revoke, 1),
@@ -148,6 +163,8 @@ pub struct Shape {
     pub heavy: bool,
     /// Clocks are wrong.
     pub clocks: bool,
+    /// Phones keep marks outside the files that are copied.
+    pub marks: bool,
     /// Every screen shows all siblings, so that nothing that people do depends on a clock.
     pub all_siblings: bool,
 }
@@ -186,6 +203,7 @@ impl Plan {
             sizes,
             heavy: !crowd && dice.chance(60),
             clocks: dice.chance(700),
+            marks: dice.chance(300),
             all_siblings: false,
         };
         let wanted: Vec<(Act, usize)> = EXTRAS.into_iter().filter(|_| dice.chance(600)).collect();

@@ -248,13 +248,13 @@ impl World {
             &mut client_core::Device<super::phone::Hand>,
         ) -> Result<Option<(u64, Vec<Edit>)>, client_core::Error>,
     ) -> Result<bool> {
-        let mark = self.phone(life)?.mark();
+        let before = self.phone(life)?.moment()?;
         let done = work(self.phone(life)?.device()?);
         if dice.chance(self.weather.crash) {
             self.count("phone: killed while it saved");
             // The enumerator does not know whether it was saved: the books tell what is there.
             let thousandths = dice.roll() % 1300;
-            self.phone(life)?.crash(mark, thousandths)?;
+            self.phone(life)?.crash(before, thousandths)?;
             self.read_books(life, shown)?;
             return Ok(false);
         }

@@ -2,9 +2,10 @@
 
 use super::{
     dice::Dice,
+    laws::SEEN,
     office::{self, Office},
     oracle::{Oracle, Shown},
-    phone::Phone,
+    phone::{Hand, Phone},
     plan::{Act, Event, Shape, Weather},
 };
 use anyhow::{Context, Result};
@@ -143,7 +144,7 @@ impl World {
     /// If the device fails.
     pub fn enrol(&mut self, who: &str, dice: &mut Dice) -> Result<usize> {
         let life = self.phones.len();
-        let mut phone = Phone::new(&self.folder, life, who, self.now_ms, dice)?;
+        let mut phone = Phone::new(&self.folder, life, who, Hand::new(self.now_ms, self.shape.marks, dice))?;
         let ask = phone.device()?.enrolment(&format!("CODE-{life}"), &format!("phone {life}"))?;
         let now_ms = self.office_ms();
         let answer = self.office.enrol(who, &ask, now_ms)?;
@@ -184,7 +185,7 @@ impl World {
             let who = office::enumerator(number);
             let conn = self.office.connection()?;
             let mut query = conn
-                .prepare("SELECT code FROM assignment JOIN area ON area.id = assignment.area WHERE enumerator = ?1")?;
+                .prepare(&format!("SELECT code FROM {SEEN} JOIN area ON area.id = seen.area WHERE enumerator = ?1"))?;
             let codes = query.query_map([&who], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
             self.assigned.entry(who).or_default().extend(codes);
         }
@@ -238,6 +239,11 @@ impl World {
             Act::Stranger => self.stranger(life, &mut dice),
             Act::Give
             | Act::Take
+            | Act::Lead
+            | Act::Unlead
+            | Act::FirstVisit
+            | Act::Link
+            | Act::Unlink
             | Act::Publish
             | Act::LoadArea
             | Act::Revoke

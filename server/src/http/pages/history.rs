@@ -76,6 +76,9 @@ fn body(loaded: &Loaded, sheet: &Sheet<'_>, path: &Path, values: &[SiblingDetail
         }
         h1 { (sheet.heading(path)) }
         p class="lead" { (words.newest_first) }
+        @if loaded.can_be_returned() && !path.is_reserved() {
+            p { a href={ "/records/" (loaded.detail.row.id) "?about=" (encode(&path.to_string())) "#return" } { (words.return_for_this) } }
+        }
         ol class="timeline" reversed {
             @for value in values {
                 li class=[value.replaced_by.is_empty().then_some("live")] id={ "d-" (value.dot) } {

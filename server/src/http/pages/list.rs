@@ -1,22 +1,23 @@
 //! The list of records: a form to filter by, and pages of 50 lines.
 
 use super::{
-    desk::{self, Broken, Desk},
+    desk::{self, Broken, Desk, local, redirect},
     moments,
     record::{kind, name, person},
     shell::Tab,
-    values::{count, marks},
+    values::{count, marks, state_name},
     words::{Language, fill},
 };
 use crate::{
-    http::api::RecordQuery,
+    domain::review::{self, State},
+    http::api::{self, RecordQuery},
     state::{Server, now_ms},
     store::{AreaRow, RecordFilter, RecordRow},
 };
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use maud::{Markup, html};
 use std::collections::{BTreeMap, btree_map::Entry};
-use sync_protocol::problem::Code;
+use sync_protocol::problem::{Class, Code};
 
 /// Lines of a page.
 const PAGE: u32 = 50;
@@ -28,20 +29,43 @@ struct Listed {
     rows: Vec<RecordRow>,
     people: BTreeMap<String, String>,
     areas: Vec<AreaRow>,
+    /// Of the interviews that can be approved from here: what was seen of each, by its number.
+    seen: BTreeMap<i64, String>,
+}
+
+/// What became of the interviews that were approved from the list: so many, and so many not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Approved {
+    done: usize,
+    refused: usize,
+}
+
+impl Approved {
+    /// Reads `done=12-2` of a query.
+    fn read(part: &str) -> Option<Self> {
+        let (done, refused) = part.strip_prefix("done=")?.split_once('-')?;
+        Some(Self { done: done.parse().ok()?, refused: refused.parse().ok()? })
+    }
 }
 
 pub(super) async fn show(server: web::Data<Server>, request: HttpRequest) -> Result<HttpResponse, Broken> {
     let desk = Desk::open(server, request).await?;
     // A form sends its empty fields, too.
-    let given: Vec<&str> = desk.request.query_string().split('&').filter(|part| !part.ends_with('=')).collect();
+    let mut given: Vec<&str> = desk.request.query_string().split('&').filter(|part| !part.ends_with('=')).collect();
+    let approved = given.iter().find_map(|part| Approved::read(part));
+    given.retain(|part| Approved::read(part).is_none());
     let mut query: RecordQuery =
         desk::parse(&given.join("&"), Code::BadQuery).map_err(|rejection| desk.broken(rejection))?;
     query.limit.get_or_insert(PAGE);
     let (filter, after, limit) = query.filter().map_err(|rejection| desk.broken(rejection))?;
     let (asked, next) = (filter.clone(), given.into_iter().filter(|part| !part.starts_with("after=")));
     let next: String = next.filter(|part| !part.is_empty()).map(|part| format!("{part}&")).collect();
+    let shared = desk.server.clone();
     let read = desk.read(move |tx| {
-        Ok(Listed { rows: tx.records(&asked, after, limit)?, people: tx.enumerator_names()?, areas: tx.areas()? })
+        let rows = tx.records(&asked, after, limit)?;
+        let approves = matches!(asked.review.as_deref(), Some("waiting" | "submitted" | "in-review" | "corrected"));
+        let seen = if approves { review::seen_of(tx, &rows, &shared.world(tx)?.catalogue)? } else { BTreeMap::new() };
+        Ok(Listed { rows, people: tx.enumerator_names()?, areas: tx.areas()?, seen })
     });
     let listed = read.await?;
     let (language, words) = (desk.language, desk.words());
@@ -50,13 +74,51 @@ pub(super) async fn show(server: web::Data<Server>, request: HttpRequest) -> Res
     let main = html! {
         h1 { (words.records) }
         (form(&filter, &listed, language))
-        @if listed.rows.is_empty() { p class="empty" { (words.none_found) } } @else { (table(&listed, language)) }
+        @if let Some(Approved { done, refused }) = approved {
+            p class={ "notice " (if refused > 0 { "warn" } else { "good" }) } role="status" {
+                (fill(words.approved_n, done))
+                @if refused > 0 { " " (fill(words.not_approved_n, refused)) }
+            }
+        }
+        @if listed.rows.is_empty() { p class="empty" { (words.none_found) } }
+        @else if listed.seen.is_empty() { (table(&listed, language)) }
+        @else {
+            form method="post" action="/records/approve" {
+                input type="hidden" name="back" value=(next);
+                (table(&listed, language))
+                div class="decide" { button { (words.approve_selected) } }
+            }
+        }
         nav class="paging" aria-label=(words.next_page) {
             @if after > 0 { a href={ "/records?" (next) } { "« " (words.first_page) } }
             @if let Some(last) = last { a class="button" rel="next" href={ "/records?" (next) "after=" (last) } { (words.next_page) " ›" } }
         }
     };
     Ok(desk.page(StatusCode::OK, words.records, Some(Tab::Records), &main))
+}
+
+/// Approves interviews that were chosen in the list, each as it was seen there; one that can't be approved stops none of the others.
+pub(super) async fn approve(
+    server: web::Data<Server>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Broken> {
+    let desk = Desk::open(server, request).await?;
+    let fields: Vec<(String, String)> = desk.form(payload).await?;
+    let back = fields.iter().find(|(name, _)| name == "back").map(|(_, back)| back.as_str()).unwrap_or_default();
+    let mut approved = Approved { done: 0, refused: 0 };
+    let chosen = fields.iter().filter(|(name, _)| name == "approve");
+    for (id, seen) in chosen.filter_map(|(_, value)| value.split_once(' ')) {
+        let (transition, seen) = (review::Transition::Approve, seen.to_owned());
+        let decision = review::Decision { transition, seen, remarks: Vec::new(), reason: String::new() };
+        match api::review(&desk.server, id, desk.account.clone(), decision).await {
+            Ok(_) => approved.done += 1,
+            Err(rejection) if rejection.code().class() == Class::Person => approved.refused += 1,
+            Err(rejection) => return Err(desk.broken(rejection)),
+        }
+    }
+    let Approved { done, refused } = approved;
+    Ok(redirect(local(Some(&format!("/records?{back}done={done}-{refused}")))))
 }
 
 fn table(listed: &Listed, language: Language) -> Markup {
@@ -69,6 +131,7 @@ fn table(listed: &Listed, language: Language) -> Markup {
     html! {
         div class="scroll" { table class="stacked" {
             thead { tr {
+                @if !listed.seen.is_empty() { th scope="col" { (words.approve) } }
                 th scope="col" { (words.name) }
                 th scope="col" { (words.kind) }
                 th scope="col" { (words.area) }
@@ -79,6 +142,11 @@ fn table(listed: &Listed, language: Language) -> Markup {
             } }
             tbody { @for row in &listed.rows {
                 tr {
+                    @if let Some(seen) = listed.seen.get(&row.number) {
+                        td data-label=(words.approve) {
+                            input type="checkbox" name="approve" value={ (row.id) " " (seen) } aria-label=(name(row, language));
+                        }
+                    }
                     th scope="row" { a href={ "/records/" (row.id) } { (name(row, language)) } }
                     td data-label=(words.kind) { (kind(row, language)) }
                     td data-label=(words.area) {
@@ -124,6 +192,13 @@ fn form(filter: &RecordFilter, listed: &Listed, language: Language) -> Markup {
                 option value="" { (words.all) }
                 (option("true", words.finished, chosen))
                 (option("false", words.unfinished, chosen))
+            } }
+            label { (words.review) select name="review" {
+                option value="" { (words.all) }
+                (option("waiting", words.to_review, filter.review.as_deref()))
+                @for state in State::ALL {
+                    (option(state.as_str(), state_name(*state, language), filter.review.as_deref()))
+                }
             } }
             @if let Some(household) = filter.household {
                 input type="hidden" name="household" value=(household);

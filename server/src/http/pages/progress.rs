@@ -71,6 +71,9 @@ fn totals(total: &ProgressRow, quarantine: usize, language: Language) -> Markup 
             (tile("/records?kind=interview&finished=true", &count(total.finished, language), words.finished, "", html! {
                 (bar(total, language))
             }))
+            (tile("/records?review=waiting", &count(total.to_review, language), words.to_review, "", html! {}))
+            (tile("/records?review=returned", &count(total.returned, language), words.returned_all, "", html! {}))
+            (tile("/records?review=approved", &count(total.approved, language), words.approved_all, "", html! {}))
             (tile("/records?conflicts=true", &count(total.conflicts, language), words.conflicts, urgent(total.conflicts), html! {}))
             (tile("/records?violations=true", &count(total.violations, language), words.broken_rules, urgent(total.violations), html! {
                 @if total.unvalidated > 0 { small { (counted(total.unvalidated, words.n_unchecked)) } }

@@ -5,6 +5,7 @@ mod answers;
 mod broken;
 mod conflicts;
 mod files;
+pub(super) mod review;
 pub(super) mod same;
 
 pub(super) use conflicts::provenance;
@@ -21,7 +22,7 @@ use crate::{
     domain::{
         Failure,
         detail::{self, Detail, NoteDetail},
-        review,
+        review as decisions,
     },
     http::{api, failure::Rejection},
     state::Server,
@@ -93,6 +94,11 @@ impl Loaded {
         }
     }
 
+    /// Whether the interview can be returned now.
+    pub(super) fn can_be_returned(&self) -> bool {
+        self.detail.review.as_ref().is_some_and(|review| review.can(decisions::Transition::Return))
+    }
+
     /// The record's name.
     pub(super) fn title(&self, language: Language) -> &str {
         name(&self.detail.row, language)
@@ -125,8 +131,11 @@ pub(super) fn kind(row: &RecordRow, language: Language) -> String {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Done {
+pub(super) struct Asked {
+    /// What was just done.
     done: Option<String>,
+    /// The answer that a remark is to be about.
+    about: String,
 }
 
 /// What a page says on top.
@@ -136,6 +145,8 @@ struct Notice {
     text: String,
     /// A remark that was not accepted, to be mended.
     draft: String,
+    /// A return that was not accepted, or is to be written.
+    review: review::Draft,
 }
 
 impl Notice {
@@ -153,14 +164,17 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, Broken> {
     let desk = Desk::open(server, request).await?;
     let words = desk.words();
-    let text = match desk.query::<Done>()?.done.as_deref() {
+    let Asked { done, about } = desk.query()?;
+    let text = match done.as_deref() {
         Some("kept") => words.kept_done,
         Some("remark") => words.remark_done,
+        Some("reviewed") => words.reviewed_done,
         Some("linked") => words.linked_done,
         Some("unlinked") => words.unlinked_done,
         Some(_) | None => "",
     };
-    view(&desk, &id, Notice { text: text.to_owned(), ..Notice::default() }).await
+    let review = review::Draft { about, ..review::Draft::default() };
+    view(&desk, &id, Notice { text: text.to_owned(), review, ..Notice::default() }).await
 }
 
 async fn view(desk: &Desk, id: &str, notice: Notice) -> Result<HttpResponse, Broken> {
@@ -181,6 +195,7 @@ fn body(loaded: &Loaded, notice: &Notice, language: Language) -> Markup {
             }
         }
         (head(loaded, language))
+        (review::section(&sheet, loaded, &notice.review))
         (conflicts::cards(&sheet, loaded))
         (broken::list(&sheet, loaded))
         section {
@@ -188,7 +203,7 @@ fn body(loaded: &Loaded, notice: &Notice, language: Language) -> Markup {
             (answers::list(&sheet, row))
         }
         (same::section(loaded, language))
-        (remarks(loaded, &notice.draft, language))
+        (remarks(&sheet, loaded, &notice.draft))
     }
 }
 
@@ -253,14 +268,17 @@ fn signed(loaded: &Loaded, note: &NoteDetail, language: Language) -> Markup {
     html! { (person(&loaded.people, &note.author)) ", " (moments::time(note.effective_ms, language)) }
 }
 
-fn remarks(loaded: &Loaded, draft: &str, language: Language) -> Markup {
-    let words = language.words();
+fn remarks(sheet: &Sheet<'_>, loaded: &Loaded, draft: &str) -> Markup {
+    let (language, words) = (sheet.language, sheet.language.words());
     html! {
         section id="remarks" {
             h2 { (words.remarks) }
             @if loaded.detail.notes.is_empty() { p class="empty" { (words.no_remarks) } }
             @for note in &loaded.detail.notes {
                 blockquote {
+                    @if let Some(path) = note.about.as_ref().and_then(|about| about.parse::<Path>().ok()) {
+                        p { strong { (sheet.heading(&path)) } }
+                    }
                     p { (note.text) }
                     footer { (signed(loaded, note, language)) }
                 }
@@ -290,9 +308,9 @@ pub(super) async fn resolve(
     let desk = Desk::open(server, request).await?;
     let Keep { path, keep, shown } = desk.form(payload).await?;
     let shown = shown.split_whitespace().map(str::to_owned).collect();
-    let resolution = review::Resolution { path, keep, shown };
+    let resolution = decisions::Resolution { path, keep, shown };
     let done = api::decide(&desk.server, &id, desk.account.clone(), move |tx, id, author, world| {
-        review::resolve(tx, id, &resolution, author, world, crate::state::now_ms())
+        decisions::resolve(tx, id, &resolution, author, world, crate::state::now_ms())
     });
     match done.await {
         Ok(()) => Ok(redirect(&format!("/records/{id}?done=kept"))),
@@ -320,7 +338,7 @@ pub(super) async fn remark(
     let Remark { text: draft } = desk.form(payload).await?;
     let text = draft.clone();
     let done = api::decide(&desk.server, &id, desk.account.clone(), move |tx, id, author, world| {
-        review::remark(tx, id, &text, author, world, crate::state::now_ms())
+        decisions::remark(tx, id, &text, author, world, crate::state::now_ms())
     });
     match done.await {
         Ok(()) => Ok(redirect(&format!("/records/{id}?done=remark#remarks"))),

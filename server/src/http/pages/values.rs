@@ -4,7 +4,7 @@ use super::{
     moments,
     words::{Language, counted, fill},
 };
-use crate::domain::detail::AnswerDetail;
+use crate::domain::{detail::AnswerDetail, review::State};
 use maud::{Markup, html};
 use questionnaire::{ChoiceSource, Kind, Members, Question, Questionnaire, Register, Text};
 use std::collections::BTreeMap;
@@ -301,9 +301,35 @@ pub(super) fn marks(row: &crate::store::RecordRow, language: Language) -> Markup
         @if !row.validated { span class="tag" { (words.unchecked) } }
         @if row.attention > 0 { span class="tag warn" { (fill(words.attention, row.attention)) } }
         @for flag in &row.flags { span class="tag warn" { (flag_name(flag, language)) } }
-        @if row.void { span class="tag bad" { (words.void) } }
-        @if row.finished { span class="tag good" { (words.finished) } }
-        @else if row.round.is_some() { span class="tag" { (words.unfinished) } }
+        @if row.void && row.review.is_none() { span class="tag bad" { (words.void) } }
+        @if let Some(state) = &row.review { (state_tag(state, language)) }
+        @if row.differs { span class="tag warn" { (words.changed_since) } }
+    }
+}
+
+/// Where the review of an interview stands, by the state's word.
+pub(super) fn state_tag(state: &str, language: Language) -> Markup {
+    let known = State::from_word(state);
+    let class = match known {
+        Some(State::Draft | State::Submitted | State::InReview) | None => "tag",
+        Some(State::Returned | State::Corrected) => "tag warn",
+        Some(State::Approved) => "tag good",
+        Some(State::Void) => "tag bad",
+    };
+    html! { span class=(class) { (known.map_or(state, |state| state_name(state, language))) } }
+}
+
+/// What a state of the review is called.
+pub(super) fn state_name(state: State, language: Language) -> &'static str {
+    let words = language.words();
+    match state {
+        State::Draft => words.draft,
+        State::Submitted => words.submitted,
+        State::InReview => words.in_review,
+        State::Returned => words.returned,
+        State::Corrected => words.corrected,
+        State::Approved => words.approved,
+        State::Void => words.void,
     }
 }
 

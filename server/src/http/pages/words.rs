@@ -243,6 +243,53 @@ words! {
     dont_know: "tidak tahu", "does not know";
     cleared: "dikosongkan", "cleared";
 
+    // The review of an interview.
+    review: "Pemeriksaan", "Review";
+    to_review: "Menunggu pemeriksaan", "To review";
+    draft: "belum selesai", "not finished";
+    submitted: "diserahkan", "submitted";
+    in_review: "diperiksa", "in review";
+    returned: "dikembalikan", "returned";
+    corrected: "diperbaiki", "corrected";
+    approved: "disetujui", "approved";
+    returned_all: "Dikembalikan", "Returned";
+    approved_all: "Disetujui", "Approved";
+    changed_since: "berubah sejak keputusan", "changed since the decision";
+    take: "Mulai periksa", "Take into review";
+    approve: "Setujui", "Approve";
+    withdraw: "Tarik kembali keputusan", "Take the decision back";
+    return_it: "Kembalikan ke pencacah", "Return to the enumerator";
+    return_for_this: "Kembalikan karena jawaban ini", "Return because of this answer";
+    void_it: "Batalkan wawancara", "Void the interview";
+    remarks_answered: "Semua catatan dijawab", "All remarks answered";
+    reopened: "Jawaban berubah setelah disetujui", "Answers changed after the approval";
+    recalled: "Pengembalian ditemukan lagi setelah pemulihan server", "Return found again after the server was restored";
+    by_server: "server", "the server";
+    waits_for: "Menunggu perbaikan oleh", "Waits to be corrected by";
+    waits_for_nobody: "Tidak ada pencacah yang bertugas di wilayah rumah tangga ini: tugaskan wilayahnya, baru HP menerima pengembalian ini.",
+        "No enumerator works in this household's area: assign the area, so that a phone is told of the return.";
+    synced_since: "HP sudah sinkron sejak itu", "their phone has synced since";
+    not_synced_since: "HP belum sinkron sejak itu", "their phone has not synced since";
+    remark_answered: "dijawab", "answered";
+    remark_open: "belum dijawab", "not answered yet";
+    remark_unseen: "tanpa melihat catatan", "without having seen the remark";
+    field_remarks: "Catatan pencacah", "Enumerators' remarks";
+    different_since: "Berubah sejak keputusan {}", "Different since the decision of {}";
+    answer: "Jawaban", "Answer";
+    before: "Sebelum", "Before";
+    after: "Sesudah", "After";
+    who: "Siapa, kapan", "Who, when";
+    yes: "ya", "yes";
+    remark_about: "Tentang", "About";
+    whole_interview: "Seluruh wawancara", "The whole interview";
+    what_to_correct: "Apa yang harus diperbaiki (dibaca oleh pencacah)", "What is to be corrected (the enumerator reads it)";
+    approve_selected: "Setujui yang dipilih", "Approve the chosen ones";
+    approved_n: "{} disetujui.", "{} approved.";
+    not_approved_n: "{} tidak: sementara itu berubah, diputuskan, atau ada konflik. Lihat satu per satu.",
+        "{} were not: they changed meanwhile, were decided, or are in conflict. Look at each.";
+    review_log: "Riwayat pemeriksaan", "Log of the review";
+    reviewed_done: "Keputusan disimpan.", "The decision is saved.";
+
     // The history of an answer.
     current: "berlaku", "current";
     replaced: "diganti", "replaced";
@@ -325,6 +372,7 @@ problems! {
     NotFound: "Yang dicari tidak ada di sini.";
     Stale: "Yang ditampilkan sudah berubah sementara itu: lihat lagi.";
     NoSpace: "Server sekarang tidak punya tempat untuk foto dan berkas; jawaban tetap diterima.";
+    ReviewState: "Langkah ini tidak mungkin dalam keadaan pemeriksaan sekarang.";
     Busy: "Server sedang sibuk: coba lagi nanti.";
     AttachmentTooLarge: "Lampiran lebih besar daripada yang boleh.";
     AttachmentType: "Lampiran berjenis ini tidak diterima di sini.";

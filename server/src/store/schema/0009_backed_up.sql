@@ -3,6 +3,8 @@
 
 ALTER TABLE backup ADD COLUMN last_change INTEGER NOT NULL DEFAULT 0; -- the greatest number of a change in it
 
+CREATE INDEX departure_household ON departure (household);
+
 CREATE TABLE backup_bucket ( -- how far each bucket goes in a backup
     backup INTEGER NOT NULL REFERENCES backup (id),
     area INTEGER NOT NULL REFERENCES area (id),

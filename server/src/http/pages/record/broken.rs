@@ -4,6 +4,7 @@ use super::Loaded;
 use crate::{
     domain::detail::{BrokenDetail, ReadDetail},
     http::pages::{
+        desk::encode,
         history::link,
         moments,
         record::person,
@@ -49,6 +50,20 @@ fn one(sheet: &Sheet<'_>, loaded: &Loaded, rule: &BrokenDetail) -> Markup {
             }
             @if !message.is_empty() { p { (message) } }
             ul class="reads" { @for read in &rule.reads { li { (answer(sheet, loaded, read, &path)) } } }
+            (ask(sheet, loaded, &path))
+        }
+    }
+}
+
+/// The way to return the interview with a remark about an answer.
+fn ask(sheet: &Sheet<'_>, loaded: &Loaded, path: &Path) -> Markup {
+    let (row, words) = (&loaded.detail.row, sheet.language.words());
+    let question = sheet.questionnaire.and_then(|questionnaire| questionnaire.question_at(path));
+    let register = question.map_or(path.name(), crate::domain::detail::register_name);
+    let about = Path::new(path.place().clone(), register).map_or_else(|_| path.to_string(), |about| about.to_string());
+    html! {
+        @if loaded.can_be_returned() {
+            p class="after" { a href={ "/records/" (row.id) "?about=" (encode(&about)) "#return" } { (words.return_for_this) } }
         }
     }
 }

@@ -1,0 +1,324 @@
+//! Decisions about a whole interview, and what the server notices of interviews that were decided about.
+
+use super::{
+    author_batch,
+    state::{Refusal, Role, Seen, State, Transition, step},
+    view::{View, own_replicas, spans},
+};
+use crate::{
+    domain::{Failure, catalogue::Catalogue, derive::merge, ingest::World},
+    store::{RecordKey, RecordRow, ReviewEvent, StoreError, Tx},
+};
+use std::collections::{BTreeMap, BTreeSet};
+use sync_protocol::{
+    Change, Dot, Op, Path, QuestionnaireRef, Record, RecordId, Subject,
+    problem::Code,
+    remark::{About, Remark},
+};
+
+/// Most bytes of a reason, as the protocol has it.
+const REASON: usize = 1024;
+
+/// What a coordinator decides about an interview.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct Decision {
+    /// The transition.
+    pub transition: Transition,
+    /// What was read with the interview as `seen`, given back as it is.
+    pub seen: String,
+    /// A return says why: at least one remark.
+    #[serde(default)]
+    pub remarks: Vec<NewRemark>,
+    /// A void says why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A remark that an interview is returned with.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct NewRemark {
+    /// The answer that it is about; none: the interview as a whole.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// The remark.
+    pub text: String,
+}
+
+/// Where a record's review stands; none for a household.
+///
+/// # Errors
+/// If the store fails.
+pub(super) fn state(tx: Tx<'_>, record: i64) -> Result<Option<State>, StoreError> {
+    let Some(word) = tx.review_state(record)? else { return Ok(None) };
+    State::from_word(&word).map(Some).ok_or(StoreError::Corrupt("a review's state"))
+}
+
+/// Decides about an interview, on what the coordinator has seen of it (DESIGN §4). A return's remarks, and a void, are changes
+/// of the server's replica, in the same transaction.
+///
+/// # Errors
+/// [`Code::Stale`] if somebody decided or an answer changed meanwhile, which the detail says; [`Code::ReviewState`] where the
+/// transition can't be made; [`Code::WrongType`] for what is missing; [`Code::NotFound`].
+pub fn decide(
+    tx: Tx<'_>,
+    id: RecordId,
+    decision: &Decision,
+    who: &str,
+    world: &World,
+    now_ms: i64,
+) -> Result<State, Failure> {
+    let none = || Failure::problem(Code::NotFound, "no such interview");
+    let key = tx.record_key(id)?.ok_or_else(none)?;
+    let from = state(tx, key.id)?.ok_or_else(none)?;
+    let record = merge(tx.changes_of(key.id)?, &world.catalogue)?;
+    let (Some(subject), Some(form)) = (record.subject().cloned(), record.questionnaire().cloned()) else {
+        return Err(none());
+    };
+    let now = seen(tx, key, &record)?;
+    let transition = decision.transition;
+    let given = Seen::read(&decision.seen).ok_or_else(|| bad("`seen`: give back what was read with the interview"))?;
+    let to = step(from, transition, Role::Coordinator, given, now);
+    let to = to.map_err(|refusal| refused(tx, key, transition, refusal))?;
+    let mut remarks = Vec::new();
+    let said = match transition {
+        Transition::Return => {
+            // Beside another return both hold.
+            if from == State::Returned {
+                remarks = tx.review(key.id)?.map(|review| review.remarks).unwrap_or_default();
+            }
+            notes(&decision.remarks, &record, world)?.into_iter().map(|text| Op::Note { text }).collect()
+        }
+        Transition::Void => vec![void(&decision.reason, &record)?],
+        Transition::Approve if tx.record_row(id)?.is_some_and(|row| row.conflicts > 0) => {
+            return Err(Failure::problem(Code::ReviewState, "answers are in conflict: decide them first"));
+        }
+        Transition::Take
+        | Transition::Approve
+        | Transition::Withdraw
+        | Transition::Answer
+        | Transition::Reopen
+        | Transition::Recall => Vec::new(),
+    };
+    let dots = author(tx, (subject, form), said, who, world, now_ms)?;
+    if transition == Transition::Return {
+        remarks.extend(dots);
+    }
+    let event = ReviewEvent {
+        seen: spans(&tx.changes_of(key.id)?),
+        remarks: remarks.clone(),
+        ..event(who, transition, (from, to), now, now_ms)
+    };
+    let number = tx.insert_review_event(key.id, &event)?;
+    if to == State::Void {
+        return Ok(to);
+    }
+    // What is taken up, or taken back, is shown with what is different since the decision before it.
+    let earlier = tx.review(key.id)?.filter(|_| matches!(transition, Transition::Take | Transition::Withdraw));
+    match earlier {
+        Some(review) => tx.set_review(key.id, to.as_str(), review.decision.id, &remarks)?,
+        None => {
+            tx.set_review(key.id, to.as_str(), number, &remarks)?;
+            tx.set_review_differs(key.id, false)?;
+        }
+    }
+    Ok(to)
+}
+
+/// A transition for the log, with what was there to be seen.
+fn event(who: &str, transition: Transition, (from, to): (State, State), now: Seen, at_ms: i64) -> ReviewEvent {
+    ReviewEvent {
+        id: 0,
+        at_ms,
+        who: who.to_owned(),
+        transition: transition.to_string(),
+        before: from.to_string(),
+        after: to.to_string(),
+        view: now.view,
+        seen: String::new(),
+        remarks: Vec::new(),
+    }
+}
+
+/// What is there to be seen of an interview now: what a decision gives back.
+pub(super) fn seen(tx: Tx<'_>, key: RecordKey, record: &Record) -> Result<Seen, StoreError> {
+    let event = tx.last_review_event(key.id)?.map_or(0, |event| event.id);
+    Ok(Seen { event, view: View::of(record, &own_replicas(tx)?).hash() })
+}
+
+/// What is there to be seen of the interviews among some records, each as its decision gives it back; by the record's number.
+///
+/// # Errors
+/// If the store fails.
+pub fn seen_of(tx: Tx<'_>, records: &[RecordRow], catalogue: &Catalogue) -> Result<BTreeMap<i64, String>, Failure> {
+    let mut all = BTreeMap::new();
+    for row in records.iter().filter(|row| row.round.is_some()) {
+        if let Some(key) = tx.record_key(row.id)? {
+            let record = merge(tx.changes_of(key.id)?, catalogue)?;
+            all.insert(row.number, seen(tx, key, &record)?.to_string());
+        }
+    }
+    Ok(all)
+}
+
+/// Why a decision was not taken, with who was faster.
+fn refused(tx: Tx<'_>, key: RecordKey, transition: Transition, refusal: Refusal) -> Failure {
+    let last = match tx.last_review_event(key.id) {
+        Ok(last) => last,
+        Err(error) => return error.into(),
+    };
+    let who = |event: ReviewEvent| if event.who.is_empty() { "the server".to_owned() } else { event.who };
+    match (refusal, last) {
+        (Refusal::Decided, Some(event)) => {
+            let (at, step, after) = (event.at_ms, event.transition.clone(), event.after.clone());
+            let at = jiff::Timestamp::from_millisecond(at).map(|at| at.to_string()).unwrap_or_default();
+            let detail = format!("`{step}` by {} at {at}: it is {after} now. Look again before you decide", who(event));
+            Failure::problem(Code::Stale, detail)
+        }
+        (Refusal::Decided | Refusal::Changed, _) => {
+            Failure::problem(Code::Stale, "an answer changed meanwhile: look again before you decide")
+        }
+        (Refusal::NotFrom(from), _) => {
+            Failure::problem(Code::ReviewState, format!("`{transition}` is not possible: the interview is {from}"))
+        }
+        (Refusal::NotYours, _) => {
+            Failure::problem(Code::Forbidden, format!("`{transition}` is made by nobody: it follows from what arrives"))
+        }
+    }
+}
+
+/// The notes of the remarks that an interview is returned with.
+fn notes(remarks: &[NewRemark], record: &Record, world: &World) -> Result<Vec<String>, Failure> {
+    let mut notes = Vec::with_capacity(remarks.len());
+    for NewRemark { path, text } in remarks {
+        let about = match path.as_deref().map(str::trim).filter(|path| !path.is_empty()) {
+            None => About::Record,
+            Some(path) => About::Answer(known(path, record, &world.catalogue).ok_or_else(|| {
+                bad(format!("`path`: `{path}` is neither an answer nor a question of this interview"))
+            })?),
+        };
+        let note = Remark::note(&about, text);
+        if text.trim().is_empty() || note.len() > world.limits.text {
+            return Err(bad(format!("`remarks`: a remark has 1 to {} bytes", world.limits.text)));
+        }
+        notes.push(note);
+    }
+    if notes.is_empty() {
+        return Err(bad("`remarks`: a return says what is to be corrected"));
+    }
+    Ok(notes)
+}
+
+/// The path of an answer, or of a question that was not answered yet.
+fn known(path: &str, record: &Record, catalogue: &Catalogue) -> Option<Path> {
+    let path: Path = path.parse().ok()?;
+    let questionnaire = record.questionnaire().and_then(|form| catalogue.questionnaire(form));
+    let is_asked = questionnaire.is_some_and(|questionnaire| questionnaire.register_at(&path).is_some());
+    let is_here = record.answer(&path).is_some() || (is_asked && record.is_shown(path.place()));
+    (is_here && !path.is_reserved()).then_some(path)
+}
+
+/// What voids a record, having seen all of it.
+fn void(reason: &str, record: &Record) -> Result<Op, Failure> {
+    let reason = reason.trim();
+    if reason.is_empty() || reason.len() > REASON {
+        return Err(bad(format!("`reason`: say why in 1 to {REASON} bytes")));
+    }
+    let preds = record.changes().map(|(dot, _)| dot).chain(record.dead()).collect();
+    Ok(Op::Void { reason: reason.into(), preds })
+}
+
+fn bad(what: impl Into<String>) -> Failure {
+    Failure::problem(Code::WrongType, what)
+}
+
+/// Authors operations on a record, each as a change of its own, so that it has a name; the names.
+fn author(
+    tx: Tx<'_>,
+    (subject, questionnaire): (Subject, QuestionnaireRef),
+    ops: Vec<Op>,
+    who: &str,
+    world: &World,
+    now_ms: i64,
+) -> Result<Vec<Dot>, Failure> {
+    if ops.is_empty() {
+        return Ok(Vec::new());
+    }
+    let replica = world.identity.replica;
+    let head = tx.replica(replica)?.ok_or(StoreError::Corrupt("the server's own replica"))?.head;
+    let changes = (head.saturating_add(1)..).zip(ops).map(|(seq, op)| Change {
+        dot: Dot { replica, seq },
+        subject: subject.clone(),
+        questionnaire: questionnaire.clone(),
+        author: who.into(),
+        wall_ms: now_ms,
+        ops: vec![op],
+        instead_of: None,
+    });
+    let changes: Vec<Change> = changes.collect();
+    let dots = changes.iter().map(|change| change.dot).collect();
+    match author_batch(tx, changes, world, now_ms)?.into_iter().next() {
+        None => Ok(dots),
+        Some(outcome) => Err(Failure::problem(outcome.code.unwrap_or(Code::Internal), outcome.detail)),
+    }
+}
+
+/// Takes a return up again that a restored server had forgotten: somebody gave its remark back, and no decision that the server
+/// knows names it. In the transaction that merged the remark.
+///
+/// # Errors
+/// If the store fails.
+pub(in crate::domain) fn recall(tx: Tx<'_>, key: RecordKey, record: &Record, now_ms: i64) -> Result<(), Failure> {
+    let Some(from) = state(tx, key.id)? else { return Ok(()) };
+    let own = own_replicas(tx)?;
+    let known: BTreeSet<Dot> = tx.review_events(key.id)?.into_iter().flat_map(|event| event.remarks).collect();
+    let forgotten = record.remarks().filter(|(dot, remark)| {
+        let is_returning = matches!(remark.about, Some(About::Record | About::Answer(_)));
+        is_returning && own.contains(&dot.replica) && !known.contains(dot)
+    });
+    let forgotten: Vec<Dot> = forgotten.map(|(dot, _)| dot).collect();
+    let now = seen(tx, key, record)?;
+    let Ok(to) = step(from, Transition::Recall, Role::Server, now, now) else { return Ok(()) };
+    if forgotten.is_empty() {
+        return Ok(());
+    }
+    let held = tx.review(key.id)?.filter(|_| from == State::Returned).map(|review| review.remarks);
+    let remarks: Vec<Dot> = held.into_iter().flatten().chain(forgotten).collect();
+    let event = event("", Transition::Recall, (from, to), now, now_ms);
+    let event = ReviewEvent { seen: spans(&tx.changes_of(key.id)?), remarks: remarks.clone(), ..event };
+    let number = tx.insert_review_event(key.id, &event)?;
+    tx.set_review(key.id, to.as_str(), number, &remarks)?;
+    tx.set_review_differs(key.id, false)?;
+    Ok(())
+}
+
+/// Notes what a merge did to an interview that was decided about, in the transaction that merged it: other answers than the
+/// approved ones put it back into review, and a return whose every remark is answered is corrected.
+///
+/// # Errors
+/// If the store fails.
+pub(in crate::domain) fn notice(tx: Tx<'_>, key: RecordKey, record: &Record, now_ms: i64) -> Result<(), Failure> {
+    let Some(review) = tx.review(key.id)? else { return Ok(()) };
+    // What is void waits for nobody; an edit that keeps it brings it here again.
+    let Some(from) = state(tx, key.id)?.filter(|state| *state != State::Void) else { return Ok(()) };
+    let now = seen(tx, key, record)?;
+    let differs = now.view != review.decision.view;
+    if differs != review.differs {
+        tx.set_review_differs(key.id, differs)?;
+    }
+    let is_answered = review.remarks.iter().all(|dot| record.replies(*dot).next().is_some());
+    let transition = match from {
+        State::Approved if differs => Transition::Reopen,
+        State::Returned if is_answered => Transition::Answer,
+        State::Draft
+        | State::Submitted
+        | State::InReview
+        | State::Returned
+        | State::Corrected
+        | State::Approved
+        | State::Void => return Ok(()),
+    };
+    // Here the server sees what there is: nothing can be stale.
+    let Ok(to) = step(from, transition, transition.role(), now, now) else { return Ok(()) };
+    tx.insert_review_event(key.id, &event("", transition, (from, to), now, now_ms))?;
+    Ok(tx.set_review(key.id, to.as_str(), review.decision.id, &review.remarks)?)
+}
