@@ -46,6 +46,12 @@ if cargo nextest --version >/dev/null 2>&1; then
 else
     cargo test --workspace --no-fail-fast --lib --bins --tests
 fi
+if [ -x "${CARGO_TARGET_DIR:-target}/tus/bin/python" ]; then
+    step "the tus client of others"
+    cargo test -p end-to-end --test attachments_kept --quiet -- --ignored
+else
+    step "LEFT OUT: the tus client of others is not installed, nothing was tried with it"
+fi
 step "examples in the documentation"
 cargo test --workspace --doc --quiet
 if command -v python3 >/dev/null; then

@@ -59,9 +59,13 @@ async fn exchange(device: &mut Field, telling: Telling, sent: &mut Sent) -> Resu
         sent.sending = now;
         telling.photos(&now);
     });
-    sent.sending = done.await?;
+    let done = done.await;
+    // What failed by itself keeps no small picture from being fetched.
+    if done.as_ref().is_err_and(Error::is_unreachable) {
+        return done.map(drop);
+    }
     sent.thumbnails += http.fetch_thumbnails(device).await?;
-    Ok(())
+    done.map(drop)
 }
 
 /// What came of sending, for scripts.
@@ -69,6 +73,7 @@ pub(crate) fn json(sent: Sent) -> Json {
     let stopped = sent.stopped.map(|error| json!({ "kind": crate::exit(&error).1, "message": error.to_string() }));
     json!({
         "files": sent.sending.files, "sent": sent.sending.sent, "refused": sent.sending.refused,
+        "failed": sent.sending.failed,
         "bytes_up": sent.sending.up, "thumbnails": sent.thumbnails, "stopped": stopped,
     })
 }

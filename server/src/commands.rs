@@ -8,6 +8,7 @@ mod questionnaire;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use server::{
+    depot::Reserve,
     domain::{Failure, catalogue::Catalogue, derive, export, identity, people},
     readers::Readers,
     state::{Server, now_ms},
@@ -40,6 +41,10 @@ enum Command {
         /// The address to listen on; port 0 picks a free one.
         #[arg(long, default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
+        /// Take photos and files only as long as so many MiB of the disk stay free: answers need them more. 1024, or a
+        /// twentieth of the disk where that is more, if it is not given.
+        #[arg(long, value_name = "MIB")]
+        keep_free: Option<u64>,
     },
     /// Load enumeration areas from a CSV file with the columns code, name, level, parent.
     Areas {
@@ -124,7 +129,7 @@ enum Command {
 /// Runs the command that was given.
 pub(crate) fn run() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Serve { data, listen } => serve(&data, listen),
+        Command::Serve { data, listen, keep_free } => serve(&data, listen, keep_free),
         Command::Areas { data, file } => areas(&data, &file),
         Command::Questionnaire(command) => questionnaire::run(command),
         Command::Enumerator { data, code, name } => enumerator(&data, &code, &name),
@@ -165,14 +170,15 @@ fn lock(data: &Path) -> Result<std::fs::File> {
     Ok(held)
 }
 
-fn serve(data: &Path, listen: SocketAddr) -> Result<()> {
+fn serve(data: &Path, listen: SocketAddr, keep_free: Option<u64>) -> Result<()> {
     std::fs::create_dir_all(data).with_context(|| format!("{} can't be made", data.display()))?;
     let _held = lock(data)?;
     let listener = TcpListener::bind(listen).with_context(|| {
         format!("{listen} can't be listened on: it is taken, or not this machine's; pick another with --listen")
     })?;
     let address = listener.local_addr()?;
-    let server = Server::open(data, Limits::default())?;
+    let reserve = keep_free.map_or(Reserve::Usual, |mib| Reserve::Bytes(mib.saturating_mul(1 << 20)));
+    let server = Server::open(data, Limits::default(), reserve)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (_handle, running) = server::http::serve(server, listener)?;
     // Scripts read the address from here: it is the first line, and flushed.

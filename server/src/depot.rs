@@ -6,10 +6,12 @@
 
 pub mod incoming;
 mod objects;
+mod space;
 mod thumbnails;
 
 pub(crate) use objects::hash_of;
 pub use objects::{Body, Place};
+pub use space::Reserve;
 pub use thumbnails::Thumbnail;
 
 use incoming::{Incoming, Upload};
@@ -44,6 +46,9 @@ pub enum DepotError {
     /// A task ended early.
     #[error("a task about an attachment ended inside the server")]
     Ended,
+    /// Nobody answers where the objects are.
+    #[error("the store of attachments can't be reached")]
+    Unreached,
     /// There is no such object.
     #[error("the bytes of an attachment are not here")]
     Missing,
@@ -79,6 +84,7 @@ struct Shared {
     runtime: Option<Runtime>,
     store: Arc<dyn ObjectStore>,
     place: Place,
+    reserve: Reserve,
     folder: PathBuf,
     thumbnails: PathBuf,
     incoming: Incoming,
@@ -96,11 +102,11 @@ impl Drop for Shared {
 }
 
 impl Depot {
-    /// Opens the bytes of a data directory; a server alone takes uploads on.
+    /// Opens the bytes of a data directory; a server alone takes uploads on, as long as they leave its reserve alone.
     ///
     /// # Errors
     /// If a folder can't be made or the store's address makes no sense.
-    pub fn open(data: &std::path::Path, place: Place, serves: bool) -> Result<Self, DepotError> {
+    pub fn open(data: &std::path::Path, place: Place, serves: Option<Reserve>) -> Result<Self, DepotError> {
         let folder = data.join(FOLDER);
         std::fs::create_dir_all(folder.join(INCOMING))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -111,10 +117,19 @@ impl Depot {
             .enable_all()
             .build()?;
         let store = place.open(&folder)?;
-        let incoming = Incoming::open(folder.join(INCOMING), serves)?;
+        let incoming = Incoming::open(folder.join(INCOMING), serves.is_some())?;
+        let reserve = serves.unwrap_or_default();
         let thumbnails = data.join("thumbnails");
-        let shared =
-            Shared { runtime: Some(runtime), store, place, folder, thumbnails, incoming, decoding: Semaphore::new(1) };
+        let shared = Shared {
+            runtime: Some(runtime),
+            store,
+            place,
+            reserve,
+            folder,
+            thumbnails,
+            incoming,
+            decoding: Semaphore::new(1),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 

@@ -1,7 +1,7 @@
 //! What every request handler shares: the writer, the readers, the catalogue, who the server is.
 
 use crate::{
-    depot::{Depot, Place, incoming::Upload},
+    depot::{Depot, Place, Reserve, incoming::Upload},
     domain::{
         Failure, attachments,
         catalogue::Latest,
@@ -52,16 +52,18 @@ pub fn now_ms() -> i64 {
 }
 
 impl Server {
-    /// Opens a data directory, makes it if it is not there, and starts the threads that write and validate.
+    /// Opens a data directory, makes it if it is not there, and starts the threads that write and validate. Photos and files
+    /// are taken as long as they leave the reserve of its disk alone.
     ///
     /// # Errors
     /// If the directory or its database can't be opened.
-    pub fn open(data: &Path, limits: Limits) -> Result<Self, Failure> {
+    pub fn open(data: &Path, limits: Limits, reserve: Reserve) -> Result<Self, Failure> {
         let io = |error: std::io::Error| Failure::problem(Code::Internal, format!("{}: {error}", data.display()));
         std::fs::create_dir_all(data).map_err(io)?;
         let mut conn = store::open_writer(data)?;
         let identity = store::in_transaction(&mut conn, Identity::load_or_make)?;
-        let depot = depot(data, &mut conn, true)?;
+        let depot = depot(data, &mut conn, Some(reserve))?;
+        depot.give_up_in_time(now_ms);
         let (bell, readers, catalogue) = (Bell::default(), Readers::new(data.to_owned()), Latest::default());
         let rung = bell.clone();
         let (writer, _ends_with_the_last_way_to_it) = Writer::start(conn, move || rung.ring()).map_err(io)?;
@@ -113,13 +115,14 @@ impl Server {
         applied.await.map_err(failure)
     }
 
-    /// Takes the bytes of a whole upload in: gives them their place, lists them, and makes sure that both are so. Doing it
-    /// again does nothing.
+    /// Takes the bytes of an upload in, if all have come: gives them their place, lists them, and makes sure that both are so.
+    /// Doing it again does nothing. Takes the place at the upload meanwhile: whoever calls it has none.
     ///
     /// # Errors
     /// [`Code::ChecksumMismatch`], [`Code::Busy`], or if the store fails.
     pub async fn take_in(&self, upload: Arc<Upload>) -> Result<(), Failure> {
-        if upload.done().is_some() {
+        let _alone = upload.enter().await;
+        if upload.done().is_some() || upload.offset() < upload.info.length {
             return Ok(());
         }
         let hash = self.depot.place_upload(upload.clone()).await?;
@@ -150,14 +153,16 @@ impl Server {
 /// The setting that says where the bytes of attachments are.
 pub const ATTACHMENTS: &str = "attachments";
 
-/// Opens the bytes of attachments where the store says that they are; a server alone takes uploads on.
+/// Opens the bytes of attachments where the store says that they are; a server alone takes uploads on, and says what it keeps
+/// free.
 ///
 /// # Errors
 /// If they can't be reached.
-pub fn depot(data: &Path, conn: &mut rusqlite::Connection, serves: bool) -> Result<Depot, Failure> {
+pub fn depot(data: &Path, conn: &mut rusqlite::Connection, serves: Option<Reserve>) -> Result<Depot, Failure> {
     let setting = store::in_transaction(conn, |tx| tx.meta(ATTACHMENTS))?;
     let told = |error: crate::depot::DepotError| Failure::problem(Code::Internal, error.to_string());
-    Depot::open(data, Place::from_setting(setting.as_deref()).map_err(told)?, serves).map_err(told)
+    let place = Place::from_setting(setting.as_deref()).map_err(told)?;
+    Depot::open(data, place, serves).map_err(told)
 }
 
 fn failure(error: WriteError<Failure>) -> Failure {

@@ -135,6 +135,18 @@ pub fn in_transaction<T, E: From<StoreError>>(
     Ok(result)
 }
 
+/// Runs `look` on a snapshot: it holds up nobody who writes, however long it takes.
+///
+/// # Errors
+/// What `look` fails with.
+pub fn in_snapshot<T, E: From<StoreError>>(
+    conn: &mut Connection,
+    look: impl FnOnce(Tx<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Deferred).map_err(StoreError::from)?;
+    look(Tx::new(&transaction))
+}
+
 /// One transaction, whoever began it.
 #[derive(Clone, Copy, Debug)]
 pub struct Tx<'a> {

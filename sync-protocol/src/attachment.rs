@@ -155,7 +155,13 @@ fn is_name(text: &str) -> bool {
 /// The media type that the bytes themselves show; the first few hundred are enough. None where they show none.
 #[must_use]
 pub fn sniff(bytes: &[u8]) -> Option<&'static str> {
+    // What cheap phones record: the brand says 3GPP, whatever else the container could hold.
+    if bytes.get(4..10) == Some(b"ftyp3g") {
+        return Some("video/3gpp");
+    }
     infer::get(bytes).map(|found| match found.mime_type() {
+        // By RFC 7845 it is named by its container.
+        "audio/opus" => "audio/ogg",
         "audio/x-wav" => "audio/wav",
         "audio/x-flac" => "audio/flac",
         "audio/m4a" => "audio/mp4",
@@ -176,6 +182,7 @@ pub(crate) const PLAIN: &[&str] = &[
     "audio/flac",
     "audio/aac",
     "audio/amr",
+    "audio/3gpp",
     "audio/webm",
     "video/mp4",
     "video/webm",
@@ -199,6 +206,7 @@ pub fn is_plain(media: &str, bytes: &[u8]) -> bool {
     let container = match media {
         "audio/mp4" => Some("video/mp4"),
         "audio/webm" => Some("video/webm"),
+        "audio/3gpp" => Some("video/3gpp"),
         "video/3gpp" => Some("video/mp4"),
         _other => None,
     };
@@ -240,6 +248,22 @@ mod tests {
         assert_eq!(tidy_name("a\u{202e}gpj.exe").as_deref(), Some("agpj.exe"));
         assert_eq!(tidy_name("  ").as_deref(), None);
         assert!(tidy_name(&"é".repeat(400)).unwrap().len() <= NAME_MAX);
+    }
+
+    #[test]
+    fn what_cheap_phones_record_is_known_and_taken() {
+        let container = |brand: &[u8; 4]| [b"\0\0\0\x18ftyp", brand.as_slice(), b"\0\0\0\0isom3gp4"].concat();
+        let voice = [&b"OggS\0\x02"[..], &[0; 22], b"OpusHead\x01\x01"].concat();
+        let limits = crate::Limits::default();
+        for (bytes, shown, media) in [
+            (container(b"3gp4"), "video/3gpp", "video/3gpp"),
+            (container(b"3gp5"), "video/3gpp", "audio/3gpp"),
+            (container(b"3g2a"), "video/3gpp", "video/3gpp"),
+            (voice, "audio/ogg", "audio/ogg"),
+        ] {
+            assert_eq!(sniff(&bytes), Some(shown));
+            assert!(is_plain(media, &bytes) && limits.types.iter().any(|known| known == media), "{media}");
+        }
     }
 
     #[test]

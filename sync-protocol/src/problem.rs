@@ -126,6 +126,8 @@ codes! {
     UploadExpired = "upload-expired", Retry, "The upload was not finished in time: begin again.";
     /// A version of tus that is not spoken here.
     UnsupportedUpload = "unsupported-upload", Upgrade, "Uploads speak tus 1.0.0 here.";
+    /// The disk keeps what is left of it for answers.
+    NoSpace = "no-space", Retry, "The server has no space for photos and files now; answers are taken.";
     /// The server is too busy.
     Busy = "busy", Retry, "The server is busy: try again later.";
     /// The server failed.

@@ -8,7 +8,20 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-type Objects = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+/// The least that a part may have, but for the last one: what S3 asks for.
+const PART_MIN: usize = 5 << 20;
+
+/// What a bucket holds, and what is being put into it part by part.
+#[derive(Debug, Default)]
+struct Held {
+    objects: BTreeMap<String, Vec<u8>>,
+    /// By the upload's name: each part by its number.
+    parts: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
+    /// How many objects came in parts.
+    in_parts: usize,
+}
+
+type Objects = Arc<Mutex<Held>>;
 
 /// The bucket; its threads end with the process.
 #[derive(Debug, Clone)]
@@ -40,7 +53,13 @@ impl Bucket {
     /// What it holds, by key.
     #[must_use]
     pub fn objects(&self) -> BTreeMap<String, Vec<u8>> {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).objects.clone()
+    }
+
+    /// How many objects came in parts.
+    #[must_use]
+    pub fn in_parts(&self) -> usize {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).in_parts
     }
 }
 
@@ -72,22 +91,25 @@ fn answer(line: &TcpStream, objects: &Objects) -> Result<bool> {
     let mut held = objects.lock().unwrap_or_else(PoisonError::into_inner);
     let (status, headers, out) = if signed {
         match (method, query) {
-            ("GET", query) if query.contains("list-type=2") => ("200 OK", String::new(), list(&held)),
+            ("GET", query) if query.contains("list-type=2") => ("200 OK", String::new(), list(&held.objects)),
+            (method, query) if query.contains("uploadId=") || query.starts_with("uploads") => {
+                ("200 OK", String::new(), in_parts(&mut held, method, query, key, body)?)
+            }
             ("POST", "delete") => {
                 for part in String::from_utf8_lossy(&body).split("<Key>").skip(1) {
-                    held.remove(part.split("</Key>").next().unwrap_or_default());
+                    held.objects.remove(part.split("</Key>").next().unwrap_or_default());
                 }
                 ("200 OK", String::new(), b"<DeleteResult></DeleteResult>".to_vec())
             }
             ("PUT", _) => {
-                held.insert(key, body);
+                held.objects.insert(key, body);
                 ("200 OK", String::new(), Vec::new())
             }
             ("DELETE", _) => {
-                held.remove(&key);
+                held.objects.remove(&key);
                 ("204 No Content", String::new(), Vec::new())
             }
-            _get => match held.get(&key) {
+            _get => match held.objects.get(&key) {
                 Some(found) => part(found, range.as_deref()),
                 None => ("404 Not Found", String::new(), b"<Error><Code>NoSuchKey</Code></Error>".to_vec()),
             },
@@ -103,6 +125,37 @@ fn answer(line: &TcpStream, objects: &Objects) -> Result<bool> {
         line.write_all(&out)?;
     }
     Ok(true)
+}
+
+/// An object that comes in parts: begun, sent, put together, or given up.
+fn in_parts(held: &mut Held, method: &str, query: &str, key: String, body: Vec<u8>) -> Result<Vec<u8>> {
+    let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let Some(upload) = value("uploadId").map(str::to_owned) else {
+        let upload = format!("u{}", held.parts.len());
+        held.parts.insert(upload.clone(), BTreeMap::new());
+        let begun =
+            format!("<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>");
+        return Ok(begun.into_bytes());
+    };
+    match method {
+        "PUT" => {
+            let number = value("partNumber").context("a part's number")?.parse()?;
+            held.parts.get_mut(&upload).context("an upload that was begun")?.insert(number, body);
+            Ok(Vec::new())
+        }
+        "POST" => {
+            let parts = held.parts.remove(&upload).context("an upload that was begun")?;
+            let small = parts.values().rev().skip(1).any(|part| part.len() < PART_MIN);
+            anyhow::ensure!(!small, "a part that is not the last is too small");
+            held.objects.insert(key, parts.into_values().flatten().collect());
+            held.in_parts += 1;
+            Ok(b"<CompleteMultipartUploadResult><ETag>1</ETag></CompleteMultipartUploadResult>".to_vec())
+        }
+        _other => {
+            held.parts.remove(&upload);
+            Ok(Vec::new())
+        }
+    }
 }
 
 fn part(found: &[u8], range: Option<&str>) -> (&'static str, String, Vec<u8>) {

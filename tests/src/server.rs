@@ -141,6 +141,15 @@ impl Office {
     /// # Errors
     /// If it does not start.
     pub fn serve(&self, port: u16) -> Result<Running> {
+        // However full the disk of whoever runs the tests is.
+        self.serve_with(port, &["--keep-free", "0"])
+    }
+
+    /// Starts the server with further arguments; returns once it listens.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn serve_with(&self, port: u16, arguments: &[&str]) -> Result<Running> {
         let mut child = self
             .command()?
             .arg("serve")
@@ -148,6 +157,7 @@ impl Office {
             .arg(&self.data)
             .arg("--listen")
             .arg(format!("127.0.0.1:{port}"))
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = child.stdout.take().context("no standard output")?;

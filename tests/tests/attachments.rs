@@ -143,6 +143,7 @@ async fn an_upload_speaks_tus() -> Result<()> {
 
     let without = tus.call("POST", "/v1/uploads", &[("upload-length", "5")], b"", None)?;
     assert_eq!((without.status, without.header("tus-resumable")), (412, Some("1.0.0")));
+    assert_eq!(without.header("tus-version"), Some("1.0.0"));
     let stranger = Tus::new(&survey.server.url, "nobody")?.create(&bytes, "image/jpeg")?.0;
     assert_eq!(stranger.status, 401);
 
@@ -153,6 +154,8 @@ async fn an_upload_speaks_tus() -> Result<()> {
     assert_eq!((head.status, head.offset()), (200, Some(0)));
     assert_eq!(head.header("upload-length").unwrap(), bytes.len().to_string());
     assert_eq!(head.header("cache-control"), Some("no-store"));
+    let said = format!("sha256 {},filetype {}", STANDARD.encode(sha256(&bytes)), STANDARD.encode("image/jpeg"));
+    assert_eq!(head.header("upload-metadata"), Some(&*said));
 
     let sha1 = |part: &[u8]| format!("sha256 {}", STANDARD.encode(sha2::Sha256::digest(part)));
     let (first, rest) = bytes.split_at(1000);
@@ -286,6 +289,50 @@ async fn what_is_here_is_told_only_to_those_who_may_know() -> Result<()> {
     survey.office.run("revoke", &["4"])?;
     assert_eq!(tus(&twin.token).get(&address)?.status, 404);
     assert_eq!(tus(&twin.token).create(&secret, "image/jpeg")?.0.status, 403);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_coordinator_decides_opens_no_photo_to_who_never_had_it() -> Result<()> {
+    let survey = survey()?;
+    let url = &survey.server.url;
+    let secret = jpeg(15, 120, 120);
+    let address = format!("/v1/attachments/{}", sha256(&secret));
+    let status = |token: &str| anyhow::Ok(Tus::new(url, token)?.get(&address)?.status);
+    let (mut owner, peer) = (survey.raw(0, 15).await?, survey.raw(0, 16).await?);
+    let (mut thief, twin) = (survey.raw(2, 17).await?, survey.raw(2, 18).await?);
+    Tus::new(url, &owner.token)?.upload(&secret, "image/jpeg")?;
+    let (house, theirs) = (uuid::Uuid::from_u128(3), uuid::Uuid::from_u128(4));
+    let value = |bytes: &[u8]| serde_json::to_value(named(bytes, "image/jpeg", "a.jpg").unwrap()).unwrap();
+    let answer = |house, bytes: &[u8]| survey::interview(house, FORM, &json!({ "house": value(bytes) }));
+    // A conflict about a photo whose hash the thief has learnt; the coordinator keeps the thief's word.
+    let bodies =
+        [survey::household(theirs, &survey.area(2)?, "Budi"), answer(theirs, &secret), answer(theirs, b"other")];
+    let batch = thief.batch(&bodies);
+    thief.push(url, vec![batch]).await?;
+    let coordinator = survey.coordinator().await?;
+    let keep = format!("{}:2", thief.replica);
+    let record = coordinator.all("records?kind=interview").await?[0]["id"].as_str().unwrap().to_owned();
+    let shown = [keep.clone(), format!("{}:3", thief.replica)];
+    let decision = json!({ "path": "house", "keep": keep, "shown": shown });
+    assert_eq!(coordinator.post(&format!("records/{record}/resolve"), &decision).await?, (204, Json::Null));
+    assert_eq!((status(&thief.token)?, status(&twin.token)?), (404, 404));
+
+    // What a lost copy of a phone had named is released in its own name: who may see the record sees the photo.
+    let batch = owner.batch(&[survey::household(house, &survey.area(0)?, "Ana")]);
+    owner.push(url, vec![batch]).await?;
+    let mut copy = owner.clone();
+    let batch = owner.batch(&[answer(house, b"another")]);
+    owner.push(url, vec![batch]).await?;
+    let batch = copy.batch(&[answer(house, &secret)]);
+    copy.push(url, vec![batch]).await?;
+    assert_eq!((status(&owner.token)?, status(&peer.token)?), (200, 404));
+    let released = coordinator.post(&format!("branches/{}/release", owner.replica), &json!({})).await?;
+    assert_eq!(released, (200, json!({ "changes": 1 })));
+    assert_eq!((status(&peer.token)?, status(&twin.token)?), (200, 404));
+    let rebuilt = survey.office.run("rebuild", &[])?;
+    let hashes: Vec<_> = rebuilt.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert!(hashes[0] == hashes[1], "{rebuilt}");
     Ok(())
 }
 

@@ -85,7 +85,8 @@ impl<H: Host> Device<H> {
         let hash = Hash(Sha256::digest(&bytes).into());
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let named = Attachment { hash, size, media, name: tidy_name(file) };
-        if self.files.size(&original(hash)).map_err(kept)? != Some(size) {
+        // What a failing card has changed is written anew.
+        if !self.is_sound(hash).unwrap_or(false) {
             self.files.put(&original(hash), &bytes).map_err(kept)?;
         }
         self.store.write(|tx| tx.note_attachment(&named, Whose::Taken))?;
@@ -154,11 +155,12 @@ impl<H: Host> Device<H> {
 
     /// Deletes the files of what others photographed in records that this device may not see any more.
     pub(crate) fn delete_dropped_files(&mut self) -> Result<(), Error> {
-        // A crash in between leaves a file that nothing names; it is never shown.
-        for hash in self.store.write(|tx| tx.attachments_dropped())? {
+        // First the files: what is listed is found again after a crash.
+        for hash in self.store.read(|tx| tx.attachments_dropped())? {
             for name in [original(hash), thumbnail(hash)] {
                 self.files.remove(&name).map_err(kept)?;
             }
+            self.store.write(|tx| tx.drop_attachment(hash))?;
         }
         Ok(())
     }
@@ -227,6 +229,7 @@ fn media_type(file: &str, bytes: &[u8], kind: &questionnaire::Kind) -> &'static 
         // A recording may stand in the container of a film.
         (Some("video/mp4"), _) if is_audio => "audio/mp4",
         (Some("video/webm"), _) if is_audio => "audio/webm",
+        (Some("video/3gpp"), _) if is_audio => "audio/3gpp",
         (Some(shown), _) => shown,
         (None, "csv") if std::str::from_utf8(bytes).is_ok() => "text/csv",
         (None, "txt") if std::str::from_utf8(bytes).is_ok() => "text/plain",
@@ -248,6 +251,12 @@ pub(super) fn note_pulled(tx: &Tx<'_>, change: &Change) -> Result<(), Error> {
         tx.use_attachment(named.hash, change.record())?;
     }
     Ok(())
+}
+
+/// Whether a value names what was taken in here: it is said anew also where the record says so already, since the word of a
+/// device that has the bytes is what shows them to others.
+pub(super) fn is_given_again(tx: &Tx<'_>, value: &Value) -> Result<bool, Error> {
+    Attachment::from_value(value).map_or(Ok(false), |named| tx.is_taken(named.hash))
 }
 
 /// Checks what a save names, and notes that this device sends it. The limits may have changed since it was taken in; bytes
@@ -272,8 +281,8 @@ pub(super) fn check_saved(
             return Err(FileProblem::Type(named.media).into());
         }
         added.push(path);
-        // What the record names already is sent by whoever named it first.
-        if !tx.is_attachment_of(named.hash, id)? {
+        // What the record names already is sent by whoever named it first, or by who took it in again.
+        if !tx.is_attachment_of(named.hash, id)? || tx.is_taken(named.hash)? {
             tx.note_attachment(&named, Whose::Own)?;
             tx.use_attachment(named.hash, id)?;
         }

@@ -201,8 +201,8 @@ impl<H: Host> Device<H> {
         let saved = store.write(|tx| {
             let id = subject.record(&questionnaire.id);
             let mut ops = match seen {
-                Some(seen) => ops(seen, edits)?,
-                None => ops(&forms.merged(tx, id)?, edits)?,
+                Some(seen) => ops(tx, seen, edits)?,
+                None => ops(tx, &forms.merged(tx, id)?, edits)?,
             };
             let remarks = returned::remarks_of(tx, id)?;
             if !remarks.is_empty() {
@@ -270,7 +270,7 @@ fn check_limits(tx: &Tx<'_>, change: &Change, bytes: &[u8]) -> Result<(), Error>
 }
 
 /// Turns what was done on a screen into operations with the preds that the screen displayed.
-fn ops(record: &Record, edits: &[Edit]) -> Result<Vec<Op>, Error> {
+fn ops(tx: &Tx<'_>, record: &Record, edits: &[Edit]) -> Result<Vec<Op>, Error> {
     let mut ops: Vec<Op> = Vec::new();
     let mut added = 0_i64;
     for edit in edits {
@@ -283,7 +283,7 @@ fn ops(record: &Record, edits: &[Edit]) -> Result<Vec<Op>, Error> {
                         && (!resolves || answer.siblings.len() == 1)
                 });
                 ops.retain(|op| !matches!(op, Op::Set { path: earlier, .. } if earlier == path));
-                if !unchanged {
+                if !unchanged || attachments::is_given_again(tx, value)? {
                     let preds = answer.map(|answer| if resolves { answer.all() } else { answer.displayed() });
                     ops.push(Op::Set { path: path.clone(), value: value.clone(), preds: preds.unwrap_or_default() });
                 }

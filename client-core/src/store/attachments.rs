@@ -47,11 +47,12 @@ fn attachment_row(row: &Row<'_>) -> rusqlite::Result<AttachmentRow> {
 }
 
 impl Tx<'_> {
-    /// Notes an attachment that was taken in or that a change names.
+    /// Notes an attachment that was taken in or that a change names. What is taken in anew is offered anew.
     pub(crate) fn note_attachment(&self, named: &Attachment, by: Whose) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(
             "INSERT INTO attachment (hash, size, type, name, own) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (hash) DO UPDATE SET own = max(own, excluded.own)",
+             ON CONFLICT (hash) DO UPDATE SET own = max(own, excluded.own),
+                refused = CASE WHEN excluded.own = 1 THEN NULL ELSE refused END",
         )?;
         let own = match by {
             Whose::Others => 0,
@@ -94,30 +95,54 @@ impl Tx<'_> {
         Ok(found)
     }
 
-    /// What this device is to send, the smallest first.
+    /// Whether an attachment was taken in here, and no save of this device names it yet.
+    pub(crate) fn is_taken(&self, hash: Hash) -> Result<bool, Error> {
+        let mut query = self.tx.prepare_cached("SELECT 1 FROM attachment WHERE hash = ?1 AND own = 1")?;
+        Ok(query.exists([hash.0])?)
+    }
+
+    /// What this device is to send, the smallest first; what failed by itself after all others, the latest last.
     pub(crate) fn attachments_to_send(&self) -> Result<Vec<AttachmentRow>, Error> {
         let mut query = self.tx.prepare_cached(&format!(
-            "{ATTACHMENT} WHERE own = 2 AND sent_ms IS NULL AND refused IS NULL ORDER BY size, hash"
+            "{ATTACHMENT} WHERE own = 2 AND sent_ms IS NULL AND refused IS NULL
+             ORDER BY coalesce(asked_ms, 0), size, hash"
         ))?;
         Ok(query.query_map([], attachment_row)?.collect::<Result<_, _>>()?)
     }
 
-    /// Takes others' attachments that no record here names any more off the list; their files are to be deleted next.
+    /// Others' attachments that no record here names any more.
     pub(crate) fn attachments_dropped(&self) -> Result<Vec<Hash>, Error> {
-        let mut take = self.tx.prepare_cached(
-            "DELETE FROM attachment WHERE own = 0 AND hash NOT IN (SELECT hash FROM attachment_use) RETURNING hash",
+        let mut query = self.tx.prepare_cached(
+            "SELECT hash FROM attachment WHERE own = 0 AND hash NOT IN (SELECT hash FROM attachment_use)",
         )?;
-        let rows = take.query_map([], |row| Ok(Hash(row.get(0)?)))?;
+        let rows = query.query_map([], |row| Ok(Hash(row.get(0)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Pictures of others whose thumbnail is still to be had.
+    /// Takes one of these off the list; its files are gone.
+    pub(crate) fn drop_attachment(&self, hash: Hash) -> Result<(), Error> {
+        // A record that came meanwhile may name it: then it is listed, and fetched again.
+        self.tx.execute(
+            "DELETE FROM attachment WHERE hash = ?1 AND own = 0 AND hash NOT IN (SELECT hash FROM attachment_use)",
+            [hash.0],
+        )?;
+        self.tx.execute("UPDATE attachment SET thumbnail = 0 WHERE hash = ?1 AND thumbnail = 1", [hash.0])?;
+        Ok(())
+    }
+
+    /// Pictures of others whose thumbnail is still to be had, those first that were not asked for, or longest ago.
     pub(crate) fn thumbnails_to_fetch(&self, most: usize) -> Result<Vec<AttachmentRow>, Error> {
         let mut query = self.tx.prepare_cached(&format!(
             "{ATTACHMENT} WHERE own = 0 AND thumbnail = 0 AND type IN ('image/jpeg', 'image/png', 'image/webp')
-             AND hash IN (SELECT hash FROM attachment_use) ORDER BY hash LIMIT ?1"
+             AND hash IN (SELECT hash FROM attachment_use) ORDER BY coalesce(asked_ms, 0), hash LIMIT ?1"
         ))?;
         Ok(query.query_map([most], attachment_row)?.collect::<Result<_, _>>()?)
+    }
+
+    /// Notes when an attachment was asked for, or its sending failed.
+    pub(crate) fn set_asked(&self, hash: Hash, now_ms: i64) -> Result<(), Error> {
+        self.tx.execute("UPDATE attachment SET asked_ms = ?2 WHERE hash = ?1", params![hash.0, now_ms])?;
+        Ok(())
     }
 
     pub(crate) fn set_thumbnail(&self, hash: Hash, thumbnail: u8) -> Result<(), Error> {
@@ -146,5 +171,35 @@ impl Tx<'_> {
     pub(crate) fn offer_attachments_again(&self) -> Result<(), Error> {
         self.tx.execute("UPDATE attachment SET sent_ms = NULL, upload = '', refused = NULL WHERE own = 2", [])?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[test]
+    fn pictures_that_are_asked_for_in_vain_keep_no_other_from_its_turn() -> Result<(), Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("phone.sqlite"))?;
+        store.write(|tx| {
+            for number in 0..5 {
+                let hash = Hash([number; 32]);
+                let named = Attachment { hash, size: 1, media: "image/png".into(), name: None };
+                tx.note_attachment(&named, Whose::Others)?;
+                tx.use_attachment(hash, RecordId(uuid::Uuid::from_u128(1)))?;
+            }
+            let (mut asked, mut now_ms) = (Vec::new(), 0);
+            for _night in 0..5 {
+                for row in tx.thumbnails_to_fetch(2)? {
+                    now_ms += 1;
+                    tx.set_asked(row.named.hash, now_ms)?;
+                    asked.push(row.named.hash.0[0]);
+                }
+            }
+            assert_eq!(asked, [0, 1, 2, 3, 4, 0, 1, 2, 3, 4]);
+            Ok(())
+        })
     }
 }

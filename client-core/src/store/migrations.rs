@@ -195,6 +195,8 @@ const STEPS: &[&str] = &[
      ) STRICT;
      CREATE INDEX feed_area ON feed (area, seq);
      ALTER TABLE proof ADD COLUMN whole INTEGER NOT NULL DEFAULT 0; -- everything that it proves is here",
+    // 2026-11: what was asked for in vain, or failed, waits until the others have had their turn.
+    "ALTER TABLE attachment ADD COLUMN asked_ms INTEGER;",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

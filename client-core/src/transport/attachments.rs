@@ -1,17 +1,29 @@
 //! Photos and files over the network: uploads by tus 1.0.0, which go on at the byte where they were cut; thumbnails;
 //! originals on demand. Answers go first: call this after [`Http::sync`].
 
-use super::{Http, PATIENCE, problem, unreachable};
-use crate::{Device, Error, Host, lock::SyncLock, store::AttachmentRow};
+use super::{Answer, Http, problem, size, unreachable};
+use crate::{Device, Error, Host, Line, lock::SyncLock, store::AttachmentRow};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use sha2::{Digest, Sha256};
-use sync_protocol::{Attachment, Hash, problem::Code};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+use sync_protocol::{
+    Attachment, Hash,
+    problem::{Code, Problem},
+};
+use tokio::time::timeout;
 
 /// Bytes of one request, while the line is good.
 const PART: usize = 512 << 10;
 /// The least that is worth a request.
 const PART_MIN: usize = 16 << 10;
+/// A request that takes longer than this is made smaller: answers that are waiting go first, but only between requests.
+const SLOW: Duration = Duration::from_secs(30);
+/// Files in a row that fail, after which it is hardly the files.
+const FAILED_MAX: u32 = 5;
 /// Requests without a byte of progress, after which it is given up for this time.
 const TRIES: u32 = 4;
 /// The status that tus gives to bytes with another checksum.
@@ -28,6 +40,8 @@ pub struct Sending {
     pub sent: u64,
     /// Of these, those that it does not take.
     pub refused: u64,
+    /// Of these, those that failed by themselves, on the device or on the server; they are tried again next time, after the others.
+    pub failed: u64,
     /// Their bytes.
     pub bytes: u64,
     /// Bytes that the server has.
@@ -42,39 +56,98 @@ enum Outcome {
     Refused(String),
 }
 
-impl Http {
-    /// Sends the attachments that this device's saves name, the smallest first; `progress` hears of each request.
+/// What failed of one file while the others go on.
+#[derive(Default)]
+struct Failures {
+    first: Option<Error>,
+    in_a_row: u32,
+}
+
+impl Failures {
+    /// Notes what became of one file.
     ///
     /// # Errors
-    /// [`Error::Unreachable`]: nothing is lost, and the next call goes on where this one was cut. [`Error::Refused`]: a
-    /// person must look.
+    /// What no other file would fare better with.
+    fn note<T>(&mut self, outcome: Result<T, Error>) -> Result<Option<T>, Error> {
+        let error = match outcome {
+            Ok(done) => {
+                self.in_a_row = 0;
+                return Ok(Some(done));
+            }
+            Err(error) => error,
+        };
+        self.in_a_row += 1;
+        let of_one_file = if let Error::Refused(problem) = &error {
+            !matches!(problem.code, Code::Unauthorised | Code::Forbidden | Code::UnsupportedUpload | Code::NoSpace)
+        } else {
+            matches!(error, Error::File(_))
+        };
+        if !of_one_file || self.in_a_row >= FAILED_MAX {
+            return Err(error);
+        }
+        self.first.get_or_insert(error);
+        Ok(None)
+    }
+
+    /// Tells the first of them at the end.
+    fn told(self) -> Result<(), Error> {
+        self.first.map_or(Ok(()), Err)
+    }
+}
+
+/// Waits while answers of the device are being sent or received: they go first.
+async fn let_answers_go_first(database: &Path) -> Result<(), Error> {
+    if !SyncLock::is_held(database)? {
+        return Ok(());
+    }
+    let database = database.to_owned();
+    let waited = tokio::task::spawn_blocking(move || SyncLock::wait(&database)).await;
+    waited.map_err(|ended| Error::Lock(ended.to_string()))?
+}
+
+impl Http {
+    /// Sends the attachments that this device's saves name, the smallest first; `progress` hears of each request. A sync of
+    /// answers may run beside it, and goes first.
+    ///
+    /// A file that fails by itself does not keep the others from being sent.
+    ///
+    /// # Errors
+    /// [`Error::Syncing`] if another call sends photos. [`Error::Unreachable`]: nothing is lost, and the next call goes on where
+    /// this one was cut. [`Error::Refused`], [`Error::File`]: a person must look; told after all others have been tried, where
+    /// it is one file's.
     pub async fn send_attachments<H: Host>(
         &self,
         device: &mut Device<H>,
         mut progress: impl FnMut(Sending),
     ) -> Result<Sending, Error> {
-        let _lock = SyncLock::take(&device.file)?;
+        let _lock = SyncLock::take_for_photos(&device.file)?;
+        device.delete_dropped_files()?;
         let (server, token) = device.server()?;
+        let line = device.known_line()?;
         let waiting = device.attachments_to_send()?;
         let mut sending = Sending { files: count(waiting.len()), ..Sending::default() };
         sending.bytes = waiting.iter().map(|row| row.named.size).sum();
-        let mut done = 0;
+        let (mut done, mut failures) = (0, Failures::default());
         for row in waiting {
             let named = row.named.clone();
-            let mut upload = Upload { http: self, server: &server, token: &token, row, part: PART };
+            let mut upload = Upload { http: self, server: &server, token: &token, line: &line, row, part: PART };
             let outcome = upload
                 .run(device, |offset, up| {
                     (sending.through, sending.up) = (done + offset, sending.up + up);
                     progress(sending);
                 })
-                .await?;
+                .await;
             let now_ms = device.host().now_ms();
-            match outcome {
-                Outcome::Sent => {
+            if outcome.is_err() {
+                device.store.write(|tx| tx.set_asked(named.hash, now_ms))?;
+            }
+            match failures.note(outcome)? {
+                None => sending.failed += 1,
+                Some(Outcome::Sent) => {
                     device.store.write(|tx| tx.set_sent(named.hash, now_ms))?;
                     sending.sent += 1;
                 }
-                Outcome::Refused(code) => {
+                Some(Outcome::Refused(code)) => {
                     device.store.write(|tx| tx.set_refused(named.hash, &code))?;
                     sending.refused += 1;
                 }
@@ -83,33 +156,38 @@ impl Http {
             sending.through = done;
             progress(sending);
         }
+        failures.told()?;
         Ok(sending)
     }
 
-    /// Fetches small pictures of what others photographed; those whose bytes are still to come are asked for next time.
+    /// Fetches small pictures of what others photographed; those whose bytes are still to come are asked for again once all
+    /// others have been.
     ///
     /// # Errors
-    /// [`Error::Unreachable`]: try later. [`Error::Refused`]: a person must look.
+    /// [`Error::Syncing`] if another call sends or fetches photos. [`Error::Unreachable`]: try later. [`Error::Refused`],
+    /// [`Error::File`]: a person must look; told after all others have been asked for, where it is one picture's.
     pub async fn fetch_thumbnails<H: Host>(&self, device: &mut Device<H>) -> Result<u64, Error> {
-        let _lock = SyncLock::take(&device.file)?;
+        let _lock = SyncLock::take_for_photos(&device.file)?;
         let (server, token) = device.server()?;
         device.delete_dropped_files()?;
-        let mut fetched = 0;
+        let (mut fetched, mut failures) = (0, Failures::default());
         for row in device.store.read(|tx| tx.thumbnails_to_fetch(THUMBNAILS))? {
+            let_answers_go_first(&device.file).await?;
             let hash = row.named.hash;
             let url = format!("{server}/v1/attachments/{hash}/thumbnail");
-            let answer = self.client.get(url).bearer_auth(&token).send().await.map_err(unreachable)?;
-            match answer.status() {
-                StatusCode::OK => {
-                    let bytes = answer.bytes().await.map_err(unreachable)?;
-                    device.keep_thumbnail(hash, Some(&bytes))?;
-                    fetched += 1;
-                }
-                StatusCode::NO_CONTENT => device.keep_thumbnail(hash, None)?,
-                StatusCode::NOT_FOUND => {}
-                _ => return Err(failed(answer).await),
-            }
+            let answer = self.ask(self.client.get(url).bearer_auth(&token)).await?;
+            let (status, body) = (answer.status, answer.body()?);
+            let outcome = match status {
+                StatusCode::OK => device.keep_thumbnail(hash, Some(&body)).map(|()| 1),
+                StatusCode::NO_CONTENT => device.keep_thumbnail(hash, None).map(|()| 0),
+                StatusCode::NOT_FOUND => Ok(0),
+                _ => Err(Error::Refused(problem(status, &body))),
+            };
+            let now_ms = device.host().now_ms();
+            device.store.write(|tx| tx.set_asked(hash, now_ms))?;
+            fetched += failures.note(outcome)?.unwrap_or(0);
         }
+        failures.told()?;
         Ok(fetched)
     }
 
@@ -130,20 +208,21 @@ impl Http {
             tries += 1;
             let request = self.client.get(format!("{server}/v1/attachments/{hash}")).bearer_auth(&token);
             let request = request.header(header::RANGE, format!("bytes={}-", bytes.len()));
-            let Ok(mut answer) = request.send().await.inspect_err(|_| tries += 1) else {
+            let Ok(Ok(mut answer)) = timeout(self.patience, request.send()).await else {
+                tries += 1;
                 if tries > TRIES {
                     break;
                 }
                 continue;
             };
             if !answer.status().is_success() {
-                return Err(failed(answer).await);
+                return Err(Error::Refused(self.told(answer).await));
             }
             if answer.status() == StatusCode::OK {
                 bytes.clear();
             }
             let before = bytes.len();
-            while let Ok(Some(part)) = answer.chunk().await {
+            while let Ok(Ok(Some(part))) = timeout(self.patience, answer.chunk()).await {
                 bytes.extend_from_slice(&part);
                 if count(bytes.len()) > most {
                     return Err(Error::Unreachable("the attachment is longer than its record says".into()));
@@ -157,6 +236,13 @@ impl Http {
         device.keep_original(hash, &bytes)?;
         Ok(bytes)
     }
+
+    /// What is wrong, by the server's word.
+    async fn told(&self, answer: Response) -> Problem {
+        let status = answer.status();
+        let body = Answer::read(answer, self.patience, |_, _| ()).await.body();
+        problem(status, &body.unwrap_or_default())
+    }
 }
 
 /// One attachment on its way.
@@ -164,6 +250,7 @@ struct Upload<'a> {
     http: &'a Http,
     server: &'a str,
     token: &'a str,
+    line: &'a Line,
     row: AttachmentRow,
     part: usize,
 }
@@ -171,7 +258,7 @@ struct Upload<'a> {
 impl Upload<'_> {
     fn request(&self, method: Method, address: &str) -> RequestBuilder {
         let url = if address.starts_with('/') { format!("{}{address}", self.server) } else { address.to_owned() };
-        let request = self.http.client.request(method, url).bearer_auth(self.token).timeout(PATIENCE);
+        let request = self.http.client.request(method, url).bearer_auth(self.token);
         request.header("Tus-Resumable", "1.0.0")
     }
 
@@ -181,37 +268,43 @@ impl Upload<'_> {
         device: &mut Device<H>,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Outcome, Error> {
-        let Attachment { hash, size, .. } = self.row.named;
+        let Attachment { hash, size: whole, .. } = self.row.named;
         // Where the server said last that it goes on; after anything unclear it is asked.
-        let (mut tries, mut at, mut best) = (0, None, 0);
+        let (mut tries, mut at, mut best, mut failed) = (0, None, 0, None);
         while tries <= TRIES {
-            let (up, answer) = match (self.row.upload.clone().as_deref(), at) {
+            let_answers_go_first(&device.file).await?;
+            let (up, request) = match (self.row.upload.clone().as_deref(), at) {
                 (None, _) => {
                     // Should the answer be lost with the address, it is asked for.
                     device.store.write(|tx| tx.set_upload(hash, Some("")))?;
                     self.row.upload = Some(String::new());
                     let part = device.part(hash, 0, self.part)?;
-                    (count(part.len()), with_bytes(self.begin(""), part).send().await)
+                    (size(&part), with_bytes(self.begin(""), part))
                 }
-                (Some(""), _) => (0, self.begin(",resume").send().await),
-                (Some(address), None) => (0, self.request(Method::HEAD, address).send().await),
+                (Some(""), _) => (0, self.begin(",resume")),
+                (Some(address), None) => (0, self.request(Method::HEAD, address)),
                 (Some(address), Some(from)) => {
                     let part = device.part(hash, from, self.part)?;
                     let request = self.request(Method::PATCH, address).header("Upload-Offset", from.to_string());
-                    (count(part.len()), with_bytes(request, part).send().await)
+                    (size(&part), with_bytes(request, part))
                 }
             };
-            let step = match answer {
-                Ok(answer) => self.read(answer, device).await?,
-                Err(error) if error.is_connect() => return Err(unreachable(error)),
-                Err(_) => Step::Silence,
+            let begun = Instant::now();
+            // As long as the bytes may be on their way, and then as long as a person waits.
+            let step = match timeout(self.http.patience + self.line.transit(up), request.send()).await {
+                Ok(Ok(answer)) => self.read(answer, device).await?,
+                Ok(Err(error)) if error.is_connect() => return Err(unreachable(error)),
+                Ok(Err(_)) | Err(_) => Step::Silence,
             };
+            if begun.elapsed() > SLOW {
+                self.part = (self.part / 2).max(PART_MIN);
+            }
             tries += 1;
-            at = None;
+            (at, failed) = (None, None);
             match step {
                 Step::At(offset) => {
                     progress(offset, up);
-                    if offset >= size {
+                    if offset >= whole {
                         return Ok(Outcome::Sent);
                     }
                     if offset > best {
@@ -221,10 +314,12 @@ impl Upload<'_> {
                 }
                 Step::Done(outcome) => return Ok(outcome),
                 Step::Ask => {}
+                Step::Failed(problem) => failed = Some(problem),
                 Step::Silence => self.part = (self.part / 2).max(PART_MIN),
             }
         }
-        Err(Error::Unreachable("the line is too bad for photos now".into()))
+        let silence = || Error::Unreachable("the line is too bad for photos now".into());
+        Err(failed.map_or_else(silence, Error::Refused))
     }
 
     /// The request that begins an upload.
@@ -249,7 +344,7 @@ impl Upload<'_> {
             let offset = text("Upload-Offset").and_then(|offset| offset.parse().ok());
             return Ok(offset.map_or(Step::Ask, Step::At));
         }
-        let problem = problem(status, &answer.bytes().await.unwrap_or_default());
+        let problem = self.http.told(answer).await;
         let is_other = status.as_u16() == CHECKSUM_MISMATCH;
         if is_other && !device.is_sound(hash)? {
             // The card has changed them since: nobody can have these bytes any more.
@@ -266,7 +361,7 @@ impl Upload<'_> {
         let cut_off = problem.code == Code::CutOff;
         match status {
             _ if is_other || cut_off || status == StatusCode::CONFLICT => Ok(Step::Ask),
-            _ if status.is_server_error() => Ok(Step::Silence),
+            _ if status.is_server_error() && problem.code != Code::NoSpace => Ok(Step::Failed(problem)),
             _ => Err(Error::Refused(problem)),
         }
     }
@@ -278,7 +373,9 @@ enum Step {
     At(u64),
     /// Nobody knows: ask.
     Ask,
-    /// Nothing came back, or the server is busy.
+    /// The server failed, or is busy.
+    Failed(Problem),
+    /// Nothing came back.
     Silence,
     /// There is nothing more to send.
     Done(Outcome),
@@ -291,11 +388,6 @@ fn with_bytes(request: RequestBuilder, part: Vec<u8>) -> RequestBuilder {
         .header(header::CONTENT_TYPE, "application/offset+octet-stream")
         .header("Upload-Checksum", format!("sha256 {checksum}"))
         .body(part)
-}
-
-async fn failed(answer: Response) -> Error {
-    let status = answer.status();
-    Error::Refused(problem(status, &answer.bytes().await.unwrap_or_default()))
 }
 
 fn count(length: usize) -> u64 {

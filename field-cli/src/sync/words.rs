@@ -85,7 +85,7 @@ impl Words {
 
     /// What came of photos and files.
     pub(super) fn photos(self, sent: &Sent) -> String {
-        let Sending { files, sent: done, refused, .. } = sent.sending;
+        let Sending { files, sent: done, refused, failed, .. } = sent.sending;
         let mut text = String::new();
         if files > 0 {
             text.push_str(&match self {
@@ -97,6 +97,12 @@ impl Words {
             text.push_str(&match self {
                 Self::English => format!("\n{refused} are not taken there: `attachments` says which."),
                 Self::Indonesian => format!("\n{refused} tidak diterima: lihat `attachments`."),
+            });
+        }
+        if failed > 0 {
+            text.push_str(&match self {
+                Self::English => format!("\n{failed} failed and are tried again next time."),
+                Self::Indonesian => format!("\n{failed} gagal dan akan dicoba lagi lain kali."),
             });
         }
         match (self, &sent.stopped) {

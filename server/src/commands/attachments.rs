@@ -52,7 +52,7 @@ pub(super) fn run(command: Command) -> Result<()> {
 fn sweep(data: &Path, days: u32, dry_run: bool) -> Result<()> {
     let mut conn = super::open(data)?;
     let _held = backup::lock(data)?;
-    let depot = depot(data, &mut conn, false)?;
+    let depot = depot(data, &mut conn, None)?;
     let before_ms = now_ms().saturating_sub(i64::from(days).saturating_mul(86_400_000));
     let Swept { deleted, kept } = attachments::sweep(&mut conn, &depot, before_ms, dry_run)?;
     let bytes: u64 = deleted.iter().map(|row| row.size).sum();
@@ -66,8 +66,8 @@ fn move_to(data: &Path, to: &str) -> Result<()> {
     let mut conn = super::open(data)?;
     let _serving = lock(data)?;
     let _held = backup::lock(data)?;
-    let from = depot(data, &mut conn, false)?;
-    let to = Depot::open(data, place, false).context("the new place can't be reached")?;
+    let from = depot(data, &mut conn, None)?;
+    let to = Depot::open(data, place, None).context("the new place can't be reached")?;
     let Moved { copied, there } = attachments::copy_all(&mut conn, &from, &to, &data.join("moving.unfinished"))?;
     store::in_transaction(&mut conn, |tx| Ok::<_, Failure>(tx.set_meta(ATTACHMENTS, to.place().setting())?))?;
     println!("{copied} attachments copied, {there} were there; what the old place holds can be deleted");

@@ -1,13 +1,16 @@
 //! Commands about copies of the data: take one, prove one, bring one back.
 
 use super::lock;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use server::{
     domain::backup::{self, Verified},
     state::now_ms,
 };
 use std::path::{Path, PathBuf};
+
+/// How many photos that a copy lacks are named in the last line of a command; all are in its output.
+const NAMED: usize = 5;
 
 /// What can be done with copies.
 #[derive(Subcommand)]
@@ -46,8 +49,9 @@ pub(super) fn run(command: Command) -> Result<()> {
     match command {
         Command::Backup { data, to, keep } => take(&data, &to, keep),
         Command::VerifyBackup { file } => {
-            print(&backup::verify(&file).with_context(|| format!("{}", file.display()))?);
-            Ok(())
+            let verified = backup::verify(&file).with_context(|| format!("{}", file.display()))?;
+            print(&verified);
+            complain(&verified)
         }
         Command::Restore { data, from } => restore(&data, &from),
     }
@@ -64,7 +68,22 @@ fn take(data: &Path, to: &Path, keep: usize) -> Result<()> {
     for file in taken.vanished {
         eprintln!("tenun-server: {file} is not there any more: what it made safe counts no more");
     }
-    Ok(())
+    complain(&taken.verified)
+}
+
+/// Ends a command that did all it could with what a person must look at: a copy counts, and lacks photos.
+fn complain(verified: &Verified) -> Result<()> {
+    let lacking = &verified.lacking;
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<String> = lacking.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = if lacking.len() > NAMED { "; and more, all listed above" } else { "" };
+    bail!(
+        "all answers are in the copy, and it counts, but it lacks {} photos or files: {}{more}",
+        lacking.len(),
+        named.join("; ")
+    )
 }
 
 fn restore(data: &Path, from: &Path) -> Result<()> {
@@ -72,6 +91,9 @@ fn restore(data: &Path, from: &Path) -> Result<()> {
     let _held = lock(data)?;
     let restored = backup::restore(data, from, now_ms())?;
     print(&restored.verified);
+    if !restored.verified.lacking.is_empty() {
+        println!("their records say that these are still to come; the phones that have them send them again");
+    }
     if let Some(aside) = restored.aside {
         println!("what was there is in {}", aside.display());
     }
@@ -80,9 +102,12 @@ fn restore(data: &Path, from: &Path) -> Result<()> {
 }
 
 fn print(verified: &Verified) {
-    let Verified { heads, changes, batches, epoch, attachments, end: _ } = verified;
+    let Verified { heads, changes, batches, epoch, attachments, lacking, end: _ } = verified;
     println!(
         "sound: {changes} changes of {} replicas in {batches} signed batches, {attachments} attachments, epoch {epoch}",
         heads.len()
     );
+    for lacking in lacking {
+        println!("without {lacking}");
+    }
 }

@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions},
     io::{self, Seek, SeekFrom, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use sync_protocol::Hash;
@@ -20,6 +20,9 @@ use tokio::sync::{OwnedMutexGuard, watch};
 const MOST: usize = 64;
 /// How long an upload may take from its beginning.
 const LIFE_MS: i64 = 7 * 86_400_000;
+
+/// How the file beside an upload ends that keeps what its client said of it.
+const METADATA: &str = "metadata";
 
 /// What is to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,12 +37,14 @@ pub struct Info {
     pub hash: Option<Hash>,
     /// When it began.
     pub begun_ms: i64,
+    /// What its client said of it, word for word: it hears the same when it asks.
+    pub metadata: String,
 }
 
 impl Info {
     /// The name of the file.
     fn file_name(&self) -> String {
-        let Self { id, device, length, hash, begun_ms } = self;
+        let Self { id, device, length, hash, begun_ms, metadata: _ } = self;
         let hash = hash.map(|hash| hash.to_string()).unwrap_or_default();
         format!("{id}.{device}.{length}.{begun_ms}.{hash}")
     }
@@ -49,7 +54,7 @@ impl Info {
         let [id, device, length, begun_ms, hash] = parts.as_slice() else { return None };
         let hash = if hash.is_empty() { None } else { Some(hash.parse().ok()?) };
         let (device, length, begun_ms) = (device.parse().ok()?, length.parse().ok()?, begun_ms.parse().ok()?);
-        Some(Self { id: (*id).to_owned(), device, length, hash, begun_ms })
+        Some(Self { id: (*id).to_owned(), device, length, hash, begun_ms, metadata: String::new() })
     }
 
     /// When the upload is given up.
@@ -83,6 +88,8 @@ pub struct Place {
 #[derive(Debug, Default)]
 struct Progress {
     offset: u64,
+    /// The file has been made: it is never made a second time, or it would take the place of what was given its name.
+    made: bool,
     /// Counts those who append: the latest one alone may.
     turn: u64,
     /// Of all bytes up to the offset; none after a restart.
@@ -94,6 +101,11 @@ struct Progress {
     /// How many orphans had ever been deleted when the upload began; none after a restart.
     swept: Option<u64>,
     done: Option<Hash>,
+}
+
+/// Where what a client said of an upload is kept, beside its file.
+fn metadata_of(folder: &Path, id: &str) -> PathBuf {
+    folder.join(format!("{id}.{METADATA}"))
 }
 
 /// Why bytes were not appended.
@@ -168,12 +180,27 @@ impl Upload {
         Arc::new(Self { info, file, progress: Mutex::new(progress), busy, waiting })
     }
 
+    /// Opens the file, which is made once.
+    fn reopen(&self, progress: &mut Progress) -> io::Result<File> {
+        if !progress.made && !self.info.metadata.is_empty() {
+            std::fs::write(self.metadata(), &self.info.metadata)?;
+        }
+        let open = OpenOptions::new().write(true).create_new(!progress.made).open(&self.file)?;
+        progress.made = true;
+        Ok(open)
+    }
+
+    fn metadata(&self) -> PathBuf {
+        metadata_of(self.file.parent().unwrap_or(&self.file), &self.info.id)
+    }
+
     /// Takes the place at the upload. Whoever has it is asked to leave, and first writes what has come: a device whose line
     /// broke comes back before the server has noticed.
     pub async fn enter(&self) -> Place {
         self.waiting.send_modify(|count| *count += 1);
-        let held = self.busy.clone().lock_owned().await;
-        Place { _held: held, waiting: self.waiting.subscribe() }
+        // From here on: who comes while this one gets the place is not overheard.
+        let waiting = self.waiting.subscribe();
+        Place { _held: self.busy.clone().lock_owned().await, waiting }
     }
 
     /// Where the upload goes on.
@@ -247,6 +274,8 @@ impl Upload {
 
     pub(super) fn placed(&self) {
         self.lock().placed = true;
+        // There may never have been any.
+        let _ = std::fs::remove_file(self.metadata());
     }
 }
 
@@ -266,10 +295,13 @@ impl Append {
         if end > upload.info.length {
             return Err(AppendError::TooLong);
         }
+        if size == 0 {
+            return Ok(());
+        }
         let offset = progress.offset;
         let mut file = match progress.open.take() {
             Some(file) => file,
-            None => OpenOptions::new().write(true).create(true).truncate(false).open(&upload.file)?,
+            None => upload.reopen(&mut progress)?,
         };
         let written =
             file.seek(SeekFrom::Start(offset)).and_then(|_| pieces.iter().try_for_each(|piece| file.write_all(piece)));
@@ -303,10 +335,14 @@ impl Append {
             return Err(AppendError::Overtaken);
         }
         let fits = !is_whole || self.checksum.is_none_or(Checksum::fits);
+        if progress.placed {
+            // The bytes are where they belong: a request without any changes nothing.
+            return if fits { Ok(progress.offset) } else { Err(AppendError::Checksum) };
+        }
         let file = match progress.open.take() {
             Some(file) => file,
             // Nothing has come, or nothing is to come.
-            None => OpenOptions::new().write(true).create(true).truncate(false).open(&self.upload.file)?,
+            None => self.upload.reopen(&mut progress)?,
         };
         if !fits {
             (progress.offset, progress.digest) = (self.from, self.before);
@@ -330,18 +366,28 @@ pub struct Incoming {
 impl Incoming {
     /// Finds what was under way when the server ended; a command beside a server looks at nothing.
     pub(super) fn open(folder: PathBuf, serves: bool) -> Result<Self, DepotError> {
-        let mut known = BTreeMap::new();
+        let (mut known, mut said) = (BTreeMap::new(), Vec::new());
         if !serves {
             return Ok(Self { folder, known: Mutex::new(known) });
         }
         for entry in std::fs::read_dir(&folder)? {
             let file = entry?.path();
-            let Some(info) = file.file_name().and_then(|name| Info::from_file_name(name.to_str()?)) else { continue };
+            if file.extension().is_some_and(|ending| ending == METADATA) {
+                said.push(file);
+                continue;
+            }
+            let Some(mut info) = file.file_name().and_then(|name| Info::from_file_name(name.to_str()?)) else {
+                continue;
+            };
             // What a full disk left beyond the end is no part of it.
             let offset = std::fs::metadata(&file)?.len().min(info.length);
-            let progress = Progress { offset, ..Progress::default() };
+            info.metadata = std::fs::read_to_string(metadata_of(&folder, &info.id)).unwrap_or_default();
+            let progress = Progress { offset, made: true, ..Progress::default() };
             known.insert(info.id.clone(), Upload::new(info, file, progress));
         }
+        // What was said of an upload that has ended, or whose file was never made.
+        said.retain(|file| !file.file_stem().is_some_and(|id| known.contains_key(&*id.to_string_lossy())));
+        said.iter().try_for_each(std::fs::remove_file)?;
         Ok(Self { folder, known: Mutex::new(known) })
     }
 
@@ -349,15 +395,22 @@ impl Incoming {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins an upload; its file comes with its first bytes. What has expired goes, and the oldest of a device that has too
-    /// many under way.
+    /// Gives up what was not finished in time.
+    pub fn give_up(&self, now_ms: i64) {
+        let expired = |upload: &&Arc<Upload>| upload.info.expires_ms() <= now_ms;
+        let expired: Vec<_> = self.known().values().filter(expired).cloned().collect();
+        expired.iter().for_each(|upload| self.remove(upload));
+    }
+
+    /// Begins an upload; its file comes with its first bytes. The oldest goes of a device that has too many under way.
     pub fn begin(&self, info: Info, swept: u64) -> Arc<Upload> {
         let progress = Progress { digest: Some(Sha256::new()), swept: Some(swept), ..Progress::default() };
         self.add(info, progress)
     }
 
     fn add(&self, info: Info, progress: Progress) -> Arc<Upload> {
-        for old in self.superfluous(info.device, info.begun_ms) {
+        self.give_up(info.begun_ms);
+        for old in self.superfluous(info.device) {
             self.remove(&old);
         }
         let file = self.folder.join(info.file_name());
@@ -372,14 +425,13 @@ impl Incoming {
         self.add(info, progress)
     }
 
-    fn superfluous(&self, device: i64, now_ms: i64) -> Vec<Arc<Upload>> {
+    fn superfluous(&self, device: i64) -> Vec<Arc<Upload>> {
         let known = self.known();
-        let (expired, rest): (Vec<_>, Vec<_>) = known.values().partition(|upload| upload.info.expires_ms() <= now_ms);
-        let mut own: Vec<_> = rest.into_iter().filter(|upload| upload.info.device == device).collect();
+        let mut own: Vec<_> = known.values().filter(|upload| upload.info.device == device).collect();
         // What is done is only remembered for a client that did not hear of it.
         own.sort_by_key(|upload| (upload.done().is_none(), upload.info.begun_ms));
         let surplus = own.len().saturating_sub(MOST - 1);
-        expired.into_iter().chain(own.into_iter().take(surplus)).cloned().collect()
+        own.into_iter().take(surplus).cloned().collect()
     }
 
     /// An upload of a device that the same bytes were announced for, and that is not done.
@@ -408,8 +460,9 @@ impl Incoming {
         // Whoever still appends may no more.
         progress.turn += 1;
         progress.open = None;
-        // It may be in its place, or never have been made.
+        // They may be in their place, or never have been made.
         let _ = std::fs::remove_file(&upload.file);
+        let _ = std::fs::remove_file(upload.metadata());
     }
 }
 
@@ -418,7 +471,8 @@ mod tests {
     use super::*;
 
     fn begin(incoming: &Incoming, id: &str, device: i64, begun_ms: i64) -> Arc<Upload> {
-        let upload = incoming.begin(Info { id: id.into(), device, length: 10, hash: None, begun_ms }, 0);
+        let upload = incoming
+            .begin(Info { id: id.into(), device, length: 10, hash: None, begun_ms, metadata: String::new() }, 0);
         upload.append(0, None).unwrap().end(false).unwrap();
         upload
     }
@@ -474,6 +528,24 @@ mod tests {
         second.write(&[b"cd".as_slice().into()]).unwrap();
         assert!(matches!(first.end(true), Err(AppendError::Overtaken)));
         assert_eq!(second.end(true).unwrap(), 4);
+    }
+
+    #[test]
+    fn a_file_that_was_given_its_place_is_not_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let incoming = Incoming::open(folder.path().to_owned(), true).unwrap();
+        let upload = begin(&incoming, "one", 1, 0);
+        let mut append = upload.append(0, None).unwrap();
+        append.write(&[b"abcdefghij".as_slice().into()]).unwrap();
+        append.end(true).unwrap();
+        // Given its place between two requests, and before the upload knows of it.
+        std::fs::rename(&upload.file, folder.path().join("placed")).unwrap();
+        assert!(upload.append(10, None).unwrap().end(true).is_err());
+        upload.placed();
+        let mut append = upload.append(10, None).unwrap();
+        append.write(&[]).unwrap();
+        assert_eq!(append.end(true).unwrap(), 10);
+        assert!(!upload.file.exists());
     }
 
     #[test]

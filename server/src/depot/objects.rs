@@ -92,14 +92,17 @@ impl Depot {
         &self.shared.place
     }
 
-    /// Moves a file of `incoming` to the place of its hash.
+    /// Moves a file of `incoming` to the place of its hash. Good bytes that are there already stay.
     pub(super) async fn put_file(&self, name: &str, hash: Hash) -> Result<(), DepotError> {
-        if self.shared.place == Place::Folder {
+        let is_there = self.holds(hash).await;
+        if !is_there && self.shared.place == Place::Folder {
             let from = Path::from(format!("{INCOMING}/{name}"));
             return Ok(self.shared.store.rename(&from, &key(hash)).await?);
         }
         let file = self.shared.folder.join(INCOMING).join(name);
-        self.put_from(File::open(&file)?, hash).await?;
+        if !is_there {
+            self.put_from(File::open(&file)?, hash).await?;
+        }
         Ok(std::fs::remove_file(&file)?)
     }
 
@@ -182,29 +185,41 @@ impl Depot {
         .await
     }
 
+    /// Reads an object, shows `look` its parts, and says whether its bytes have the hash that they are named by.
+    async fn hashes(&self, hash: Hash, mut look: impl FnMut(&[u8]) -> std::io::Result<()>) -> Result<bool, DepotError> {
+        let mut body = self.read(hash, None).await?;
+        let mut digest = Sha256::new();
+        while let Some(part) = body.parts.recv().await {
+            let part = part?;
+            digest.update(&part);
+            look(&part)?;
+        }
+        Ok(Hash(digest.finalize().into()) == hash)
+    }
+
+    /// Whether an object is there with the bytes that it is named by. What has others, or can't be read, counts as not
+    /// there: whoever has the right bytes may put them in its place.
+    pub async fn holds(&self, hash: Hash) -> bool {
+        self.hashes(hash, |_| Ok(())).await.unwrap_or(false)
+    }
+
     /// Copies an object into a file, and says whether its bytes have the hash that they are named by.
     ///
     /// # Errors
     /// [`DepotError::Missing`], [`DepotError::OtherHash`], or if a file or the store fails.
     pub async fn copy_to(&self, hash: Hash, to: &std::path::Path) -> Result<(), DepotError> {
-        let mut body = self.read(hash, None).await?;
         let mut file = File::create(to)?;
-        let mut digest = Sha256::new();
-        while let Some(part) = body.parts.recv().await {
-            let part = part?;
-            digest.update(&part);
-            std::io::Write::write_all(&mut file, &part)?;
-        }
+        let fits = self.hashes(hash, |part| std::io::Write::write_all(&mut file, part)).await?;
         file.sync_all()?;
-        if Hash(digest.finalize().into()) == hash { Ok(()) } else { Err(DepotError::OtherHash) }
+        if fits { Ok(()) } else { Err(DepotError::OtherHash) }
     }
 
-    /// Puts a file in the place of its hash, if nothing is there yet; its bytes are hashed before.
+    /// Puts a file in the place of its hash, unless the right bytes are there; its own are hashed before.
     ///
     /// # Errors
     /// [`DepotError::OtherHash`], or if a file or the store fails.
     pub async fn bring(&self, hash: Hash, from: &std::path::Path) -> Result<bool, DepotError> {
-        if self.has(hash).await? {
+        if self.holds(hash).await {
             return Ok(false);
         }
         if hash_of(&mut File::open(from)?)? != hash {

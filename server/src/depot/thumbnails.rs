@@ -58,12 +58,17 @@ impl Depot {
         let _one = self.shared.decoding.acquire().await.map_err(|_closed| DepotError::Ended)?;
         let original = self.whole(hash, None).await?;
         self.run(move |_| {
-            let bytes = small(&original, EDGE).unwrap_or_default();
+            let bytes = made(|| small(&original, EDGE));
             keep(&kept, &bytes)?;
             Ok(told(bytes))
         })
         .await
     }
+}
+
+/// What a decoder made; nothing where it failed or panicked over what somebody sent: it is not tried again.
+fn made(decode: impl FnOnce() -> Option<Vec<u8>> + std::panic::UnwindSafe) -> Vec<u8> {
+    std::panic::catch_unwind(decode).ok().flatten().unwrap_or_default()
 }
 
 fn told(bytes: Vec<u8>) -> Thumbnail {
@@ -116,6 +121,12 @@ mod tests {
         let made = small(&png(1200, 600), EDGE).unwrap();
         let shown = image::load_from_memory(&made).unwrap();
         assert_eq!((shown.width(), shown.height()), (256, 128));
+    }
+
+    #[test]
+    fn a_picture_over_which_a_decoder_panics_has_no_thumbnail() {
+        assert_eq!(made(|| panic!("a decoder that met something unforeseen")), Vec::<u8>::new());
+        assert_eq!(made(|| Some(vec![1])), [1]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::{
         Depot, DepotError,
         incoming::{Info, Upload},
     },
-    store::{AttachmentRow, Device, StoreError, Tx, in_transaction},
+    store::{AttachmentRow, Device, StoreError, Tx, in_snapshot, in_transaction},
 };
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -20,7 +20,11 @@ impl From<DepotError> for Failure {
                 Code::ChecksumMismatch,
                 "the whole upload has another SHA-256 than the one announced: it was thrown away, begin again",
             ),
-            error @ (DepotError::Io(_) | DepotError::Store(_) | DepotError::Address(_) | DepotError::Ended) => {
+            error @ (DepotError::Io(_)
+            | DepotError::Store(_)
+            | DepotError::Address(_)
+            | DepotError::Unreached
+            | DepotError::Ended) => {
                 eprintln!("tenun-server: {error}");
                 Self::problem(Code::Internal, "try again later; the operator finds the reason in the log")
             }
@@ -28,12 +32,14 @@ impl From<DepotError> for Failure {
     }
 }
 
-/// Notes which attachments a change of a record names.
+/// Notes which attachments a change of a record names: by the word of its author's device, and where the server authored
+/// again what a branch held, of the branch's. What a coordinator decides adds nobody's word to those that stand.
 ///
 /// # Errors
 /// If the store fails.
 pub fn note(tx: Tx<'_>, record: i64, change: &Change) -> Result<(), StoreError> {
-    Attachment::of_ops(&change.ops).try_for_each(|named| tx.name_attachment(named.hash, record, change.dot.replica))
+    let (author, branch) = (change.dot.replica, change.instead_of);
+    Attachment::of_ops(&change.ops).try_for_each(|named| tx.name_attachment(named.hash, record, author, branch))
 }
 
 /// What a record knows of the bytes of an attachment.
@@ -118,6 +124,8 @@ pub struct Offer {
     pub media: Option<String>,
     /// The device has begun to send them and has not heard where.
     pub resume: bool,
+    /// What the client said of it, word for word.
+    pub metadata: String,
 }
 
 /// What becomes of an offer.
@@ -147,7 +155,7 @@ pub fn offered(tx: Tx<'_>, device: &Device, offer: &Offer, limits: &Limits, now_
     if too_large || other_type {
         let code = if too_large { Code::AttachmentTooLarge } else { Code::AttachmentType };
         if let Some(hash) = offer.hash {
-            tx.refuse_attachment(hash, code.as_str(), now_ms)?;
+            tx.refuse_attachment(hash, device.id, code.as_str(), now_ms)?;
         }
         return Ok(Answer::Refuse(code));
     }
@@ -179,7 +187,8 @@ pub fn needs_writing(tx: Tx<'_>, offer: &Offer, limits: &Limits) -> Result<bool,
 /// If the operating system gives no randomness.
 pub fn begin(device: i64, offer: &Offer, now_ms: i64) -> Result<Info, Failure> {
     let id = hex::encode(super::identity::random::<16>()?);
-    Ok(Info { id, device, length: offer.length, hash: offer.hash, begun_ms: now_ms })
+    let Offer { length, hash, ref metadata, .. } = *offer;
+    Ok(Info { id, device, length, hash, begun_ms: now_ms, metadata: metadata.clone() })
 }
 
 /// Lists an attachment whose bytes are in their place; whether no sweep can have deleted them meanwhile.
@@ -245,7 +254,7 @@ pub fn copy_all(
         let Some(last) = page.last() else { break };
         after = Some(last.hash);
         for row in page {
-            if to.wait(to.has(row.hash))? {
+            if to.wait(async { Ok(to.holds(row.hash).await) })? {
                 moved.there += 1;
                 continue;
             }
@@ -266,7 +275,8 @@ pub fn copy_all(
 /// If the store fails; what was taken off the list by then goes at the next sweep.
 pub fn sweep(conn: &mut rusqlite::Connection, depot: &Depot, before_ms: i64, dry_run: bool) -> Result<Swept, Failure> {
     let hashes = |rows: &[AttachmentRow]| rows.iter().map(|row| row.hash).collect::<BTreeSet<_>>();
-    let (mut rows, last, kept) = in_transaction(conn, |tx| {
+    // Every change is looked through: on a snapshot, which holds up nobody who writes.
+    let (mut rows, last, kept) = in_snapshot(conn, |tx| {
         let mut rows = tx.attachment_orphans(before_ms)?;
         let (named, last) = if rows.is_empty() { (BTreeSet::new(), 0) } else { named_anywhere(tx, &hashes(&rows), 0)? };
         rows.retain(|row| !named.contains(&row.hash));
@@ -294,6 +304,21 @@ pub fn sweep(conn: &mut rusqlite::Connection, depot: &Depot, before_ms: i64, dry
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sweep_looks_through_all_changes_while_others_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = crate::store::open_writer(folder.path()).unwrap();
+        let mut sweeper = crate::store::open_writer(folder.path()).unwrap();
+        let depot = Depot::open(folder.path(), crate::depot::Place::Folder, None).unwrap();
+        let looked = in_transaction(&mut writer, |tx| {
+            tx.put_attachment(AttachmentRow { hash: Hash([1; 32]), size: 1 }, None, 0)?;
+            sweep(&mut sweeper, &depot, 1, true)
+        });
+        // It sees what was there before.
+        assert_eq!(looked.unwrap(), Swept::default());
+        assert_eq!(sweep(&mut sweeper, &depot, 1, true).unwrap().deleted.len(), 1);
+    }
 
     #[test]
     fn a_hash_is_found_wherever_it_stands() {

@@ -4,7 +4,7 @@
 
 mod attachments;
 
-pub use attachments::lock;
+pub use attachments::{Lacking, lock};
 
 use super::{Failure, identity::Identity};
 use crate::store::{self, BackupRow, LogEnd, StoreError, Tx};
@@ -33,6 +33,8 @@ pub struct Verified {
     pub batches: u64,
     /// Photos and files whose bytes lie beside it, each with its hash.
     pub attachments: u64,
+    /// Those that it lists and whose bytes are not so: no answer depends on them.
+    pub lacking: Vec<Lacking>,
     /// The life of the log that it is a copy of.
     pub epoch: String,
 }
@@ -56,6 +58,9 @@ fn failed(file: &Path, error: &io::Error) -> Failure {
 
 /// Takes a copy into a folder, verifies it, and only then counts it and removes what is older than the last `keep`.
 ///
+/// The bytes of photos and files follow after that: a copy of all answers counts whatever became of a photo, and says which
+/// it lacks.
+///
 /// # Errors
 /// If the copy can't be written or is not sound; the older ones are kept then.
 pub fn take(data: &Path, folder: &Path, keep: usize, now_ms: i64, progress: impl FnMut(f64)) -> Result<Taken, Failure> {
@@ -67,12 +72,10 @@ pub fn take(data: &Path, folder: &Path, keep: usize, now_ms: i64, progress: impl
     private(&unfinished).map_err(|error| failed(&unfinished, &error))?;
     // No sweep deletes meanwhile what the copy lists.
     let _held = attachments::lock(data)?;
-    let depot = crate::state::depot(data, &mut store::open_writer(data)?, false)?;
-    let verified = store::copy(data, &unfinished, progress)
-        .map_err(Failure::from)
-        .and_then(|()| attachments::copy(&unfinished, &folder, &depot))
-        .and_then(|()| verify(&unfinished));
-    let verified = match verified {
+    let depot = crate::state::depot(data, &mut store::open_writer(data)?, None)?;
+    let verified =
+        store::copy(data, &unfinished, progress).map_err(Failure::from).and_then(|()| look(&unfinished, verify_store));
+    let mut verified = match verified {
         Ok(verified) => verified,
         Err(failure) => {
             // The older copies count on; this one would only mislead.
@@ -100,6 +103,7 @@ pub fn take(data: &Path, folder: &Path, keep: usize, now_ms: i64, progress: impl
     for backup in &removed {
         std::fs::remove_file(&backup.file).map_err(|error| failed(Path::new(&backup.file), &error))?;
     }
+    (verified.attachments, verified.lacking) = attachments::copy(&file, &folder, &depot)?;
     if !removed.is_empty() {
         attachments::prune(&folder)?;
     }
@@ -140,26 +144,32 @@ fn durable_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Gives a file its name for good: its bytes and then the name are on the disk when this returns.
-fn durable_rename(from: &Path, to: &Path) -> Result<(), Failure> {
-    let sync = || -> io::Result<()> {
-        File::open(from)?.sync_all()?;
-        std::fs::rename(from, to)?;
-        to.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-    };
-    sync().map_err(|error| failed(to, &error))
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    File::open(from)?.sync_all()?;
+    std::fs::rename(from, to)?;
+    to.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// Proves a copy: the file is sound, every chain is whole, every batch is signed by its author, and the photos and files that
-/// it lists lie beside it with their hashes.
+fn durable_rename(from: &Path, to: &Path) -> Result<(), Failure> {
+    rename(from, to).map_err(|error| failed(to, &error))
+}
+
+/// Proves a copy: the file is sound, every chain is whole, every batch is signed by its author. Which of the photos and files
+/// that it lists lie beside it with their hashes, and which do not, is part of what is found.
 ///
 /// # Errors
 /// What is wrong with it, first of all.
 pub fn verify(file: &Path) -> Result<Verified, Failure> {
-    let mut conn = store::open_copy(file)?;
-    let transaction = conn.transaction().map_err(StoreError::from)?;
-    let mut verified = verify_store(Tx::new(&transaction))?;
-    verified.attachments = attachments::verify(Tx::new(&transaction), file.parent().unwrap_or(Path::new("")))?;
-    Ok(verified)
+    look(file, |tx| {
+        let mut verified = verify_store(tx)?;
+        (verified.attachments, verified.lacking) = attachments::verify(tx, file.parent().unwrap_or(Path::new("")))?;
+        Ok(verified)
+    })
+}
+
+/// Looks into a copy.
+fn look<T>(file: &Path, looks: impl FnOnce(Tx<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
+    store::in_snapshot(&mut store::open_copy(file)?, looks)
 }
 
 fn wrong(what: String) -> Failure {
@@ -176,6 +186,7 @@ fn verify_store(tx: Tx<'_>) -> Result<Verified, Failure> {
         changes: 0,
         batches: 0,
         attachments: 0,
+        lacking: Vec::new(),
         epoch: Identity::epoch(tx)?.unwrap_or_default(),
     };
     for replica in tx.replicas()? {
@@ -232,13 +243,16 @@ pub struct Restored {
 
 /// Brings a copy back as the store of a data directory; what was there is moved aside, never deleted.
 ///
+/// Photos and files come back with it, those whose bytes are right in one of the two places; of the others a record says that
+/// they are still to come, and the devices that have them offer them again.
+///
 /// A new epoch begins, under a new replica of the server: devices notice that the log is shorter than it was, and send
 /// again what it lacks. The caller holds the data directory's lock, so that no server runs on it.
 ///
 /// # Errors
 /// If the copy is not sound or a file can't be moved; the store is as it was then.
 pub fn restore(data: &Path, from: &Path, now_ms: i64) -> Result<Restored, Failure> {
-    let verified = verify(from)?;
+    let mut verified = look(from, verify_store)?;
     let incoming = data.join(store::RESTORING);
     let copied = (|| -> io::Result<()> {
         // Of a restore that was broken off, the journal too: it would be played into this copy.
@@ -252,10 +266,10 @@ pub fn restore(data: &Path, from: &Path, now_ms: i64) -> Result<Restored, Failur
     copied.map_err(|error| failed(&incoming, &error))?;
     // The new epoch begins in the copy, so that the data directory never holds a log that continues an old one.
     let mut conn = store::open_file(&incoming)?;
-    let depot = crate::state::depot(data, &mut conn, false)?;
+    let depot = crate::state::depot(data, &mut conn, None)?;
     let folder = from.parent().unwrap_or(Path::new(""));
     let epoch = store::in_transaction(&mut conn, |tx| {
-        attachments::bring(tx, folder, &depot, now_ms)?;
+        (verified.attachments, verified.lacking) = attachments::bring(tx, folder, &depot, now_ms)?;
         Identity::begin_epoch(tx, now_ms)
     })?;
     store::close_into_one_file(conn)?;

@@ -4,14 +4,19 @@
 //! answer may run anything: each forbids its reader to guess another type, and to load or run what is in it.
 
 use super::{auth, failure::Rejection};
-use crate::{depot::Thumbnail, domain::Failure, state::Server, store::Tx};
+use crate::{
+    depot::Thumbnail,
+    domain::Failure,
+    state::Server,
+    store::{AttachmentRow, Tx},
+};
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
     http::header::{
         ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_SECURITY_POLICY, IF_NONE_MATCH,
         RANGE, X_CONTENT_TYPE_OPTIONS,
     },
-    web,
+    web::{self, Bytes},
 };
 use futures_util::stream;
 use std::ops::Range;
@@ -40,14 +45,15 @@ fn hash(text: &str) -> Result<Hash, Rejection> {
 }
 
 /// Lets a device see an attachment of its areas, or one that it sent: which one its path names.
-async fn for_device(server: &Server, request: &HttpRequest, path: &str) -> Result<Hash, Rejection> {
+async fn for_device(server: &Server, request: &HttpRequest, path: &str) -> Result<AttachmentRow, Rejection> {
     let hash = hash(path)?;
     let token = auth::bearer(request);
-    let may = server.read(move |tx| {
+    let seen = server.read(move |tx| {
         let device = auth::device(tx, token)?;
-        Ok(tx.attachment(hash)?.is_some() && tx.may_see_attachment(&device, hash)?)
+        let may = tx.may_see_attachment(&device, hash)?;
+        Ok(tx.attachment(hash)?.filter(|_| may))
     });
-    if may.await? { Ok(hash) } else { Err(none().into()) }
+    seen.await?.ok_or_else(|| none().into())
 }
 
 async fn original(
@@ -55,9 +61,9 @@ async fn original(
     request: HttpRequest,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Rejection> {
-    let hash = for_device(&server, &request, &path).await?;
+    let row = for_device(&server, &request, &path).await?;
     // A device knows name and type from its record.
-    serve(&server, &request, hash, None).await
+    serve(&server, &request, row, None).await
 }
 
 async fn thumbnail(
@@ -65,20 +71,21 @@ async fn thumbnail(
     request: HttpRequest,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Rejection> {
-    let hash = for_device(&server, &request, &path).await?;
-    serve_thumbnail(&server, &request, hash).await
+    let row = for_device(&server, &request, &path).await?;
+    serve_thumbnail(&server, &request, row.hash).await
 }
 
 /// What the record says of an attachment that it names, also where a later answer replaced it.
-fn named(tx: Tx<'_>, record: RecordId, hash: Hash) -> Result<Attachment, Failure> {
+fn named(tx: Tx<'_>, record: RecordId, hash: Hash) -> Result<(Attachment, AttachmentRow), Failure> {
     let key = tx.record_key(record)?.ok_or_else(none)?;
-    if tx.attachment(hash)?.is_none() || !tx.is_attachment_of(hash, key.id)? {
+    let row = tx.attachment(hash)?.ok_or_else(none)?;
+    if !tx.is_attachment_of(hash, key.id)? {
         return Err(none());
     }
     for change in tx.changes_of(key.id)? {
         let Ok(change) = sync_protocol::Change::from_stored(change.dot, &change.bytes) else { continue };
         if let Some(found) = Attachment::of_ops(&change.ops).find(|found| found.hash == hash) {
-            return Ok(found);
+            return Ok((found, row));
         }
     }
     Err(none())
@@ -88,7 +95,7 @@ async fn for_coordinator(
     server: &Server,
     request: &HttpRequest,
     path: &(String, String),
-) -> Result<Attachment, Rejection> {
+) -> Result<(Attachment, AttachmentRow), Rejection> {
     auth::coordinator(server, request).await?;
     let (record, hash) = (super::api::record_id(&path.0)?, hash(&path.1)?);
     Ok(server.read(move |tx| named(tx, record, hash)).await?)
@@ -99,8 +106,8 @@ async fn original_of_record(
     request: HttpRequest,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Rejection> {
-    let named = for_coordinator(&server, &request, &path).await?;
-    serve(&server, &request, named.hash, Some(&named)).await
+    let (named, row) = for_coordinator(&server, &request, &path).await?;
+    serve(&server, &request, row, Some(&named)).await
 }
 
 async fn thumbnail_of_record(
@@ -108,8 +115,8 @@ async fn thumbnail_of_record(
     request: HttpRequest,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Rejection> {
-    let named = for_coordinator(&server, &request, &path).await?;
-    serve_thumbnail(&server, &request, named.hash).await
+    let (_, row) = for_coordinator(&server, &request, &path).await?;
+    serve_thumbnail(&server, &request, row.hash).await
 }
 
 /// What stands around bytes that somebody sent: they may be anything.
@@ -132,10 +139,12 @@ fn is_known(request: &HttpRequest, hash: Hash) -> bool {
 async fn serve(
     server: &Server,
     request: &HttpRequest,
-    hash: Hash,
+    row: AttachmentRow,
     named: Option<&Attachment>,
 ) -> Result<HttpResponse, Rejection> {
-    let beginning = server.depot.beginning(hash).await.map_err(Failure::from)?;
+    let AttachmentRow { hash, size } = row;
+    // A store is not asked for a part of nothing.
+    let beginning = if size == 0 { Bytes::new() } else { server.depot.beginning(hash).await.map_err(Failure::from)? };
     let plain = named.map(|named| named.media.as_str()).filter(|media| is_plain(media, &beginning));
     let mut response = HttpResponse::Ok();
     guard(&mut response, hash);
@@ -147,6 +156,13 @@ async fn serve(
         return Ok(response.status(actix_web::http::StatusCode::NOT_MODIFIED).finish());
     }
     let wanted = request.headers().get(RANGE).and_then(|value| value.to_str().ok()).and_then(range);
+    if size == 0 {
+        return Ok(response.body(Bytes::new()));
+    }
+    if wanted.as_ref().is_some_and(|wanted| wanted.start >= size) {
+        response.status(actix_web::http::StatusCode::RANGE_NOT_SATISFIABLE);
+        return Ok(response.insert_header((CONTENT_RANGE, format!("bytes */{size}"))).finish());
+    }
     let body = server.depot.read(hash, wanted.clone()).await.map_err(Failure::from)?;
     if wanted.is_some() {
         let Range { start, end } = body.range;

@@ -18,7 +18,7 @@ fn status(code: Code) -> StatusCode {
         Code::ChecksumMismatch => StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST),
         Code::UnsupportedUpload => StatusCode::PRECONDITION_FAILED,
         Code::UnsupportedProtocol => StatusCode::UPGRADE_REQUIRED,
-        Code::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Busy | Code::NoSpace => StatusCode::SERVICE_UNAVAILABLE,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Code::BadEncoding
         | Code::CutOff
@@ -95,6 +95,10 @@ impl ResponseError for Rejection {
         let mut response = HttpResponse::build(status);
         if *code == Code::Busy {
             response.insert_header(("retry-after", "60"));
+        } else if *code == Code::NoSpace {
+            response.insert_header(("retry-after", "3600"));
+        } else if *code == Code::UnsupportedUpload {
+            response.insert_header(("tus-version", super::uploads::VERSION));
         }
         response.content_type("application/problem+json").json(serde_json::json!({
             "type": format!("urn:tenun:problem:{code}"),

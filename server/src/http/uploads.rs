@@ -3,7 +3,10 @@
 
 use super::{auth, failure::Rejection};
 use crate::{
-    depot::incoming::{Append, AppendError, Checksum, Place, Upload},
+    depot::{
+        DepotError,
+        incoming::{Append, AppendError, Checksum, Place, Upload},
+    },
     domain::{
         Failure,
         attachments::{self, Answer, Offer},
@@ -29,8 +32,10 @@ use std::{
 use sync_protocol::{Hash, problem::Code};
 use tokio::sync::Semaphore;
 
-const VERSION: &str = "1.0.0";
+pub(super) const VERSION: &str = "1.0.0";
 const EXTENSIONS: &str = "creation,creation-with-upload,checksum,termination,expiration";
+/// What a client may say of an upload, in bytes.
+const METADATA_MAX: usize = 4096;
 /// What one write to a file holds at most, where there is memory for it.
 const BLOCK: usize = 512 << 10;
 /// A request holds this much at least; more only out of what all share.
@@ -116,12 +121,12 @@ async fn one(
     }
     match method(&request) {
         Method::HEAD => {
-            drop(upload.enter().await);
-            // Whole, and not listed yet: the server ended in between.
-            if upload.offset() == upload.info.length {
-                server.take_in(upload.clone()).await?;
-            }
+            // Whole, and not listed yet: the server ended in between, or failed.
+            server.take_in(upload.clone()).await?;
             let mut response = about(StatusCode::OK, &upload);
+            if !upload.info.metadata.is_empty() {
+                response.insert_header(("Upload-Metadata", upload.info.metadata.as_str()));
+            }
             Ok(response.insert_header(("Upload-Length", upload.info.length.to_string())).finish())
         }
         Method::PATCH => {
@@ -132,6 +137,7 @@ async fn one(
             let (offset, checksum, place) =
                 (number(&request, "Upload-Offset")?, checksum(&request)?, reader.beside(upload.enter()).await);
             let append = upload.append(offset, checksum).map_err(refused)?;
+            leave_room(&server, upload.info.length.saturating_sub(offset))?;
             receive(&server, &upload, append, place, reader).await?;
             Ok(about(StatusCode::NO_CONTENT, &upload).finish())
         }
@@ -141,6 +147,14 @@ async fn one(
         }
         _other => Err(Rejection::new(Code::NotFound, "an upload takes HEAD, PATCH and DELETE")),
     }
+}
+
+/// Takes no bytes that answers may need: a disk that photos have filled takes none of these either.
+fn leave_room(server: &Server, bytes: u64) -> Result<(), Rejection> {
+    let has_room =
+        bytes == 0 || server.depot.has_room(bytes).map_err(|error| Failure::from(DepotError::from(error)))?;
+    let full = || Rejection::new(Code::NoSpace, "try again later: the operator has to free or add space");
+    if has_room { Ok(()) } else { Err(full()) }
 }
 
 /// What every answer about an upload says.
@@ -186,7 +200,8 @@ async fn create(
     let info = attachments::begin(device.id, &offer, now_ms())?;
     let known = server.depot.incoming().under_way(&info).filter(|_| offer.resume && !with_bytes);
     if let Some(upload) = known.filter(|_| answer == Answer::Send) {
-        drop(upload.enter().await);
+        // An offset that says that all is here is told only when it is so.
+        server.take_in(upload.clone()).await?;
         return Ok(created(&upload));
     }
     let upload = match answer {
@@ -198,7 +213,10 @@ async fn create(
             return Err(Rejection::new(code, format!("taken are {}", server.limits.types.join(", "))));
         }
         Answer::Have(hash) => server.depot.incoming().begin_done(info, hash),
-        Answer::Send => server.depot.incoming().begin(info, swept),
+        Answer::Send => {
+            leave_room(&server, offer.length)?;
+            server.depot.incoming().begin(info, swept)
+        }
     };
     if upload.done().is_none() && (with_bytes || offer.length == 0) {
         let place = upload.enter().await;
@@ -219,9 +237,20 @@ fn offer(request: &HttpRequest) -> Result<Offer, Rejection> {
     if header(request, "Upload-Defer-Length").is_some() {
         return Err(Rejection::new(Code::WrongType, "`Upload-Length` must be known when an upload begins"));
     }
-    let mut offer = Offer { length: number(request, "Upload-Length")?, hash: None, media: None, resume: false };
+    let mut offer = Offer {
+        length: number(request, "Upload-Length")?,
+        hash: None,
+        media: None,
+        resume: false,
+        metadata: String::new(),
+    };
+    offer.metadata = header(request, "Upload-Metadata").unwrap_or_default().to_owned();
     let wrong = |key: &str| Rejection::new(Code::WrongType, format!("`Upload-Metadata`: `{key}` can't be read"));
-    for pair in header(request, "Upload-Metadata").unwrap_or_default().split(',') {
+    if offer.metadata.len() > METADATA_MAX {
+        return Err(Rejection::new(Code::WrongType, format!("`Upload-Metadata` has at most {METADATA_MAX} bytes")));
+    }
+    let metadata = offer.metadata.clone();
+    for pair in metadata.split(',') {
         let (key, value) = pair.trim().split_once(' ').unwrap_or((pair.trim(), ""));
         offer.resume |= key == "resume";
         if !matches!(key, "sha256" | "filetype") {
@@ -304,10 +333,8 @@ async fn keep(
     if !is_whole {
         return Err(Rejection::new(Code::CutOff, "what came was kept: ask where the upload goes on"));
     }
-    if upload.offset() == upload.info.length {
-        server.take_in(upload).await?;
-    }
-    Ok(())
+    drop(reader);
+    Ok(server.take_in(upload).await?)
 }
 
 /// How a body ended.

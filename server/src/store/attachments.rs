@@ -17,16 +17,26 @@ pub struct AttachmentRow {
 }
 
 impl Tx<'_> {
-    /// Notes that an applied change of a record, authored by a replica, names an attachment.
+    /// Notes that an applied change of a record names an attachment, by whose word: that of the device of the replica that
+    /// authored it, else that of the device whose branch held it under this hash.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn name_attachment(&self, hash: Hash, record: i64, author: ReplicaId) -> Result<(), StoreError> {
+    pub fn name_attachment(
+        &self,
+        hash: Hash,
+        record: i64,
+        author: ReplicaId,
+        branch: Option<Hash>,
+    ) -> Result<(), StoreError> {
         let mut put = self.conn.prepare_cached(
             "INSERT INTO attachment_name (hash, record, device)
-             VALUES (?1, ?2, coalesce((SELECT device FROM replica WHERE uuid = ?3), 0)) ON CONFLICT DO NOTHING",
+             VALUES (?1, ?2, coalesce(
+                (SELECT device FROM replica WHERE uuid = ?3),
+                (SELECT device FROM branch JOIN replica ON replica.id = branch.replica WHERE branch.hash = ?4),
+                0)) ON CONFLICT DO NOTHING",
         )?;
-        put.execute(params![hash.0, record, author.0])?;
+        put.execute(params![hash.0, record, author.0, branch.map(|hash| hash.0)])?;
         Ok(())
     }
 
@@ -105,8 +115,9 @@ impl Tx<'_> {
              SELECT 1 FROM attachment_name AS name JOIN record ON record.id = name.record
              JOIN placement ON placement.record = record.household
              WHERE name.hash = ?1
-             AND placement.area IN (SELECT area FROM assignment WHERE enumerator = ?3 UNION SELECT id FROM led) AND (name.device = 0 OR EXISTS (SELECT 1 FROM attachment_holder AS holder
-             WHERE holder.hash = name.hash AND holder.device = name.device)) LIMIT 1",
+             AND placement.area IN (SELECT area FROM assignment WHERE enumerator = ?3 UNION SELECT id FROM led)
+             AND EXISTS (SELECT 1 FROM attachment_holder AS holder
+                WHERE holder.hash = name.hash AND holder.device = name.device) LIMIT 1",
         )?;
         Ok(query.exists(params![hash.0, device.id, device.enumerator])?)
     }
@@ -120,16 +131,18 @@ impl Tx<'_> {
         Ok(query.exists(params![hash.0, record])?)
     }
 
-    /// Notes that an attachment was offered and not taken.
+    /// Notes that an attachment was offered and not taken, if a record names it by the word of the device that offered it: no
+    /// device says of others' photos that they don't come, nor of what no record asks for.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn refuse_attachment(&self, hash: Hash, code: &str, now_ms: i64) -> Result<(), StoreError> {
+    pub fn refuse_attachment(&self, hash: Hash, device: i64, code: &str, now_ms: i64) -> Result<(), StoreError> {
         let mut put = self.conn.prepare_cached(
             "INSERT OR REPLACE INTO attachment_refusal (hash, code, told_ms) SELECT ?1, ?2, ?3
-             WHERE NOT EXISTS (SELECT 1 FROM attachment WHERE hash = ?1)",
+             WHERE NOT EXISTS (SELECT 1 FROM attachment WHERE hash = ?1)
+             AND EXISTS (SELECT 1 FROM attachment_name WHERE hash = ?1 AND device = ?4)",
         )?;
-        put.execute(params![hash.0, code, now_ms])?;
+        put.execute(params![hash.0, code, now_ms, device])?;
         Ok(())
     }
 

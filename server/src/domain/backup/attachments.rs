@@ -1,12 +1,13 @@
 //! The bytes of attachments in backups: a folder beside the copies, shared by all of them, since bytes never change.
 
-use super::{Failure, failed, wrong};
+use super::{Failure, failed, look};
 use crate::{
-    depot::{Depot, FOLDER, hash_of},
-    store::{self, AttachmentRow, Tx},
+    depot::{Depot, DepotError, FOLDER, hash_of},
+    store::{AttachmentRow, Tx},
 };
 use std::{
     collections::BTreeSet,
+    fmt,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -51,51 +52,117 @@ fn each(tx: Tx<'_>, mut look: impl FnMut(AttachmentRow) -> Result<(), Failure>) 
     }
 }
 
-/// Copies what a copy of the database lists and the folder does not hold yet; each is hashed on the way.
-pub(super) fn copy(copy: &Path, folder: &Path, depot: &Depot) -> Result<(), Failure> {
-    let mut conn = store::open_copy(copy)?;
-    let transaction = conn.transaction().map_err(store::StoreError::from)?;
-    each(Tx::new(&transaction), |row| {
-        let file = place(folder, row.hash);
-        if std::fs::metadata(&file).is_ok_and(|found| found.len() == row.size) {
-            return Ok(());
-        }
-        let parent = file.parent().unwrap_or(folder);
-        std::fs::create_dir_all(parent).map_err(|error| failed(parent, &error))?;
+/// A photo or file that a copy lists and whose bytes are not there, or are others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lacking {
+    /// The SHA-256 that its bytes should have.
+    pub hash: Hash,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl fmt::Display for Lacking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "attachment {}: {}", self.hash, self.why)
+    }
+}
+
+/// What is right, and what is not; one that is wrong keeps none of the others from being looked at.
+#[derive(Debug, Default)]
+struct Found {
+    right: u64,
+    lacking: Vec<Lacking>,
+}
+
+impl Found {
+    fn note(&mut self, hash: Hash, found: Result<(), DepotError>) {
+        let why = match found {
+            Ok(()) => return self.right += 1,
+            Err(DepotError::Missing) => "its bytes are missing".to_owned(),
+            Err(DepotError::Io(error)) if error.kind() == io::ErrorKind::NotFound => "its bytes are missing".to_owned(),
+            Err(DepotError::OtherHash) => "it has other bytes".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.lacking.push(Lacking { hash, why });
+    }
+}
+
+/// Whether a file has the bytes of a hash.
+fn check(file: &Path, hash: Hash) -> Result<(), DepotError> {
+    if hash_of(&mut File::open(file)?)? == hash { Ok(()) } else { Err(DepotError::OtherHash) }
+}
+
+/// Copies what a copy of the database lists and the folder does not hold with its hash; each is hashed on the way.
+pub(super) fn copy(copy: &Path, folder: &Path, depot: &Depot) -> Result<(u64, Vec<Lacking>), Failure> {
+    // A store that can't be reached at all is not waited for once a photo.
+    let reached = depot.wait(depot.has(Hash::default())).map(drop);
+    let mut found = Found::default();
+    let copied = |hash: Hash, file: &Path| -> Result<(), DepotError> {
+        super::durable_folder(file.parent().unwrap_or(folder))?;
         let unfinished = file.with_extension("unfinished");
-        depot.wait(depot.copy_to(row.hash, &unfinished))?;
-        super::durable_rename(&unfinished, &file)
+        let _ = std::fs::remove_file(&unfinished);
+        super::private(&unfinished)?;
+        depot.wait(depot.copy_to(hash, &unfinished)).inspect_err(|_| {
+            let _ = std::fs::remove_file(&unfinished);
+        })?;
+        Ok(super::rename(&unfinished, file)?)
+    };
+    look(copy, |tx| {
+        each(tx, |row| {
+            let file = place(folder, row.hash);
+            let kept = match (check(&file, row.hash), &reached) {
+                (Err(_), Ok(())) => copied(row.hash, &file),
+                (kept, _) => kept,
+            };
+            found.note(row.hash, kept);
+            Ok(())
+        })
     })?;
-    Ok(())
+    if let Err(error) = reached {
+        eprintln!("tenun-server: {error}: photos and files that are new in it are not copied");
+    }
+    Ok((found.right, found.lacking))
 }
 
-/// Proves that the bytes of every attachment that a copy lists are in the folder, each with its hash.
-pub(super) fn verify(tx: Tx<'_>, folder: &Path) -> Result<u64, Failure> {
+/// Looks whether the bytes of every attachment that a copy lists are in the folder, each with its hash.
+pub(super) fn verify(tx: Tx<'_>, folder: &Path) -> Result<(u64, Vec<Lacking>), Failure> {
+    let mut found = Found::default();
     each(tx, |row| {
-        let found = File::open(place(folder, row.hash)).and_then(|mut file| hash_of(&mut file));
-        match found {
-            Ok(hash) if hash == row.hash => Ok(()),
-            Ok(_) => Err(wrong(format!("attachment {} has other bytes", row.hash))),
-            Err(error) => Err(wrong(format!("attachment {} can't be read: {error}", row.hash))),
-        }
-    })
+        found.note(row.hash, check(&place(folder, row.hash), row.hash));
+        Ok(())
+    })?;
+    Ok((found.right, found.lacking))
 }
 
-/// Brings back the bytes that a restored database lists. What the store holds besides stays, and is listed again: a change
-/// that names it may come back from a phone.
-pub(super) fn bring(tx: Tx<'_>, folder: &Path, depot: &Depot, now_ms: i64) -> Result<(), Failure> {
-    let mut listed = BTreeSet::new();
+/// Brings back the bytes that a restored database lists; what has them nowhere is taken off its list, so that its devices
+/// offer it again. What the store holds besides stays, and is listed again: a change that names it may come back from a phone.
+pub(super) fn bring(tx: Tx<'_>, folder: &Path, depot: &Depot, now_ms: i64) -> Result<(u64, Vec<Lacking>), Failure> {
+    let (mut found, mut listed) = (Found::default(), BTreeSet::new());
+    let held = depot.wait(depot.objects());
     each(tx, |row| {
-        depot.wait(depot.bring(row.hash, &place(folder, row.hash)))?;
+        found.note(
+            row.hash,
+            match &held {
+                Ok(_) => depot.wait(depot.bring(row.hash, &place(folder, row.hash))).map(drop),
+                Err(_) => Err(DepotError::Unreached),
+            },
+        );
         listed.insert(row.hash);
         Ok(())
     })?;
-    for (hash, size) in depot.wait(depot.objects())? {
-        if !listed.contains(&hash) {
-            tx.put_attachment(AttachmentRow { hash, size }, None, now_ms)?;
+    match held {
+        Ok(held) => {
+            found.lacking.iter().try_for_each(|lacking| tx.forget_attachment(lacking.hash))?;
+            for (hash, size) in held {
+                if !listed.contains(&hash) && depot.wait(async { Ok(depot.holds(hash).await) })? {
+                    tx.put_attachment(AttachmentRow { hash, size }, None, now_ms)?;
+                }
+            }
         }
+        // It is not known to have lost anything: what is listed stays so.
+        Err(error) => eprintln!("tenun-server: {error}: what it holds was not looked at"),
     }
-    Ok(())
+    Ok((found.right, found.lacking))
 }
 
 /// Removes from a folder of copies what none of its copies lists any more.
@@ -105,11 +172,11 @@ pub(super) fn prune(folder: &Path) -> Result<(), Failure> {
     for entry in std::fs::read_dir(folder).map_err(io)? {
         let path = entry.map_err(io)?.path();
         if path.extension().is_some_and(|ending| ending == "sqlite") {
-            let mut conn = store::open_copy(&path)?;
-            let transaction = conn.transaction().map_err(store::StoreError::from)?;
-            each(Tx::new(&transaction), |row| {
-                named.insert(row.hash);
-                Ok(())
+            look(&path, |tx| {
+                each(tx, |row| {
+                    named.insert(row.hash);
+                    Ok(())
+                })
             })?;
         }
     }

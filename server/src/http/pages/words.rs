@@ -372,6 +372,7 @@ problems! {
     BadQuery: "Alamat atau saringan ini tidak dimengerti.";
     NotFound: "Yang dicari tidak ada di sini.";
     Stale: "Yang ditampilkan sudah berubah sementara itu: lihat lagi.";
+    NoSpace: "Server sekarang tidak punya tempat untuk foto dan berkas; jawaban tetap diterima.";
     ReviewState: "Langkah ini tidak mungkin dalam keadaan pemeriksaan sekarang.";
     Busy: "Server sedang sibuk: coba lagi nanti.";
     AttachmentTooLarge: "Lampiran lebih besar daripada yang boleh.";
