@@ -83,6 +83,8 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     if turn.is_another_life(&header)? {
         applied.fork = Some(Fork { replica: header.replica, common: 0 });
         shared.note(1, 0, Intake::Fork { common: 0 });
+    } else if turn.is_outwritten(&header)? {
+        applied.fork = Some(Fork { replica: header.replica, common: held_before });
     }
     for batch in batches {
         if batch.is_carried {
@@ -230,6 +232,14 @@ impl<'a> Turn<'a> {
         let Some(acked) = header.acked else { return Ok(false) };
         let held = self.hash_at(header.replica, acked.seq)?;
         Ok(held.is_some_and(|held| held != acked.hash))
+    }
+
+    /// Whether somebody carried here, from past a gap, what another life wrote under the name of a device that has nothing to
+    /// send: it must not use these numbers itself.
+    fn is_outwritten(&mut self, header: &RequestHeader) -> Result<bool, StoreError> {
+        let row = *self.row(header.replica)?;
+        let is_all = header.acked.map_or(row.head == 0, |acked| (acked.seq, acked.hash) == (row.head, row.head_hash));
+        Ok(header.unsent == 0 && is_all && row.apart > row.head)
     }
 
     fn fresh(&mut self, key: RecordKey, id: i64, stamp: Stamp, change: Change) {
