@@ -12,7 +12,7 @@ use sync_protocol::{
     Dot, Hash, HouseholdId, RecordId, ReplicaId, Value,
     chain::{Adoption, SecretKey},
     engine::reauthor::{Renumbered, reauthor},
-    wire::{Have, Request, Verdict},
+    wire::{Acked, Have, Request, Verdict},
 };
 
 async fn forks(survey: &Survey) -> Result<u64> {
@@ -342,5 +342,32 @@ async fn a_copy_hears_what_became_of_the_changes_that_both_lives_share() -> Resu
     assert_eq!(told.fork.map(|fork| fork.common), Some(2));
     let outcomes: Vec<(u64, Verdict)> = told.outcomes.iter().map(|outcome| (outcome.seq, outcome.verdict)).collect();
     assert_eq!(outcomes, [(2, Verdict::Quarantined)], "it waits for a coordinator, on this phone, too");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_phone_takes_another_name_where_its_other_life_was_carried_past_its_end() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let url = &survey.server.url;
+    let area = survey.area(0)?;
+    let home = |n: u128| household(uuid::Uuid::from_u128(n), &area, "Maria Lay");
+    let (mut phone, mut carrier) = (survey.raw(0, 1).await?, survey.raw(1, 2).await?);
+    let shared = phone.batch(&[home(1)]);
+    let mut other = phone.clone();
+    phone.push(url, vec![shared.clone()]).await?;
+    let mut asks = phone.request(Vec::new());
+    asks.header.acked = Some(Acked { seq: 1, hash: shared.after });
+    let told = phone.send(url, asks.to_bytes(), None).await?.reply()?;
+    assert_eq!((told.header.acked_through, told.fork), (1, None));
+
+    // The copy writes on; somebody carries the later one of its two batches alone.
+    other.batch(&[home(2)]);
+    let late = other.batch(&[home(3)]);
+    carrier.push(url, vec![late]).await?;
+    let told = phone.send(url, asks.to_bytes(), None).await?.reply()?;
+    assert_eq!(told.fork.map(|fork| fork.common), Some(1), "it would give the numbers of the other's changes again");
+    // A phone that has something to send is asked for it first: it may be what is missing.
+    asks.header.unsent = 1;
+    assert_eq!(phone.send(url, asks.to_bytes(), None).await?.reply()?.fork, None);
     Ok(())
 }
