@@ -251,3 +251,19 @@ async fn a_phone_and_a_hub_talk_in_sealed_boxes() -> Result<()> {
     assert!(!is_there(b"Maria Nalle") && !is_there(b"\"batch\""));
     Ok(())
 }
+
+#[tokio::test]
+async fn what_the_server_keeps_apart_of_a_hub_s_own_is_told_to_no_phone() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, mut leader, mut a, _b, area) = village().await?;
+    let hub = Running::start(&leader.file)?;
+    let (home, record) = interviewed(&mut leader, &area, "Maria Nalle")?;
+    leader.device.save(record, &leader.code, &[Edit::set("no_such_question", Value::text("1"))?])?;
+    survey.sync(&mut leader).await?;
+    assert_eq!(leader.device.status()?.quarantined, 1);
+    survey.meet(&mut a, &hub).await?;
+    assert!(has(&mut a, home));
+    let shown = a.device.record(record)?;
+    assert_eq!(shown.changes().count(), 2, "begun and answered; the third waits for a coordinator");
+    Ok(())
+}

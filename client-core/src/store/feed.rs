@@ -55,12 +55,12 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Notes in an area's feed what is proved of a household and does not stand there yet.
+    /// Notes in an area's feed what counts of a household, is proved, and does not stand there yet.
     pub(crate) fn feed(&self, area: &str, household: Uuid, mark: u64) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(
             "INSERT OR IGNORE INTO feed (mark, area, replica, change)
              SELECT ?3, ?1, change.replica, change.seq FROM record JOIN change ON change.record = record.id
-             WHERE household = ?2 AND received_ms IS NOT NULL AND EXISTS (SELECT 1 FROM proof
+             WHERE household = ?2 AND received_ms IS NOT NULL AND verdict IS NULL AND EXISTS (SELECT 1 FROM proof
                 WHERE proof.replica = change.replica AND first <= change.seq AND last >= change.seq AND whole = 1)
              ORDER BY change.id",
         )?;
@@ -103,7 +103,8 @@ impl Tx<'_> {
         let mut query = self.tx.prepare_cached(
             "SELECT feed.seq, mark, feed.replica, change, received_ms, skew_ms, bytes
              FROM feed JOIN change ON change.replica = feed.replica AND change.seq = feed.change
-             WHERE feed.area = ?1 AND feed.seq > ?2 AND feed.replica <> ?3 AND received_ms IS NOT NULL ORDER BY feed.seq",
+             WHERE feed.area = ?1 AND feed.seq > ?2 AND feed.replica <> ?3 AND received_ms IS NOT NULL AND verdict IS NULL
+             ORDER BY feed.seq",
         )?;
         let mut rows = query.query(params![area, after, but.0])?;
         let (mut told, mut size) = (Vec::new(), 0_usize);
