@@ -351,7 +351,7 @@ async fn a_phone_takes_another_name_where_its_other_life_was_carried_past_its_en
     let url = &survey.server.url;
     let area = survey.area(0)?;
     let home = |n: u128| household(uuid::Uuid::from_u128(n), &area, "Maria Lay");
-    let (mut phone, mut carrier) = (survey.raw(0, 1).await?, survey.raw(1, 2).await?);
+    let (mut phone, carrier) = (survey.raw(0, 1).await?, survey.raw(1, 2).await?);
     let shared = phone.batch(&[home(1)]);
     let mut other = phone.clone();
     phone.push(url, vec![shared.clone()]).await?;
