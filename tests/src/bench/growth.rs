@@ -50,6 +50,12 @@ pub async fn measure(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
 async fn first_sync(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
     let survey = Survey::start_in(folder, 2_000, 1)?;
     let mut person = survey.device(0, "old").await?;
+    // The questionnaire is fetched once, whatever the survey holds.
+    let code = survey.office.device_code(&person.code)?;
+    let (http, url) = (&survey.http, &survey.server.url);
+    let phone = Phone::new(4711, NOW, 0);
+    let mut new = Enumerator::enrol(http, url, &code, &person.code, "new", &survey.file("new"), phone).await?;
+    sync_all(http, &mut [&mut new], NOW).await?;
     let households: Vec<Household> = survey.world.households().collect();
     for household in &households {
         person.register(household, household.id)?;
@@ -57,12 +63,6 @@ async fn first_sync(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
             person.interview(household.id, interview)?;
         }
     }
-    // The questionnaire is fetched once, whatever the survey holds.
-    let code = survey.office.device_code(&person.code)?;
-    let (http, url) = (&survey.http, &survey.server.url);
-    let phone = Phone::new(4711, NOW, 0);
-    let mut new = Enumerator::enrol(http, url, &code, &person.code, "new", &survey.file("new"), phone).await?;
-    sync_all(http, &mut [&mut new], NOW).await?;
     sync_all(http, &mut [&mut person], NOW).await?;
     // As every night: what is in no backup yet comes with what proves it.
     survey.back_up()?;
