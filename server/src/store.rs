@@ -117,7 +117,7 @@ pub fn open_reader(data: &Path) -> Result<Connection, StoreError> {
     let conn = Connection::open_with_flags(data.join(FILE), flags)?;
     conn.busy_timeout(std::time::Duration::from_secs(30))?;
     conn.pragma_update(None, "cache_size", -4096)?;
-    conn.set_prepared_statement_cache_capacity(64);
+    conn.set_prepared_statement_cache_capacity(128);
     Ok(conn)
 }
 
