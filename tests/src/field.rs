@@ -90,6 +90,14 @@ pub struct Enumerator {
 }
 
 impl Enumerator {
+    /// Whether a household stands in the device's list.
+    ///
+    /// # Errors
+    /// If the device's database fails.
+    pub fn has(&mut self, home: HouseholdId) -> Result<bool> {
+        Ok(self.device.households()?.iter().any(|line| line.household == home))
+    }
+
     /// Makes a new device and enrols it.
     ///
     /// # Errors

@@ -29,10 +29,6 @@ fn interviewed(person: &mut Enumerator, area: &str, head: &str) -> Result<(House
     Ok((home, record))
 }
 
-fn has(person: &mut Enumerator, home: HouseholdId) -> bool {
-    person.device.households().unwrap().iter().any(|line| line.household == home)
-}
-
 /// A survey in which two enumerators share an area, and their leader has a hub.
 async fn village() -> Result<(Survey, Enumerator, Enumerator, Enumerator, String)> {
     let survey = Survey::start(24, 2)?;
@@ -56,11 +52,11 @@ async fn what_phones_give_to_a_hub_reaches_the_server_and_each_other_with_receip
     let status = a.device.status()?;
     assert_eq!((status.interviews_on_hub, status.interviews_on_server), (1, 0), "on a hub is not on the server");
     assert_eq!((status.hub.as_deref(), status.unsent), (Some("TIM-3"), 3));
-    assert!(!has(&mut a, of_b), "what the server has not seen is told to nobody");
+    assert!(!a.has(of_b)?, "what the server has not seen is told to nobody");
 
     // The leader finds a network.
     survey.sync(&mut leader).await?;
-    assert!(has(&mut leader, of_a) && has(&mut leader, of_b));
+    assert!(leader.has(of_a)? && leader.has(of_b)?);
     assert!(leader.device.load()?.iter().all(|load| load.waiting == 0));
     let coordinator = survey.coordinator().await?;
     assert_eq!(coordinator.get(&format!("records/{record}")).await?["answers"][0]["path"], "floor");
@@ -72,7 +68,7 @@ async fn what_phones_give_to_a_hub_reaches_the_server_and_each_other_with_receip
     survey.meet(&mut a, &hub).await?;
     let status = a.device.status()?;
     assert_eq!((status.interviews_on_server, status.unsent, status.hub), (1, 0, None));
-    assert!(has(&mut a, of_b));
+    assert!(a.has(of_b)?);
     let shown = a.device.record(record)?;
     assert_eq!(*shown.answer(&"floor".parse()?).unwrap().siblings[0].value, Value::text("1"));
 
@@ -104,7 +100,7 @@ async fn by_any_path_in_any_order_and_doubled_it_arrives_once() -> Result<()> {
     assert_eq!((report.forks, a.device.status()?.unsent), (0, 0));
     survey.sync(&mut first).await?;
     for leader in [&mut first, &mut second] {
-        assert!(has(leader, home));
+        assert!(leader.has(home)?);
         assert!(leader.device.load()?.iter().all(|load| load.waiting == 0));
     }
     let coordinator = survey.coordinator().await?;
@@ -112,7 +108,7 @@ async fn by_any_path_in_any_order_and_doubled_it_arrives_once() -> Result<()> {
     assert_eq!(history["values"].as_array().unwrap().len(), 1);
     // A phone that has only met the first hub hears by it what the second one carried.
     survey.meet(&mut b, &hub).await?;
-    assert!(has(&mut b, home));
+    assert!(b.has(home)?);
     Ok(())
 }
 
@@ -262,7 +258,7 @@ async fn what_the_server_keeps_apart_of_a_hub_s_own_is_told_to_no_phone() -> Res
     survey.sync(&mut leader).await?;
     assert_eq!(leader.device.status()?.quarantined, 1);
     survey.meet(&mut a, &hub).await?;
-    assert!(has(&mut a, home));
+    assert!(a.has(home)?);
     let shown = a.device.record(record)?;
     assert_eq!(shown.changes().count(), 2, "begun and answered; the third waits for a coordinator");
     Ok(())

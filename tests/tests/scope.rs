@@ -27,10 +27,6 @@ async fn interviewed(survey: &Survey, person: &mut Enumerator, area: &str) -> Re
     Ok((home, record))
 }
 
-fn has(person: &mut Enumerator, home: HouseholdId) -> bool {
-    person.device.households().unwrap().iter().any(|line| line.household == home)
-}
-
 fn answers(person: &mut Enumerator, record: RecordId) -> Vec<(String, String)> {
     let record = person.device.record(record).unwrap();
     record.shown_answers().map(|(path, answer)| (path.to_string(), answer.siblings[0].value.to_string())).collect()
@@ -48,10 +44,10 @@ async fn an_area_that_was_taken_away_goes_once_all_is_sent_and_comes_back_whole(
     // Offline, with an answer that is not sent: it is sent before the household goes.
     a.device.save(record, &a.code, &[Edit::set("wall", Value::text("1"))?])?;
     survey.office.run("unassign", &[&who, &area])?;
-    assert!(has(&mut a, home));
+    assert!(a.has(home)?);
     survey.sync(&mut a).await?;
     assert_eq!(a.device.status()?.unsent, 0);
-    assert!(!has(&mut a, home), "the area is not theirs any more");
+    assert!(!a.has(home)?, "the area is not theirs any more");
     assert!(a.device.record(record).is_err() || a.device.summary(record).is_err());
     let coordinator = survey.coordinator().await?;
     let detail = coordinator.get(&format!("records/{record}")).await?;
@@ -62,7 +58,7 @@ async fn an_area_that_was_taken_away_goes_once_all_is_sent_and_comes_back_whole(
     let before = [("floor", "1"), ("wall", "1")].map(|(path, text)| (path.to_owned(), text.to_owned()));
     survey.office.run("assign", &[&who, &area])?;
     survey.sync(&mut a).await?;
-    assert!(has(&mut a, home));
+    assert!(a.has(home)?);
     assert_eq!(answers(&mut a, record), before);
 
     // Now they are safe, and freed with the area; the server gives them back like anybody's.
@@ -70,7 +66,7 @@ async fn an_area_that_was_taken_away_goes_once_all_is_sent_and_comes_back_whole(
     survey.sync(&mut a).await?;
     survey.office.run("unassign", &[&who, &area])?;
     survey.sync(&mut a).await?;
-    assert!(!has(&mut a, home));
+    assert!(!a.has(home)?);
     survey.sync(&mut a).await?;
     survey.office.run("assign", &[&who, &area])?;
     survey.sync(&mut a).await?;
@@ -93,11 +89,11 @@ async fn a_screen_that_is_open_while_its_household_goes_loses_no_answer() -> Res
     survey.office.run("unassign", &[&who, &area])?;
     survey.sync(&mut a).await?;
     survey.sync(&mut a).await?;
-    assert!(has(&mut a, home), "somebody is at work on it");
+    assert!(a.has(home)?, "somebody is at work on it");
     // Left by a crash long ago: it goes, and what is typed there all the same is kept and sent.
     a.device.host().wait_minutes(3 * 24 * 60);
     survey.sync(&mut a).await?;
-    assert!(!has(&mut a, home));
+    assert!(!a.has(home)?);
     open.answer(&mut a.device, &"wall".parse()?, "1")?;
     assert!(a.device.status()?.unsent > 0);
     survey.sync(&mut a).await?;
@@ -121,15 +117,15 @@ async fn a_household_that_moves_away_goes_and_one_that_moves_back_is_whole() -> 
     a.device.save(record, &a.code, &[Edit::set("wall", Value::text("1"))?])?;
     let report = survey.sync(&mut a).await?;
     assert_eq!((report.round_trips, report.acked), (1, 1));
-    assert!(!has(&mut a, home), "it lives where this phone sees nothing");
+    assert!(!a.has(home)?, "it lives where this phone sees nothing");
     survey.sync(&mut b).await?;
-    assert!(has(&mut b, home), "both of its areas are theirs");
+    assert!(b.has(home)?, "both of its areas are theirs");
 
     b.device.save(record, &b.code, &[Edit::set("roof", Value::text("1"))?])?;
     b.device.save(home.into(), &b.code, &[Edit::set("area", Value::text(&here))?])?;
     survey.sync(&mut b).await?;
     survey.sync(&mut a).await?;
-    assert!(has(&mut a, home));
+    assert!(a.has(home)?);
     assert_eq!(a.device.record(record)?.canonical_view(), b.device.record(record)?.canonical_view());
     Ok(())
 }
@@ -156,7 +152,7 @@ async fn a_leader_sees_the_team_and_an_assigned_household_comes_first() -> Resul
     let mut leader =
         Enumerator::enrol(&survey.http, &survey.server.url, &code, "KP900", "tablet", &file, phone).await?;
     survey.sync(&mut leader).await?;
-    assert!(has(&mut leader, second));
+    assert!(leader.has(second)?);
     let team = leader.device.team()?;
     assert!(team.iter().any(|device| device.enumerator == a.code && device.seen.is_some()), "{team:?}");
     // What a leader mends there is in scope.
@@ -184,7 +180,7 @@ async fn a_household_that_its_phone_moves_back_before_it_hears_that_it_had_left_
     a.device.save(home.into(), &a.code, &[Edit::set("area", Value::text(&here))?])?;
     for _ in 0..2 {
         survey.sync(&mut a).await?;
-        assert!(has(&mut a, home), "it lives in their area");
+        assert!(a.has(home)?, "it lives in their area");
     }
     assert_eq!(answers(&mut a, record), [("floor".to_owned(), "1".to_owned())]);
     Ok(())

@@ -165,7 +165,7 @@ impl<H: Host> Device<H> {
         let household = subject.household();
         let seq = self.author(subject, questionnaire.clone(), author, edits, seen, false)?;
         // What is mended in an interview that was finished and returned, the household hears at once.
-        if edits.contains(&Edit::Finish) || (self.is_returned(record)? && self.is_finished(record)?) {
+        if edits.contains(&Edit::Finish) || (self.is_finished(record)? && self.is_returned(record)?) {
             self.update_household(record, household, &questionnaire, author)?;
         }
         Ok(seq)

@@ -18,8 +18,8 @@ use sync_protocol::{
     pass::{Meeting, Pass, Receipt, Side},
     problem::Problem,
     wire::{
-        Acked, Cursor, Delivered, Greeting, Outcome, Proof, Reply, ReplyHeader, Request, Run, Stamped, VERSIONS,
-        Verdict, Welcome,
+        Acked, Cursor, Delivered, Greeting, Outcome, Proof, Reply, ReplyHeader, Request, Run, VERSIONS, Verdict,
+        Welcome,
     },
 };
 
@@ -246,11 +246,7 @@ fn keep(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Result<(u64, 
             tx.put_guest(&newer_pass(tx, row)?)?;
         }
     }
-    let is_proved = |stamped: &&Stamped| {
-        let Stamped { replica, first, last, .. } = **stamped;
-        keys.iter().any(|key| stamped.signed().is_valid(replica, first, last, key))
-    };
-    request.stamps.iter().filter(is_proved).try_for_each(|stamped| tx.stamp(stamped))?;
+    request.stamps.iter().filter(|stamped| stamped.is_signed(&keys)).try_for_each(|stamped| tx.stamp(stamped))?;
     let (mut kept, mut refusals) = (0, Vec::new());
     for batch in &request.batches {
         match verify(tx, met, batch)? {

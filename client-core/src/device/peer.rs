@@ -246,7 +246,7 @@ fn take_receipt(tx: &Tx<'_>, reply: &Reply, keys: &[PublicKey], is_hub: bool) ->
     }
     let is_proved = |stamped: &&Stamped| {
         let is_own = stamped.replica == replica && stamped.first <= named;
-        (is_own || (is_hub && stamped.replica != replica)) && is_signed(stamped, keys)
+        (is_own || (is_hub && stamped.replica != replica)) && stamped.is_signed(keys)
     };
     let stamps: Vec<&Stamped> = reply.stamps.iter().filter(is_proved).collect();
     let through = named.min(sync::stamped_through(&stamps, replica, acked));
@@ -258,11 +258,6 @@ fn take_receipt(tx: &Tx<'_>, reply: &Reply, keys: &[PublicKey], is_hub: bool) ->
         tx.clear_verdicts(replica, acked, through)?;
     }
     Ok(())
-}
-
-fn is_signed(stamped: &Stamped, keys: &[PublicKey]) -> bool {
-    let Stamped { replica, first, last, .. } = *stamped;
-    keys.iter().any(|key| stamped.signed().is_valid(replica, first, last, key))
 }
 
 /// Takes the changes of a run that are proved; how many were new, and the records that they touch.
@@ -334,7 +329,7 @@ fn proved<'r>(run: &'r Run, proof: &Proof, vouchers: &[Voucher], keys: &[PublicK
         Batch { replica: *replica, first: *first, before: *before, changes, after: *after, signature: *signature };
     batch.verify(&voucher.key).ok()?;
     let mut stamps: Vec<Stamped> = stamps.clone();
-    stamps.retain(|stamped| stamped.replica == *replica && is_signed(stamped, keys));
+    stamps.retain(|stamped| stamped.replica == *replica && stamped.is_signed(keys));
     let stamp_of = |seq: u64| stamps.iter().find(|stamped| (stamped.first..=stamped.last).contains(&seq));
     let changes = delivered
         .range(*first..=*last)

@@ -323,11 +323,7 @@ fn signed_stamps<'r>(tx: &Tx<'_>, reply: &'r Reply) -> Result<Vec<&'r Stamped>, 
         return Ok(Vec::new());
     }
     let keys = trust::keys(tx)?;
-    let is_signed = |stamped: &&Stamped| {
-        let signed = stamped.signed();
-        keys.iter().any(|key| signed.is_valid(stamped.replica, stamped.first, stamped.last, key))
-    };
-    Ok(reply.stamps.iter().filter(is_signed).collect())
+    Ok(reply.stamps.iter().filter(|stamped| stamped.is_signed(&keys)).collect())
 }
 
 /// Goes on under a new replica: what the branches do not share is re-authored, each change with the hash

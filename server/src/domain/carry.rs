@@ -1,12 +1,12 @@
 //! What lets devices give back to a restored server what it lost of others' changes (DESIGN §5, rule 9): the proofs that go
 //! with what they pull, and what the server says it lacks.
 
-use crate::store::{ChangeRow, StampRow, StoreError, Tx, Unseen};
+use crate::store::{ChangeRow, StoreError, Tx, Unseen};
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
     ReplicaId,
     chain::Span,
-    wire::{Lack, Proof, RequestHeader, Stamped},
+    wire::{Lack, Proof, RequestHeader},
 };
 
 /// How a reply proves the changes that it tells.
@@ -53,14 +53,7 @@ impl<'s> Proving<'s> {
                 let withheld = unseen.digests;
                 if is_whole && (is_hub || withheld.len() <= here.saturating_mul(4).saturating_add(8)) {
                     told.insert((replica, first, last));
-                    let stamps = tx.stamps(row.id, first, last)?.into_iter();
-                    let stamps = stamps.map(|StampRow { first, last, stamp, signature }| Stamped {
-                        replica,
-                        first,
-                        last,
-                        stamp,
-                        signature,
-                    });
+                    let stamps = tx.stamps(row.id, first, last)?.into_iter().map(|row| row.of(replica));
                     proofs.push(Proof {
                         replica,
                         first,

@@ -2,13 +2,13 @@
 //! (docs/decisions/0018).
 
 use super::identity::Identity;
-use crate::store::{Bearer, Device, StampRow, StoreError, Tx};
+use crate::store::{Bearer, Device, StoreError, Tx};
 use std::collections::BTreeSet;
 use sync_protocol::{
     ReplicaId,
     chain::Signature,
     pass::{LIFETIME_MS, Pass, Receipt, Voucher},
-    wire::{Reply, RequestHeader, Stamped},
+    wire::{Reply, RequestHeader},
 };
 
 /// So many passes and receipts are made in one reply.
@@ -89,9 +89,8 @@ fn receipt(
         return Ok(());
     }
     let hash = tx.hash_at(row.id, counts)?.ok_or(StoreError::Corrupt("a chain without a hash"))?;
-    for StampRow { first, last, stamp, signature } in tx.stamps(row.id, after.saturating_add(1), counts)? {
-        reply.stamps.push(Stamped { replica, first, last, stamp, signature });
-    }
+    let stamps = tx.stamps(row.id, after.saturating_add(1), counts)?;
+    reply.stamps.extend(stamps.into_iter().map(|row| row.of(replica)));
     reply.receipts.push(Receipt::sign(replica, counts, hash, &identity.key));
     Ok(())
 }

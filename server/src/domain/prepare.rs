@@ -119,9 +119,8 @@ pub fn prepare(
     }
     let mut stamps = request.stamps;
     if !stamps.is_empty() {
-        let own = tx.own_replicas()?;
-        let is_ours = |s: &Stamped| own.iter().any(|(_, key)| s.signed().is_valid(s.replica, s.first, s.last, key));
-        stamps.retain(is_ours);
+        let own: Vec<PublicKey> = tx.own_replicas()?.into_iter().map(|(_, key)| key).collect();
+        stamps.retain(|stamped| stamped.is_signed(&own));
     }
     let (header, haves, cut_off) = (request.header, request.haves, request.cut_off);
     Ok(Prepared { device, header, adoptions, stamps, haves, batches, refused, cut_off })

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
     Dot, Hash, ReplicaId, Stamp,
     chain::{Batch, PublicKey, Signature, Span, digest},
+    wire::Stamped,
 };
 
 /// A replica that the server knows.
@@ -139,6 +140,15 @@ pub struct StampRow {
     pub stamp: Stamp,
     /// The server's signature.
     pub signature: Signature,
+}
+
+impl StampRow {
+    /// The stamp as devices are told it, of a replica's changes.
+    #[must_use]
+    pub fn of(self, replica: ReplicaId) -> Stamped {
+        let Self { first, last, stamp, signature } = self;
+        Stamped { replica, first, last, stamp, signature }
+    }
 }
 
 fn hash(bytes: Vec<u8>) -> rusqlite::Result<Hash> {

@@ -109,10 +109,11 @@ pub struct Stamped {
 }
 
 impl Stamped {
-    /// The stamp with its signature.
+    /// Whether one of the server's keys signed it.
     #[must_use]
-    pub fn signed(&self) -> SignedStamp {
-        SignedStamp { stamp: self.stamp, signature: self.signature }
+    pub fn is_signed(&self, server: &[PublicKey]) -> bool {
+        let signed = SignedStamp { stamp: self.stamp, signature: self.signature };
+        server.iter().any(|key| signed.is_valid(self.replica, self.first, self.last, key))
     }
 }
 

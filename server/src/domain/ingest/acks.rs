@@ -1,12 +1,12 @@
 //! What a device hears of its changes that the server had before: their stamps, and what became of them.
 
 use super::{Applied, Turn};
-use crate::store::{ChangeState, StampRow, StoreError};
+use crate::store::{ChangeState, StoreError};
 use sync_protocol::{
     ReplicaId,
     engine::intake::Log,
     problem::Code,
-    wire::{Have, Outcome, RequestHeader, Stamped, Verdict},
+    wire::{Have, Outcome, RequestHeader, Verdict},
 };
 
 impl Turn<'_> {
@@ -18,9 +18,7 @@ impl Turn<'_> {
         last: u64,
         applied: &mut Applied,
     ) -> Result<(), StoreError> {
-        for StampRow { first, last, stamp, signature } in self.tx.stamps(id, first, last)? {
-            applied.stamps.push(Stamped { replica, first, last, stamp, signature });
-        }
+        applied.stamps.extend(self.tx.stamps(id, first, last)?.into_iter().map(|row| row.of(replica)));
         Ok(())
     }
 
