@@ -93,9 +93,7 @@ impl Interview {
     pub fn open<H: Host>(device: &mut Device<H>, record: RecordId, author: &str) -> Result<Self, Error> {
         let (mut interview, kept) = Self::read(device, record, author)?;
         if kept.is_none() && interview.merged.answers().next().is_none() {
-            let replica = device.status()?.replica;
-            let begun = interview.begin(device)?.map(|seq| Dot { replica, seq });
-            device.store.write(|tx| tx.set_begun(record, begun))?;
+            interview.begin(device)?;
         }
         let steps = interview.steps();
         let opened = if kept.is_some() { EventKind::FormResume } else { EventKind::FormStart };

@@ -172,6 +172,20 @@ fn what_is_told_before_its_remark_has_come_waits_and_nobody_answers_what_they_ha
 }
 
 #[test]
+fn a_remark_that_comes_in_behind_an_open_screen_waits_until_it_was_shown() {
+    let mut phone = phone();
+    let mut interview = phone.open();
+    phone.returned(&["village", ""], Some("KP001"));
+    interview.answer(&mut phone.device, &"village".parse().unwrap(), "Liliba").unwrap();
+    assert_eq!((phone.said(), phone.waits()), (Vec::new(), 2));
+    // The save took in what had come: from now on it is shown.
+    interview.answer(&mut phone.device, &"village".parse().unwrap(), "Penfui").unwrap();
+    assert_eq!(phone.waits(), 1);
+    interview.finish(&mut phone.device).unwrap();
+    assert_eq!(phone.waits(), 0);
+}
+
+#[test]
 fn what_is_mended_in_a_finished_interview_the_household_hears_at_once() {
     let mut phone = phone();
     phone.returned(&["village"], Some("KP001"));

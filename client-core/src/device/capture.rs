@@ -1,11 +1,17 @@
 //! Capturing answers: one save is one change, durable when the call returns.
 
-use super::{Device, attachments, enrolled, identity, meta, random_uuid, returned, summary};
+use super::{
+    Device, attachments, enrolled,
+    forms::Forms,
+    household::{self, Saved},
+    identity, meta, random_uuid, returned, summary,
+};
 use crate::{
     error::Error,
     host::Host,
     store::{RecordRow, Tx},
 };
+use std::borrow::Cow;
 use sync_protocol::{
     Attachment, Change, Dot, HouseholdId, Limits, Op, Path, Place, QuestionnaireRef, Record, RecordId, Subject, Value,
     chain::{digest, link},
@@ -27,7 +33,8 @@ pub enum Edit {
     RemoveRow(Place),
     /// Adds a remark.
     Note(String),
-    /// Finishes the interview, or says of one that was returned that it is done; questions marked `tenun::household` update the household record.
+    /// Finishes the interview, or says of one that was returned that it is done; questions marked `tenun::household` update the household record,
+    /// and from then on so does each save.
     Finish,
     /// Voids the record.
     Void {
@@ -137,10 +144,6 @@ impl<H: Host> Device<H> {
         Ok(())
     }
 
-    fn is_finished(&mut self, record: RecordId) -> Result<bool, Error> {
-        self.store.read(|tx| Ok(tx.record(record)?.is_some_and(|line| line.finished)))
-    }
-
     fn line(&mut self, record: RecordId) -> Result<RecordRow, Error> {
         self.store.read(|tx| tx.record(record))?.ok_or_else(|| Error::UnknownRecord(record.to_string()))
     }
@@ -162,13 +165,7 @@ impl<H: Host> Device<H> {
             Some(subject) => subject,
             None => subject_of(&self.line(record)?),
         };
-        let household = subject.household();
-        let seq = self.author(subject, questionnaire.clone(), author, edits, seen, false)?;
-        // What is mended in an interview that was finished and returned, the household hears at once.
-        if edits.contains(&Edit::Finish) || (self.is_finished(record)? && self.is_returned(record)?) {
-            self.update_household(record, household, &questionnaire, author)?;
-        }
-        Ok(seq)
+        self.author(subject, questionnaire, author, edits, seen, false)
     }
 
     /// The enumerator's code, for saves.
@@ -187,6 +184,7 @@ impl<H: Host> Device<H> {
         self.store.read(limits)
     }
 
+    /// Saves what was done on a screen, and with it what a finished interview says of its household: both are durable, or neither.
     pub(super) fn author(
         &mut self,
         subject: Subject,
@@ -200,43 +198,87 @@ impl<H: Host> Device<H> {
         let Self { store, forms, host, .. } = self;
         let saved = store.write(|tx| {
             let id = subject.record(&questionnaire.id);
-            let mut ops = match seen {
-                Some(seen) => ops(tx, seen, edits)?,
-                None => ops(tx, &forms.merged(tx, id)?, edits)?,
+            let seen = match seen {
+                Some(seen) => Cow::Borrowed(seen),
+                None => Cow::Owned(forms.merged(tx, id)?),
             };
-            let remarks = returned::remarks_of(tx, id)?;
-            if !remarks.is_empty() {
-                returned::answer(&forms.merged(tx, id)?, &remarks, edits, &mut ops);
+            let mut ops = ops(tx, &seen, edits)?;
+            returned::answer(&seen, &returned::remarks_of(tx, id)?, edits, &mut ops);
+            let (finishes, again) = (edits.contains(&Edit::Finish), tx.record(id)?.is_some_and(|line| line.finished));
+            let mut saving = Saving { tx, forms, author, wall_ms };
+            let mut saved = None;
+            if !ops.is_empty() || even_if_empty {
+                saved = Some(saving.change(subject.clone(), questionnaire.clone(), ops.clone())?);
             }
-            let (replica, _) = identity(tx)?;
-            let (last, previous) = tx.head(replica)?;
-            let dot = Dot { replica, seq: last.saturating_add(1) };
-            if ops.is_empty() && !even_if_empty {
-                return Ok(None);
+            let mut last = saved;
+            if (finishes || again) && matches!(subject, Subject::Interview { .. }) {
+                let told = saving.tell_household(&subject, &questionnaire, Saved { ops: &ops, finishes, again })?;
+                last = told.or(last);
             }
-            let author = author.into();
-            let change = Change { dot, subject, questionnaire, author, wall_ms, ops, instead_of: None };
-            let bytes = change.to_bytes();
-            check_limits(tx, &change, &bytes)?;
-            if Attachment::of_ops(&change.ops).next().is_some() {
-                attachments::check_saved(tx, &forms.merged(tx, id)?, id, &change.ops, &limits(tx)?)?;
-            }
-            let hash = link(previous, replica, dot.seq, digest(&bytes));
-            tx.insert_change(dot, id, Some(hash), None, &bytes)?;
-            if let Subject::Household(household) = &change.subject
-                && change.ops.iter().any(|op| matches!(op, Op::Set { path, .. } if path.name() == "area"))
-            {
-                // Where it lives is what is said last: it was told to have moved away before that was known.
-                tx.clear_moved(household.0)?;
-            }
-            summary::refresh(tx, id, forms)?;
-            Ok(Some(dot))
-        })?;
+            Ok((saved, last))
+        });
+        let (saved, last) = saved?;
         // After the commit: a mark is never ahead of the files that it is of.
-        if let Some(dot) = saved {
+        if let Some(dot) = last {
             host.mark(dot.replica, dot.seq);
         }
         Ok(saved.map(|dot| dot.seq))
+    }
+}
+
+/// A save under way.
+struct Saving<'a, 'tx> {
+    tx: &'a Tx<'tx>,
+    forms: &'a mut Forms,
+    author: &'a str,
+    wall_ms: i64,
+}
+
+impl Saving<'_, '_> {
+    /// Adds a change to this device's log; its name.
+    fn change(&mut self, subject: Subject, questionnaire: QuestionnaireRef, ops: Vec<Op>) -> Result<Dot, Error> {
+        let Self { tx, forms, author, wall_ms } = self;
+        let id = subject.record(&questionnaire.id);
+        let (replica, _) = identity(tx)?;
+        let (last, previous) = tx.head(replica)?;
+        let dot = Dot { replica, seq: last.saturating_add(1) };
+        let author = (*author).into();
+        let change = Change { dot, subject, questionnaire, author, wall_ms: *wall_ms, ops, instead_of: None };
+        let bytes = change.to_bytes();
+        check_limits(tx, &change, &bytes)?;
+        if Attachment::of_ops(&change.ops).next().is_some() {
+            attachments::check_saved(tx, &forms.merged(tx, id)?, id, &change.ops, &limits(tx)?)?;
+        }
+        let hash = link(previous, replica, dot.seq, digest(&bytes));
+        tx.insert_change(dot, id, Some(hash), None, &bytes)?;
+        if let Subject::Household(household) = &change.subject
+            && change.ops.iter().any(|op| matches!(op, Op::Set { path, .. } if path.name() == "area"))
+        {
+            // Where it lives is what is said last: it was told to have moved away before that was known.
+            tx.clear_moved(household.0)?;
+        }
+        summary::refresh(tx, id, forms)?;
+        Ok(dot)
+    }
+
+    /// Adds what an interview says of its household; none where that is nothing new, or its questionnaire is not here.
+    fn tell_household(
+        &mut self,
+        interview: &Subject,
+        form: &QuestionnaireRef,
+        saved: Saved<'_>,
+    ) -> Result<Option<Dot>, Error> {
+        let Some(questionnaire) = self.forms.readable(self.tx, &form.to_string())? else { return Ok(None) };
+        let household = interview.household();
+        let known = self.forms.merged(self.tx, household.into())?;
+        let (rows, answers) =
+            household::said(&questionnaire, &self.forms.merged(self.tx, interview.record(&form.id))?, &known, saved)?;
+        let mut said = ops(self.tx, &known, &rows)?;
+        said.extend(answers);
+        if said.is_empty() {
+            return Ok(None);
+        }
+        self.change(Subject::Household(household), QuestionnaireRef::household_register(), said).map(Some)
     }
 }
 

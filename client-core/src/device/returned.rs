@@ -77,8 +77,8 @@ pub(crate) fn lines(record: &Record, remarks: &[Dot]) -> Vec<RemarkLine> {
 }
 
 /// Has a save name the remarks that it answers: those about the answers that it gives or takes away, and all when the interview is
-/// finished again.
-pub(super) fn answer(record: &Record, remarks: &[Dot], edits: &[Edit], ops: &mut Vec<Op>) {
+/// finished again; of those that stood in the record as the screen showed it, since nobody answers what they have not seen.
+pub(super) fn answer(seen: &Record, remarks: &[Dot], edits: &[Edit], ops: &mut Vec<Op>) {
     let finishes = edits.contains(&Edit::Finish);
     let mends = |path: &Path| {
         ops.iter().any(|op| match op {
@@ -91,7 +91,7 @@ pub(super) fn answer(record: &Record, remarks: &[Dot], edits: &[Edit], ops: &mut
         let is_reply = |text: &str| Remark::read(text).about == Some(About::Remark(dot));
         ops.iter().any(|op| matches!(op, Op::Note { text } if is_reply(text)))
     };
-    let lines = lines(record, remarks);
+    let lines = lines(seen, remarks);
     let open = lines.iter().filter(|line| !line.answered && !named(line.id));
     let answered = open.filter(|line| finishes || line.path.as_ref().is_some_and(mends));
     let notes: Vec<Op> = answered.map(|line| Op::Note { text: Remark::note(&About::Remark(line.id), "") }).collect();
@@ -131,10 +131,5 @@ impl<H: Host> Device<H> {
             }
             Ok(marks)
         })
-    }
-
-    /// Whether a coordinator returned the interview.
-    pub(super) fn is_returned(&mut self, record: RecordId) -> Result<bool, Error> {
-        self.store.read(|tx| Ok(!remarks_of(tx, record)?.is_empty()))
     }
 }

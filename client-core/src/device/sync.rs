@@ -364,7 +364,6 @@ pub(super) fn go_on<H: Host>(
         let bytes = change.to_bytes();
         previous = link(previous, new, change.dot.seq, digest(&bytes));
         tx.replace_change(dot, change.dot, previous, &bytes)?;
-        tx.rename_begun(dot, change.dot)?;
         touched.insert(Touched::by(&change));
     }
     Ok(())

@@ -197,6 +197,9 @@ const STEPS: &[&str] = &[
      ALTER TABLE proof ADD COLUMN whole INTEGER NOT NULL DEFAULT 0; -- everything that it proves is here",
     // 2026-11: what was asked for in vain, or failed, waits until the others have had their turn.
     "ALTER TABLE attachment ADD COLUMN asked_ms INTEGER;",
+    // 2026-11: what an interview has seen of its household is in the interview itself.
+    "ALTER TABLE session DROP COLUMN begun;
+     ALTER TABLE session DROP COLUMN begun_by;",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

@@ -3,7 +3,7 @@
 use super::{Error, Tx};
 use crate::interview::Event;
 use rusqlite::{OptionalExtension, params};
-use sync_protocol::{Dot, RecordId, ReplicaId};
+use sync_protocol::RecordId;
 
 impl Tx<'_> {
     /// Where an interview was left, and in which language.
@@ -18,32 +18,6 @@ impl Tx<'_> {
              ON CONFLICT (record) DO UPDATE SET position = excluded.position, language = excluded.language",
         )?;
         put.execute(params![record.0, position, language])?;
-        Ok(())
-    }
-
-    /// The own change that put what the form began with; none where nothing did.
-    pub(crate) fn begun(&self, record: RecordId) -> Result<Option<Dot>, Error> {
-        let mut query = self.tx.prepare_cached("SELECT begun_by, begun FROM session WHERE record = ?1")?;
-        let begun: Option<(Option<uuid::Uuid>, Option<u64>)> =
-            query.query_row([record.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        Ok(begun.and_then(|(by, seq)| Some(Dot { replica: ReplicaId(by?), seq: seq? })))
-    }
-
-    pub(crate) fn set_begun(&self, record: RecordId, dot: Option<Dot>) -> Result<(), Error> {
-        let mut put = self.tx.prepare_cached(
-            "INSERT INTO session (record, position, language, begun, begun_by) VALUES (?1, '.', '', ?2, ?3)
-             ON CONFLICT (record) DO UPDATE SET begun = excluded.begun, begun_by = excluded.begun_by",
-        )?;
-        put.execute(params![record.0, dot.map(|dot| dot.seq), dot.map(|dot| dot.replica.0)])?;
-        Ok(())
-    }
-
-    /// A change that a form began with goes on under another name.
-    pub(crate) fn rename_begun(&self, old: Dot, new: Dot) -> Result<(), Error> {
-        let mut put = self
-            .tx
-            .prepare_cached("UPDATE session SET begun = ?3, begun_by = ?4 WHERE begun = ?1 AND begun_by = ?2")?;
-        put.execute(params![old.seq, old.replica.0, new.seq, new.replica.0])?;
         Ok(())
     }
 

@@ -1,0 +1,136 @@
+//! What a finished interview says of its household, and what it leaves alone there: that which the enumerator has not seen.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails its test")]
+
+use client_core::{Device, Edit, Interview, host::Fixed};
+use sync_protocol::{HouseholdId, RecordId, Value};
+
+const FORM: &str = r#"{"id":"f","version":"1","lists":{},"items":[
+ {"question":{"name":"village","key":"village","kind":"text","row":2,"updates_household":"village"}},
+ {"question":{"name":"amount","key":"amount","kind":"integer","row":3,"merge":{"group":"cost"},"updates_household":"amount"}},
+ {"question":{"name":"unit","key":"unit","kind":"text","row":4,"merge":{"group":"cost"},"updates_household":"unit"}},
+ {"repeat":{"name":"member","key":"member","row":5,"children":[
+  {"question":{"name":"name","key":"name","kind":"text","row":6,"updates_household":"name"}}]}}]}"#;
+
+struct Home {
+    device: Device<Fixed>,
+    household: HouseholdId,
+    _folder: tempfile::TempDir,
+}
+
+/// A household in one village, of which somebody else knows the rest.
+fn home() -> Home {
+    let folder = tempfile::tempdir().unwrap();
+    let mut device = Device::open(&folder.path().join("device.sqlite"), Fixed::new(1)).unwrap();
+    device.store_questionnaire(FORM).unwrap();
+    let known = [("village", "Oesapa"), ("unit", "kg")].map(|(name, text)| (name, Value::text(text)));
+    let household = device.register_household("KP001", &known).unwrap();
+    Home { device, household, _folder: folder }
+}
+
+impl Home {
+    /// An interview of a round, as it begins; it has not been asked anything.
+    fn begin(&mut self, round: &str) -> RecordId {
+        let record = self.device.start_interview(self.household, round, &"f@1".parse().unwrap(), "KP001").unwrap();
+        Interview::open(&mut self.device, record, "KP001").unwrap();
+        record
+    }
+
+    /// The enumerator answers, on the screen that shows the answer.
+    fn answers(&mut self, record: RecordId, path: &str, text: &str) {
+        let mut interview = Interview::open(&mut self.device, record, "KP001").unwrap();
+        interview.answer(&mut self.device, &path.parse().unwrap(), text).unwrap();
+    }
+
+    fn finish(&mut self, record: RecordId) {
+        Interview::open(&mut self.device, record, "KP001").unwrap().finish(&mut self.device).unwrap();
+    }
+
+    /// Somebody else says something about the household, having seen what it shows.
+    fn is_told(&mut self, path: &str, value: Value) {
+        self.device.save(self.household.into(), "KP002", &[Edit::set(path, value).unwrap()]).unwrap();
+    }
+
+    /// What the household shows, in the order of the texts.
+    fn says(&mut self, path: &str) -> Vec<String> {
+        let household = self.device.record(self.household.into()).unwrap();
+        let answer = household.answer(&path.parse().unwrap());
+        let siblings = answer.iter().flat_map(|answer| &answer.siblings);
+        let mut texts: Vec<String> = siblings.map(|sibling| sibling.value.to_string()).collect();
+        texts.sort();
+        texts
+    }
+}
+
+#[test]
+fn what_is_mended_after_the_end_takes_the_place_of_what_the_interview_said_before() {
+    let mut home = home();
+    let record = home.begin("1");
+    home.answers(record, "village", "Liliba");
+    assert_eq!(home.says("village"), ["Oesapa"], "an interview that is under way says nothing");
+    home.finish(record);
+    assert_eq!(home.says("village"), ["Liliba"]);
+    for text in ["Penfui", "Liliba", "Naimata"] {
+        home.answers(record, "village", text);
+        assert_eq!(home.says("village"), [text]);
+    }
+    home.finish(record);
+    assert_eq!(home.says("village"), ["Naimata"]);
+}
+
+#[test]
+fn a_correction_leaves_alone_whatever_it_is_not_about() {
+    let mut home = home();
+    let record = home.begin("1");
+    home.answers(record, "village", "Liliba");
+    home.answers(record, "amount", "3");
+    home.finish(record);
+    // Others put right what the interview began with, and what it said.
+    home.is_told("village", Value::text("Oesapa"));
+    home.is_told("unit", Value::text("ton"));
+    home.answers(record, "amount", "4");
+    assert_eq!(
+        (home.says("amount"), home.says("village"), home.says("unit")),
+        (vec!["4".to_owned()], vec!["Oesapa".to_owned()], vec!["ton".to_owned()])
+    );
+    home.finish(record);
+    assert_eq!((home.says("village"), home.says("unit")), (vec!["Oesapa".to_owned()], vec!["ton".to_owned()]));
+}
+
+#[test]
+fn a_correction_stands_beside_what_the_enumerator_has_not_seen_and_is_in_no_conflict_with_itself() {
+    let mut home = home();
+    let record = home.begin("1");
+    home.answers(record, "village", "Liliba");
+    home.finish(record);
+    let next = home.begin("2");
+    home.answers(next, "village", "Sikumana");
+    home.finish(next);
+    for text in ["Penfui", "Naimata"] {
+        home.answers(record, "village", text);
+        assert_eq!(home.says("village"), [text, "Sikumana"], "the next round has it otherwise");
+    }
+    // Who sees both decides, and it stays decided.
+    let village = Edit::Resolve("village".parse().unwrap(), Value::text("Sikumana"));
+    home.device.save(home.household.into(), "rini", &[village]).unwrap();
+    home.answers(record, "unit", "sak");
+    home.finish(record);
+    assert_eq!((home.says("village"), home.says("unit")), (vec!["Sikumana".to_owned()], vec!["sak".to_owned()]));
+}
+
+#[test]
+fn a_row_that_somebody_brought_back_stays_when_an_interview_without_it_is_finished_again() {
+    let mut home = home();
+    let row = "member/ana".parse().unwrap();
+    let name = Edit::set("member/ana/name", Value::text("Ana")).unwrap();
+    home.device.save(home.household.into(), "KP002", &[Edit::AddRow(row), name]).unwrap();
+    let record = home.begin("1");
+    let row = "member/ana".parse().unwrap();
+    Interview::open(&mut home.device, record, "KP001").unwrap().remove_row(&mut home.device, &row).unwrap();
+    home.finish(record);
+    assert_eq!(home.device.record(home.household.into()).unwrap().all_rows().count(), 0);
+    home.device.save(home.household.into(), "rini", &[Edit::AddRow(row)]).unwrap();
+    home.answers(record, "village", "Liliba");
+    home.finish(record);
+    assert_eq!(home.device.record(home.household.into()).unwrap().all_rows().count(), 1);
+}
