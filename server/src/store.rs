@@ -94,7 +94,7 @@ pub fn open_file(file: &Path) -> Result<Connection, StoreError> {
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "foreign_keys", false)?;
     conn.pragma_update(None, "cache_size", -16_384)?;
-    conn.set_prepared_statement_cache_capacity(128);
+    keep_prepared(&conn)?;
     migrations::run(&mut conn)?;
     Ok(conn)
 }
@@ -117,8 +117,16 @@ pub fn open_reader(data: &Path) -> Result<Connection, StoreError> {
     let conn = Connection::open_with_flags(data.join(FILE), flags)?;
     conn.busy_timeout(std::time::Duration::from_secs(30))?;
     conn.pragma_update(None, "cache_size", -4096)?;
-    conn.set_prepared_statement_cache_capacity(128);
+    keep_prepared(&conn)?;
     Ok(conn)
+}
+
+/// Has each statement prepared once. Without that promise of one plan for all values SQLite prepares a statement again for each value that it
+/// compares with the condition of a partial index.
+fn keep_prepared(conn: &Connection) -> Result<(), StoreError> {
+    conn.set_prepared_statement_cache_capacity(128);
+    conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// Runs `work` in one transaction of its own: for commands that run beside a server or without one.

@@ -121,7 +121,7 @@ async fn a_returned_interview_is_on_top_opens_at_the_question_and_comes_home_cor
     assert_eq!((state(&now), steps(&now)), ("corrected", vec!["return", "answer"]));
     let floor = now["differences"].as_array().unwrap().iter().find(|one| one["path"] == "floor_m2").unwrap();
     assert_eq!((&floor["before"], &floor["after"]), (&json!([400]), &json!([40])));
-    assert_eq!((&floor["why"], &floor["answers"]), (&json!(["salah ketik: 40"]), &json!(true)));
+    assert_eq!((&floor["why"], &floor["had_seen"]), (&json!(["salah ketik: 40"]), &json!(true)));
     assert_eq!((&floor["by"]["author"], &floor["by"]["device"]), (&json!(a.code), &json!("a")));
     assert_eq!(decide(&coordinator, record, "approve", json!({})).await?.0, 200);
 
@@ -255,7 +255,7 @@ async fn a_change_by_someone_who_had_not_seen_the_remark_leaves_the_interview_re
     let now = review(&coordinator, record).await?;
     assert_eq!(state(&now), "returned");
     let floor = now["differences"].as_array().unwrap().iter().find(|one| one["path"] == "floor_m2").unwrap();
-    assert_eq!((&floor["after"], &floor["answers"]), (&json!([41]), &json!(false)));
+    assert_eq!((&floor["after"], &floor["had_seen"]), (&json!([41]), &json!(false)));
     assert_eq!(a.device.interviews()?[0].returned.as_ref().unwrap().open, 1);
     // The enumerator confirms it by a word; nothing else is needed.
     let remark = a.device.remarks(record)?[0].id;

@@ -149,6 +149,8 @@ pub fn apply_released(tx: Tx<'_>, id: i64, change: Change, stamp: Stamp, world: 
     attachments::note(tx, key.id, &change)?;
     tx.set_change_state(id, ChangeState::Applied, Some(key.id))?;
     turn.fresh(key, id, stamp, change);
+    // What waits of the server's own was given back by a device.
+    turn.carried.insert(id);
     turn.finish(None)
 }
 
@@ -492,7 +494,10 @@ impl<'a> Turn<'a> {
                 if gives_back {
                     review::recall(self.tx, key, &record, self.stamp.received_ms)?;
                 }
-                review::notice(self.tx, key, &record, self.stamp.received_ms)?;
+                // Nobody has decided about one that has just come.
+                if !is_new {
+                    review::notice(self.tx, key, &record, self.stamp.received_ms)?;
+                }
                 let waiting = Waiting { record: key.id, changes: derived.changes };
                 self.merged.push(Merged { waiting, answers: derived.answers, record });
             }

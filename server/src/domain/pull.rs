@@ -76,7 +76,7 @@ pub fn reply(
     }
     reply.team = tx.team(&device.enumerator)?.into_iter().map(team_device).collect();
     let seen: BTreeSet<i64> = areas.values().copied().collect();
-    reply.returned = Some(review::returned_in(tx, &seen)?).filter(|list| list.version != request.returned);
+    reply.returned = Some(review::returned_in(tx, device, &seen)?).filter(|list| list.version != request.returned);
     let is_hub = hubs::may_carry(tx, device, request)?;
     let mut proving = Proving::new(&seen, is_hub);
     let wanted = request.want.map_or(BUDGET, |want| usize::try_from(want).unwrap_or(usize::MAX));

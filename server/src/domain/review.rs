@@ -32,6 +32,7 @@ use sync_protocol::{
         reauthor::{Renamed, reauthor},
     },
     problem::Code,
+    remark::Remark,
     wire::Outcome,
 };
 
@@ -87,6 +88,10 @@ pub fn resolve(
 pub fn remark(tx: Tx<'_>, id: RecordId, text: &str, author: &str, world: &World, now_ms: i64) -> Result<(), Failure> {
     if text.trim().is_empty() || text.len() > world.limits.text {
         return Err(Failure::problem(Code::WrongType, format!("a remark has 1 to {} bytes", world.limits.text)));
+    }
+    if Remark::read(text.trim()).about.is_some() {
+        let detail = "what begins with `[re` is about an answer: return the interview with it";
+        return Err(Failure::problem(Code::WrongType, detail));
     }
     let key = tx.record_key(id)?.ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
     let record = merge(tx.changes_of(key.id)?, &world.catalogue)?;

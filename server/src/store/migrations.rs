@@ -19,6 +19,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0009_backed_up.sql"),
     include_str!("schema/0010_review.sql"),
     include_str!("schema/0011_hubs.sql"),
+    include_str!("schema/0012_returned.sql"),
 ];
 
 /// Checks that this program can read a database that it may not change.

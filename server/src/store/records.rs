@@ -179,7 +179,8 @@ impl Tx<'_> {
             self.conn.prepare_cached("DELETE FROM placement WHERE record = ?1")?.execute([key.id])?;
             self.conn.prepare_cached("DELETE FROM link WHERE record = ?1")?.execute([key.id])?;
         }
-        self.insert_lists(key, derived)
+        self.insert_lists(key, derived)?;
+        if key.is_household() { self.place_returned(key.id) } else { Ok(()) }
     }
 
     fn insert_lists(&self, key: RecordKey, derived: &Derived) -> Result<(), StoreError> {
@@ -220,6 +221,7 @@ impl Tx<'_> {
             "SELECT json_array(hex(uuid), form, title, area, enumerator, finished, answers, conflicts, attention, void,
              changes, changed_ms, violations, validated, (SELECT json_group_array(path) FROM conflict WHERE record = record.id),
              (SELECT json_group_array(area) FROM placement WHERE record = record.id),
+             (SELECT json_group_array(area || ' ' || record) FROM returned WHERE household = record.id),
              (SELECT json_group_array(hex(hash) || device) FROM attachment_name WHERE record = record.id),
              (SELECT json_group_array(hex(other)) FROM link WHERE record = record.id))
              FROM record WHERE id = ?1",
@@ -233,7 +235,7 @@ impl Tx<'_> {
     /// If the store fails.
     pub fn clear_derived(&self) -> Result<(), StoreError> {
         self.conn.execute_batch(
-            "DELETE FROM conflict; DELETE FROM placement; DELETE FROM link; DELETE FROM attachment_name;
+            "DELETE FROM conflict; DELETE FROM placement; DELETE FROM link; DELETE FROM returned; DELETE FROM attachment_name;
              UPDATE record SET form = '', title = '', area = NULL, enumerator = '', finished = 0, answers = 0,
              conflicts = 0, attention = 0, void = 0, changes = 0, changed_ms = 0, violations = 0, validated = 0;",
         )?;

@@ -2,7 +2,8 @@
 
 use super::{StoreError, Tx};
 use rusqlite::{OptionalExtension, Row, params};
-use sync_protocol::{Dot, Hash, RecordId};
+use std::collections::BTreeSet;
+use sync_protocol::{Dot, Hash, RecordId, ReplicaId};
 
 /// Where a record's review stands, as the lists have it: `record` and `review` are joined; none for a household.
 pub(super) const STATE: &str = "CASE WHEN record.round IS NULL THEN NULL WHEN record.void THEN 'void'
@@ -49,8 +50,6 @@ pub struct ReviewEvent {
 pub struct ReturnedRow {
     /// The interview.
     pub record: RecordId,
-    /// Its household's number.
-    pub household: i64,
     /// Who began it, if they work in an area of the household.
     pub whose: Option<String>,
     /// The remarks.
@@ -170,7 +169,37 @@ impl Tx<'_> {
              ON CONFLICT (record) DO UPDATE SET state = ?2, event = ?3, remarks = ?4",
         )?;
         put.execute(params![record, state, event, written(remarks)])?;
+        self.place_returned(record)
+    }
+
+    /// Notes in which areas a household's returned interviews wait, after it moved or one of their reviews went on; by the number of
+    /// the household or of an interview.
+    pub(super) fn place_returned(&self, record: i64) -> Result<(), StoreError> {
+        let of_household = "(SELECT household FROM record WHERE id = ?1)";
+        self.conn
+            .prepare_cached(&format!("DELETE FROM returned WHERE household = {of_household}"))?
+            .execute([record])?;
+        let mut put = self.conn.prepare_cached(&format!(
+            "INSERT INTO returned (area, record, household) SELECT placement.area, record.id, record.household
+             FROM record CROSS JOIN review ON review.record = record.id
+             CROSS JOIN placement ON placement.record = record.household
+             WHERE record.household = {of_household} AND review.state = 'returned'"
+        ))?;
+        put.execute([record])?;
         Ok(())
+    }
+
+    /// The changes of a record that the office made itself: not what it authored again for a phone whose branch was released.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn office_changes(&self, record: i64) -> Result<BTreeSet<Dot>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT replica.uuid, change.seq FROM change JOIN replica ON replica.id = change.replica
+             WHERE change.record = ?1 AND replica.device IS NULL AND change.id NOT IN (SELECT change FROM said_again)",
+        )?;
+        let rows = query.query_map([record], |row| Ok(Dot { replica: ReplicaId(row.get(0)?), seq: row.get(1)? }))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Notes whether the answers are others than at the decision.
@@ -184,24 +213,31 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The interviews that are returned, those first that were returned first.
+    /// At most `most` of the interviews that are returned in some areas: those first that one enumerator began, then those that
+    /// were returned first.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn returned(&self) -> Result<Vec<ReturnedRow>, StoreError> {
+    pub fn returned(
+        &self,
+        areas: &BTreeSet<i64>,
+        enumerator: &str,
+        most: usize,
+    ) -> Result<Vec<ReturnedRow>, StoreError> {
         let mut query = self.conn.prepare_cached(
-            "SELECT record.uuid, record.household, review.remarks, (SELECT assignment.enumerator FROM assignment
+            "SELECT record.uuid, review.remarks, (SELECT assignment.enumerator FROM assignment
                 JOIN placement ON placement.area = assignment.area AND placement.record = record.household
                 WHERE assignment.enumerator = record.enumerator LIMIT 1)
-             FROM review JOIN record ON record.id = review.record
-             WHERE review.state = 'returned' AND record.void = 0 ORDER BY review.event",
+             FROM record JOIN review ON review.record = record.id
+             WHERE record.id IN (SELECT record FROM returned WHERE area IN (SELECT value FROM json_each(?1)))
+             AND record.void = 0 ORDER BY record.enumerator <> ?2, review.event LIMIT ?3",
         )?;
-        let rows = query.query_map([], |row| {
+        let areas = serde_json::Value::from(areas.iter().copied().collect::<Vec<i64>>()).to_string();
+        let rows = query.query_map(params![areas, enumerator, most], |row| {
             Ok(ReturnedRow {
                 record: RecordId(row.get(0)?),
-                household: row.get(1)?,
-                remarks: dots(&row.get::<_, String>(2)?),
-                whose: row.get(3)?,
+                remarks: dots(&row.get::<_, String>(1)?),
+                whose: row.get(2)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -3,7 +3,7 @@
 use super::{
     author_batch,
     state::{Refusal, Role, Seen, State, Transition, step},
-    view::{View, own_replicas, spans},
+    view::{View, spans},
 };
 use crate::{
     domain::{Failure, catalogue::Catalogue, derive::merge, ingest::World},
@@ -18,6 +18,8 @@ use sync_protocol::{
 
 /// Most bytes of a reason, as the protocol has it.
 const REASON: usize = 1024;
+/// Most remarks with which an interview may be returned at a time: nobody answers more in one visit.
+const MOST_REMARKS: usize = 100;
 
 /// What a coordinator decides about an interview.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -86,7 +88,7 @@ pub fn decide(
             if from == State::Returned {
                 remarks = tx.review(key.id)?.map(|review| review.remarks).unwrap_or_default();
             }
-            notes(&decision.remarks, &record, world)?.into_iter().map(|text| Op::Note { text }).collect()
+            notes(&decision.remarks, remarks.len(), &record, world)?.into_iter().map(|text| Op::Note { text }).collect()
         }
         Transition::Void => vec![void(&decision.reason, &record)?],
         Transition::Approve if tx.record_row(id)?.is_some_and(|row| row.conflicts > 0) => {
@@ -142,7 +144,7 @@ fn event(who: &str, transition: Transition, (from, to): (State, State), now: See
 /// What is there to be seen of an interview now: what a decision gives back.
 pub(super) fn seen(tx: Tx<'_>, key: RecordKey, record: &Record) -> Result<Seen, StoreError> {
     let event = tx.last_review_event(key.id)?.map_or(0, |event| event.id);
-    Ok(Seen { event, view: View::of(record, &own_replicas(tx)?).hash() })
+    Ok(Seen { event, view: View::of(record, &tx.office_changes(key.id)?).hash() })
 }
 
 /// What is there to be seen of the interviews among some records, each as its decision gives it back; by the record's number.
@@ -186,8 +188,8 @@ fn refused(tx: Tx<'_>, key: RecordKey, transition: Transition, refusal: Refusal)
     }
 }
 
-/// The notes of the remarks that an interview is returned with.
-fn notes(remarks: &[NewRemark], record: &Record, world: &World) -> Result<Vec<String>, Failure> {
+/// The notes of the remarks that an interview is returned with, beside those of a return that holds.
+fn notes(remarks: &[NewRemark], held: usize, record: &Record, world: &World) -> Result<Vec<String>, Failure> {
     let mut notes = Vec::with_capacity(remarks.len());
     for NewRemark { path, text } in remarks {
         let about = match path.as_deref().map(str::trim).filter(|path| !path.is_empty()) {
@@ -204,6 +206,9 @@ fn notes(remarks: &[NewRemark], record: &Record, world: &World) -> Result<Vec<St
     }
     if notes.is_empty() {
         return Err(bad("`remarks`: a return says what is to be corrected"));
+    }
+    if held.saturating_add(notes.len()) > MOST_REMARKS {
+        return Err(bad(format!("`remarks`: an interview is returned with at most {MOST_REMARKS} remarks at a time")));
     }
     Ok(notes)
 }
@@ -269,11 +274,11 @@ fn author(
 /// If the store fails.
 pub(in crate::domain) fn recall(tx: Tx<'_>, key: RecordKey, record: &Record, now_ms: i64) -> Result<(), Failure> {
     let Some(from) = state(tx, key.id)? else { return Ok(()) };
-    let own = own_replicas(tx)?;
+    let office = tx.office_changes(key.id)?;
     let known: BTreeSet<Dot> = tx.review_events(key.id)?.into_iter().flat_map(|event| event.remarks).collect();
     let forgotten = record.remarks().filter(|(dot, remark)| {
         let is_returning = matches!(remark.about, Some(About::Record | About::Answer(_)));
-        is_returning && own.contains(&dot.replica) && !known.contains(dot)
+        is_returning && office.contains(dot) && !known.contains(dot)
     });
     let forgotten: Vec<Dot> = forgotten.map(|(dot, _)| dot).collect();
     let now = seen(tx, key, record)?;

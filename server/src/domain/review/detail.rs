@@ -125,8 +125,7 @@ pub fn review_of(
         let last = events.iter().rev().find(|event| !event.remarks.is_empty());
         let remarks = last.map(|event| event.remarks.as_slice()).unwrap_or_default();
         detail.remarks = remarks.iter().filter_map(|dot| remark(record, *dot)).collect();
-        let seen = &review.decision.seen;
-        detail.differences = view::differences(tx, record, tx.changes_of(key.id)?, seen, remarks, catalogue)?;
+        detail.differences = view::differences(tx, key, record, &review.decision.seen, remarks, catalogue)?;
         detail.since_ms = Some(review.decision.at_ms);
     }
     if state == State::Returned {

@@ -5,13 +5,13 @@
 
 use crate::{
     domain::{catalogue::Catalogue, derive::merge},
-    store::{ChangeRow, StoreError, Tx},
+    store::{ChangeRow, RecordKey, StoreError, Tx},
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
-    Change, Dot, Hash, Op, Path, Place, Record, ReplicaId, Value,
+    Change, Dot, Hash, Op, Path, Place, Record, Value,
     record::Standing,
     remark::{About, Remark},
 };
@@ -27,9 +27,9 @@ const VOID: &str = "@void";
 pub struct View(BTreeMap<String, Vec<Value>>);
 
 impl View {
-    /// Takes the view of a merged record; `own` are the server's replicas, whose remarks are coordinators'.
+    /// Takes the view of a merged record; `office` are the changes that coordinators made: their remarks are no answers.
     #[must_use]
-    pub fn of(record: &Record, own: &BTreeSet<ReplicaId>) -> Self {
+    pub fn of(record: &Record, office: &BTreeSet<Dot>) -> Self {
         let mut view = BTreeMap::new();
         for (path, answer) in record.shown_answers() {
             let mut values: Vec<Value> = Vec::with_capacity(1);
@@ -53,7 +53,7 @@ impl View {
             Standing::KeptDespiteVoid => Some("kept-despite-void"),
         };
         view.extend(standing.map(|standing| (VOID.to_owned(), vec![Value::text(standing)])));
-        let remarks = record.remarks().filter(|(dot, remark)| !own.contains(&dot.replica) && !remark.text.is_empty());
+        let remarks = record.remarks().filter(|(dot, remark)| !office.contains(dot) && !remark.text.is_empty());
         let mut remarks: Vec<Value> = remarks.map(|(_, remark)| Value::text(remark.text)).collect();
         remarks.sort_by_key(ToString::to_string);
         if !remarks.is_empty() {
@@ -70,11 +70,6 @@ impl View {
         hasher.update(serde_json::to_vec(self).unwrap_or_default());
         Hash(hasher.finalize().into())
     }
-}
-
-/// The server's own replicas, of all its epochs.
-pub(super) fn own_replicas(tx: Tx<'_>) -> Result<BTreeSet<ReplicaId>, StoreError> {
-    Ok(tx.own_replicas()?.into_iter().map(|(replica, _)| replica).collect())
 }
 
 /// The changes that a view was merged from, as the log of decisions keeps them: numbers and spans of numbers.
@@ -95,12 +90,19 @@ pub(super) fn spans(changes: &[ChangeRow]) -> String {
     written.collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a change is among those that [`spans`] wrote.
-fn holds(spans: &str, change: i64) -> bool {
-    spans.split(' ').any(|span| {
+/// Reads what [`spans`] wrote, in order.
+fn read_spans(written: &str) -> Vec<(i64, i64)> {
+    let span = |span: &str| {
         let (first, last) = span.split_once('-').unwrap_or((span, span));
-        first.parse().is_ok_and(|first: i64| first <= change) && last.parse().is_ok_and(|last: i64| change <= last)
-    })
+        Some((first.parse().ok()?, last.parse().ok()?))
+    };
+    written.split(' ').filter_map(span).collect()
+}
+
+/// Whether a change is in one of some spans.
+fn holds(spans: &[(i64, i64)], change: i64) -> bool {
+    let after = spans.partition_point(|(first, _)| *first <= change);
+    spans.get(..after).and_then(<[_]>::last).is_some_and(|(_, last)| change <= *last)
 }
 
 /// One answer that is another one since a decision.
@@ -120,8 +122,8 @@ pub struct Difference {
     pub by: Option<By>,
     /// Why, in the words of who changed it: what was remarked with it, and what was answered to remarks about it.
     pub why: Vec<String>,
-    /// It answers a remark of the return: who changed it had seen that.
-    pub answers: bool,
+    /// Who changed it had seen the last return: they answered one of its remarks before or with it, or they are a coordinator.
+    pub had_seen: bool,
 }
 
 /// Who made a change.
@@ -137,33 +139,37 @@ pub struct By {
     pub received_ms: i64,
 }
 
-/// What is different between the changes that were seen and all of them; `remarks` are those of the return that holds.
+/// What is different between the changes that were seen and all of them; `remarks` are those of the last return.
 ///
 /// # Errors
 /// If the store fails or a stored change can't be read.
 pub(super) fn differences(
     tx: Tx<'_>,
+    key: RecordKey,
     now: &Record,
-    changes: Vec<ChangeRow>,
     seen: &str,
     remarks: &[Dot],
     catalogue: &Catalogue,
 ) -> Result<Vec<Difference>, StoreError> {
-    let own = own_replicas(tx)?;
-    let (then, fresh): (Vec<ChangeRow>, Vec<ChangeRow>) = changes.into_iter().partition(|row| holds(seen, row.id));
-    let (before, after) = (View::of(&merge(then, catalogue)?, &own).0, View::of(now, &own).0);
-    let mut news = Vec::with_capacity(fresh.len());
-    for row in fresh {
-        let change = Change::from_stored(row.dot, &row.bytes).map_err(|_ignored| StoreError::Corrupt("a change"))?;
-        let effective_ms = now.origin(row.dot).map_or(0, |origin| origin.effective_ms());
-        news.push((effective_ms, row.stamp.received_ms, change));
-    }
-    news.sort_by_key(|(effective_ms, _, change)| (*effective_ms, change.dot));
-    let asked: Vec<(Dot, About)> = now
-        .remarks()
-        .filter_map(|(dot, remark)| Some((dot, remark.about?)))
-        .filter(|(dot, _)| remarks.contains(dot))
+    let office = tx.office_changes(key.id)?;
+    let seen = read_spans(seen);
+    let (then, fresh): (Vec<ChangeRow>, Vec<ChangeRow>) =
+        tx.changes_of(key.id)?.into_iter().partition(|row| holds(&seen, row.id));
+    let (before, after) = (View::of(&merge(then, catalogue)?, &office).0, View::of(now, &office).0);
+    let news = News::of(now, fresh)?;
+    let asked = now.remarks().filter(|(dot, _)| remarks.contains(dot));
+    let asked: Vec<(Dot, String)> = asked
+        .filter_map(|(dot, remark)| match remark.about? {
+            About::Answer(path) => Some((dot, path.to_string())),
+            About::Record | About::Remark(_) => None,
+        })
         .collect();
+    // Whoever answered a remark has seen it, and so has what they change from then on.
+    let answering: BTreeSet<Dot> = remarks.iter().flat_map(|dot| now.replies(*dot)).map(|(by, _)| by).collect();
+    let had_seen = |dot: Dot| {
+        let first = Dot { seq: 0, ..dot };
+        office.contains(&dot) || answering.range(first..=dot).next().is_some()
+    };
     let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let mut differences = Vec::new();
     for path in paths {
@@ -171,22 +177,19 @@ pub(super) fn differences(
         if was == is {
             continue;
         }
-        let by = news.iter().rev().find(|(.., change)| touches(change, path));
-        // Remarks about this answer, and what the field said to them.
-        let about =
-            asked.iter().filter(|(_, about)| matches!(about, About::Answer(asked) if asked.to_string() == *path));
+        let touching = news.touching(path);
+        // What was remarked with it, and what the field said to remarks about this answer.
+        let said = touching.iter().flat_map(|(.., change)| notes(change)).map(|remark| remark.text);
+        let about = asked.iter().filter(|(_, asked)| asked == path);
+        let replies = about.flat_map(|(dot, _)| now.replies(*dot)).map(|(_, text)| text);
         let mut why: Vec<String> = Vec::new();
-        let said = by.iter().flat_map(|(.., change)| notes(change)).map(|remark| remark.text.to_owned());
-        let replies = about.flat_map(|(dot, _)| now.replies(*dot)).map(|(_, text)| text.to_owned());
         for text in said.chain(replies).filter(|text| !text.is_empty() && path != REMARKS) {
-            if !why.contains(&text) {
-                why.push(text);
+            if !why.iter().any(|known| known == text) {
+                why.push(text.to_owned());
             }
         }
-        let answers = by.is_some_and(|(.., change)| {
-            notes(change).any(|note| matches!(note.about, Some(About::Remark(dot)) if remarks.contains(&dot)))
-        });
-        let by = match by {
+        let last = touching.last();
+        let by = match last {
             Some((effective_ms, received_ms, change)) => Some(By {
                 author: change.author.to_string(),
                 device: tx.change_source(change.dot)?.map(|source| source.device).unwrap_or_default(),
@@ -203,10 +206,59 @@ pub(super) fn differences(
             path: path.clone(),
             by,
             why,
-            answers,
+            had_seen: last.is_some_and(|(.., change)| had_seen(change.dot)),
         });
     }
     Ok(differences)
+}
+
+/// The changes that came since a decision, by what they may have made what it is.
+struct News {
+    /// Each with when it was made, corrected, and when it was received; in that order.
+    changes: Vec<(i64, i64, Change)>,
+    /// By the path of an answer, the place of a row, or the name of what is no answer.
+    touching: BTreeMap<String, Vec<usize>>,
+    removed: Vec<(Place, usize)>,
+}
+
+impl News {
+    fn of(now: &Record, rows: Vec<ChangeRow>) -> Result<Self, StoreError> {
+        let mut changes = Vec::with_capacity(rows.len());
+        for row in rows {
+            let change =
+                Change::from_stored(row.dot, &row.bytes).map_err(|_ignored| StoreError::Corrupt("a change"))?;
+            let effective_ms = now.origin(row.dot).map_or(0, |origin| origin.effective_ms());
+            changes.push((effective_ms, row.stamp.received_ms, change));
+        }
+        changes.sort_by_key(|(effective_ms, _, change)| (*effective_ms, change.dot));
+        let (mut touching, mut removed) = (BTreeMap::<String, Vec<usize>>::new(), Vec::new());
+        for (at, (.., change)) in changes.iter().enumerate() {
+            for op in &change.ops {
+                let mut touches = |what: &str| touching.entry(what.to_owned()).or_default().push(at);
+                match op {
+                    Op::Set { path, .. } => {
+                        touches(&path.to_string());
+                        touches(path.place().as_str());
+                    }
+                    Op::AddRow { row, .. } => touches(row.as_str()),
+                    Op::RemoveRow { row, .. } => removed.push((row.clone(), at)),
+                    Op::Note { .. } => touches(REMARKS),
+                    // An edit keeps what was voided.
+                    Op::Void { .. } => touches(VOID),
+                }
+            }
+        }
+        Ok(Self { changes, touching, removed })
+    }
+
+    /// The changes that may have made a path of a view what it is, in order.
+    fn touching(&self, path: &str) -> Vec<&(i64, i64, Change)> {
+        let inside =
+            |row: &Place| path.strip_prefix(row.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let removed = self.removed.iter().filter(|(row, _)| inside(row)).map(|(_, at)| *at);
+        let touching: BTreeSet<usize> = self.touching.get(path).into_iter().flatten().copied().chain(removed).collect();
+        touching.into_iter().filter_map(|at| self.changes.get(at)).collect()
+    }
 }
 
 fn notes(change: &Change) -> impl Iterator<Item = Remark<'_>> {
@@ -216,26 +268,10 @@ fn notes(change: &Change) -> impl Iterator<Item = Remark<'_>> {
     })
 }
 
-/// Whether a change may have made a path of a view what it is.
-fn touches(change: &Change, path: &str) -> bool {
-    let inside =
-        |row: &Place| path.strip_prefix(row.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    change.ops.iter().any(|op| match op {
-        Op::Set { path: set, .. } => {
-            set.to_string() == path || (!set.place().is_record() && set.place().as_str() == path)
-        }
-        Op::AddRow { row, .. } => row.as_str() == path,
-        Op::RemoveRow { row, .. } => inside(row),
-        Op::Note { .. } => path == REMARKS,
-        // An edit keeps what was voided.
-        Op::Void { .. } => path == VOID,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sync_protocol::{QuestionnaireRef, Stamp, Subject};
+    use sync_protocol::{QuestionnaireRef, ReplicaId, Stamp, Subject};
 
     fn dot(replica: u128, seq: u64) -> Dot {
         Dot { replica: ReplicaId(uuid::Uuid::from_u128(replica)), seq }
@@ -255,7 +291,8 @@ mod tests {
             let (author, wall_ms, ops) = (dot.replica.to_string().as_str().into(), 0, ops.clone());
             record.apply(Change { dot: *dot, subject, questionnaire, author, wall_ms, ops, instead_of: None }, None);
         }
-        View::of(&record, &BTreeSet::from([dot(9, 1).replica])).hash()
+        View::of(&record, &changes.iter().map(|(dot, _)| *dot).filter(|at| at.replica == dot(9, 1).replica).collect())
+            .hash()
     }
 
     fn floor(value: i64, preds: &[Dot]) -> Vec<Op> {
@@ -270,8 +307,9 @@ mod tests {
     fn what_was_seen_is_told_from_what_came_since() {
         let seen = spans(&[row(3), row(4), row(5), row(9)]);
         assert_eq!(seen, "3-5 9");
+        let seen = read_spans(&seen);
         assert_eq!((1..=10).filter(|change| holds(&seen, *change)).collect::<Vec<_>>(), [3, 4, 5, 9]);
-        assert!(!holds(&spans(&[]), 1));
+        assert!(!holds(&read_spans(&spans(&[])), 1));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::{
 use actix_web::{HttpRequest, HttpResponse, ResponseError, http::StatusCode, web};
 use maud::{Markup, html};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use sync_protocol::{Path, RecordId, Value, problem::Class};
 
 /// What a form of this section had in it when it was not accepted, or what a link asks to be put there.
@@ -108,9 +109,9 @@ fn differences(sheet: &Sheet<'_>, loaded: &Loaded, review: &ReviewDetail) -> Mar
     let since = review.since_ms.map(|at| moments::moment(at, language)).unwrap_or_default();
     let mut ordered: Vec<&Difference> = review.differences.iter().collect();
     // In the order of the questionnaire; what is no answer, or not there any more, stands last.
-    let place = |difference: &Difference| sheet.order.iter().position(|path| path.to_string() == difference.path);
-    ordered
-        .sort_by_cached_key(|difference| (difference.path.starts_with('@'), place(difference).unwrap_or(usize::MAX)));
+    let places: BTreeMap<String, usize> = sheet.order.iter().map(ToString::to_string).zip(0..).collect();
+    let place = |difference: &Difference| places.get(&difference.path).copied().unwrap_or(usize::MAX);
+    ordered.sort_by_key(|difference| (difference.path.starts_with('@'), place(difference)));
     html! {
         h3 { (fill(words.different_since, since)) }
         div class="scroll" { table class="stacked" id="differences" {
@@ -128,7 +129,7 @@ fn differences(sheet: &Sheet<'_>, loaded: &Loaded, review: &ReviewDetail) -> Mar
 
 fn difference_line(sheet: &Sheet<'_>, loaded: &Loaded, review: &ReviewDetail, difference: &Difference) -> Markup {
     let (language, words) = (sheet.language, sheet.language.words());
-    let is_unseen = !difference.answers && matches!(review.state, State::Returned | State::Corrected);
+    let is_unseen = !difference.had_seen && matches!(review.state, State::Returned | State::Corrected);
     html! {
         tr {
             th scope="row" { (heading(sheet, &difference.path)) }
