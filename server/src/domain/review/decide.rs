@@ -147,13 +147,15 @@ pub(super) fn seen(tx: Tx<'_>, key: RecordKey, record: &Record) -> Result<Seen, 
     Ok(Seen { event, view: View::of(record, &tx.office_changes(key.id)?).hash() })
 }
 
-/// What is there to be seen of the interviews among some records, each as its decision gives it back; by the record's number.
+/// What is there to be seen of those interviews among some records that may be approved unopened, each as its decision gives it
+/// back; by the record's number. Where something is in conflict, broken or kept against a removal, somebody looks at it first.
 ///
 /// # Errors
 /// If the store fails.
 pub fn seen_of(tx: Tx<'_>, records: &[RecordRow], catalogue: &Catalogue) -> Result<BTreeMap<i64, String>, Failure> {
     let mut all = BTreeMap::new();
-    for row in records.iter().filter(|row| row.round.is_some()) {
+    let is_clean = |row: &&RecordRow| row.validated && row.conflicts + row.violations + row.attention == 0;
+    for row in records.iter().filter(|row| row.round.is_some()).filter(is_clean) {
         if let Some(key) = tx.record_key(row.id)? {
             let record = merge(tx.changes_of(key.id)?, catalogue)?;
             all.insert(row.number, seen(tx, key, &record)?.to_string());

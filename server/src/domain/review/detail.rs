@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     domain::{Failure, catalogue::Catalogue},
-    store::{RecordKey, ReviewEvent, Tx, Worker},
+    store::{RecordKey, RecordRow, ReviewEvent, Tx, Worker},
 };
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -102,13 +102,15 @@ impl ReviewDetail {
 pub fn review_of(
     tx: Tx<'_>,
     key: RecordKey,
-    enumerator: &str,
+    row: &RecordRow,
     record: &Record,
     catalogue: &Catalogue,
 ) -> Result<Option<ReviewDetail>, Failure> {
     let Some(state) = decide::state(tx, key.id)? else { return Ok(None) };
     let possible = Transition::ALL.iter().copied();
-    let possible = possible.filter(|step| step.role() == Role::Coordinator && step.leads(state).is_some()).collect();
+    let possible = possible.filter(|step| step.role() == Role::Coordinator && step.leads(state).is_some());
+    // What is in conflict is decided first.
+    let possible = possible.filter(|step| *step != Transition::Approve || row.conflicts == 0).collect();
     let mut detail = ReviewDetail {
         state,
         seen: decide::seen(tx, key, record)?.to_string(),
@@ -130,7 +132,7 @@ pub fn review_of(
     }
     if state == State::Returned {
         let workers = tx.workers(key.household)?;
-        let own: Vec<Worker> = workers.iter().filter(|worker| worker.enumerator == enumerator).cloned().collect();
+        let own: Vec<Worker> = workers.iter().filter(|worker| worker.enumerator == row.enumerator).cloned().collect();
         detail.waits_for = if own.is_empty() { workers } else { own };
     }
     // A return beside another one holds that one's remarks, too: each line says what it added.

@@ -56,7 +56,7 @@ pub(super) async fn show(server: web::Data<Server>, request: HttpRequest) -> Res
     given.retain(|part| Approved::read(part).is_none());
     let mut query: RecordQuery =
         desk::parse(&given.join("&"), Code::BadQuery).map_err(|rejection| desk.broken(rejection))?;
-    query.limit.get_or_insert(PAGE);
+    query.limit = Some(query.limit.unwrap_or(PAGE).min(PAGE));
     let (filter, after, limit) = query.filter().map_err(|rejection| desk.broken(rejection))?;
     let (asked, next) = (filter.clone(), given.into_iter().filter(|part| !part.starts_with("after=")));
     let next: String = next.filter(|part| !part.is_empty()).map(|part| format!("{part}&")).collect();

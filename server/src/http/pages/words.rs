@@ -284,6 +284,8 @@ words! {
     remark_about: "Tentang", "About";
     whole_interview: "Seluruh wawancara", "The whole interview";
     what_to_correct: "Apa yang harus diperbaiki (dibaca oleh pencacah)", "What is to be corrected (the enumerator reads it)";
+    conflicts_first: "Putuskan dulu jawaban yang berkonflik; setelah itu wawancara dapat disetujui.",
+        "Decide the answers in conflict first; then the interview can be approved.";
     approve_selected: "Setujui yang dipilih", "Approve the chosen ones";
     approved_n: "{} disetujui.", "{} approved.";
     not_approved_n: "{} tidak: sementara itu berubah, diputuskan, atau ada konflik. Lihat satu per satu.",

@@ -189,6 +189,9 @@ fn actions(sheet: &Sheet<'_>, id: RecordId, review: &ReviewDetail, draft: &Draft
     };
     let wants_remark = !draft.about.is_empty() || !draft.text.is_empty();
     html! {
+        @if !can(Transition::Approve) && Transition::Approve.leads(review.state).is_some() {
+            p class="warning" { (words.conflicts_first) }
+        }
         div class="decide" {
             (button(Transition::Approve, words.approve, None))
             (button(Transition::Take, words.take, Some("quiet")))
