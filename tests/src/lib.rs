@@ -12,6 +12,7 @@ pub mod night;
 pub mod photos;
 pub mod powerloss;
 pub mod raw;
+pub mod review;
 pub mod server;
 pub mod sim;
 pub mod survey;

@@ -11,67 +11,17 @@ use anyhow::{Context, Result};
 use client_core::{Content, Edit, Interview};
 use end_to_end::{
     field::{Enumerator, questionnaire},
+    review::{about_floor, decide, decide_on, review, state, steps, submitted},
     server::Coordinator,
     survey::{Survey, interview},
 };
 use serde_json::{Value as Json, json};
 use sync_protocol::{
-    HouseholdId, RecordId, Value,
+    RecordId, Value,
     engine::device::{Action, Event, Turn},
     remark::{About, Remark},
     wire::Verdict,
 };
-
-/// A finished interview of a household where the first enumerator works alone, whose floor area is too large; it has been sent.
-async fn submitted(survey: &Survey, person: &mut Enumerator, number: usize) -> Result<(HouseholdId, RecordId)> {
-    let mut workers = survey.world.enumerators();
-    let mut areas = workers.next().context("nobody works here")?.areas;
-    let others: Vec<String> = workers.flat_map(|worker| worker.areas).collect();
-    areas.retain(|area| !others.contains(area));
-    let mut here = survey.world.households().filter(|household| areas.contains(&household.area));
-    let household = here.nth(number).context("no such household")?;
-    person.register(&household, household.id)?;
-    let record = person.interview(household.id, household.rounds.first().context("no round")?)?;
-    person.device.save(record, &person.code, &[Edit::set("floor_m2", Value::Integer(400))?])?;
-    survey.sync(person).await?;
-    Ok((HouseholdId(household.id), record))
-}
-
-async fn review(coordinator: &Coordinator, record: RecordId) -> Result<Json> {
-    Ok(coordinator.get(&format!("records/{record}")).await?["review"].clone())
-}
-
-/// Decides on what is there now.
-async fn decide(coordinator: &Coordinator, record: RecordId, transition: &str, more: Json) -> Result<(u16, Json)> {
-    let seen = review(coordinator, record).await?["seen"].clone();
-    decide_on(coordinator, record, &seen, transition, more).await
-}
-
-/// Decides on what was seen.
-async fn decide_on(
-    coordinator: &Coordinator,
-    record: RecordId,
-    seen: &Json,
-    transition: &str,
-    mut more: Json,
-) -> Result<(u16, Json)> {
-    more["transition"] = json!(transition);
-    more["seen"] = seen.clone();
-    coordinator.post(&format!("records/{record}/review"), &more).await
-}
-
-/// A remark about the floor area.
-fn about_floor() -> Json {
-    json!({ "remarks": [{ "path": "floor_m2", "text": "400 m2? Tolong ukur lagi" }] })
-}
-
-fn state(review: &Json) -> &str {
-    review["state"].as_str().unwrap()
-}
-
-fn steps(review: &Json) -> Vec<&str> {
-    review["log"].as_array().unwrap().iter().map(|line| line["transition"].as_str().unwrap()).collect()
-}
 
 #[tokio::test]
 async fn a_returned_interview_is_on_top_opens_at_the_question_and_comes_home_corrected() -> Result<()> {
