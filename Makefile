@@ -19,7 +19,7 @@ test:
 
 bench:
 	@sh tests/pyxform.sh || echo "the comparison with pyxform is left out"
-	@cargo build --release --quiet -p server -p end-to-end
+	@cargo build --release --quiet -p server -p field-cli -p end-to-end
 	@JSON=$(JSON) target/release/bench
 
 soak:

@@ -31,6 +31,8 @@ pub const LEVEL: i32 = 19;
 /// How long the line may stand still before a request counts as lost. A request may take as long as it likes while bytes
 /// move. Longer than the server's own patience with a body that stands still.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long an open line is used again: servers close theirs after five seconds of silence, and a request that crosses that is lost.
+const IDLE: Duration = Duration::from_secs(4);
 /// How often a questionnaire is asked for in one sync, while the line breaks.
 const FETCHES: u32 = 4;
 /// Bytes before compression from one flush of an upload to the next: each costs some ten bytes.
@@ -58,6 +60,7 @@ impl Http {
     /// If the operating system gives no TLS.
     pub fn with_patience(patience: Duration) -> Result<Self, Error> {
         let builder = reqwest::Client::builder().connect_timeout(patience).tcp_keepalive(patience / 3);
+        let builder = builder.pool_idle_timeout(IDLE);
         // Bytes that the other side does not confirm are progress that does not happen.
         #[cfg(any(target_os = "android", target_os = "linux"))]
         let builder = builder.tcp_user_timeout(patience);

@@ -4,6 +4,7 @@
 //! ([`writer`]); readers look at snapshots ([`readers`]); another thread validates what came in ([`validator`]). `docs/ARCHITECTURE.md` walks through an answer's
 //! way in.
 
+pub mod answers_first;
 pub mod depot;
 pub mod domain;
 pub mod http;

@@ -1,6 +1,7 @@
 //! What every request handler shares: the writer, the readers, the catalogue, who the server is.
 
 use crate::{
+    answers_first::AnswersFirst,
     depot::{Depot, Place, Reserve, incoming::Upload},
     domain::{
         Failure, attachments,
@@ -41,6 +42,8 @@ pub struct Server {
     pub gate: Arc<Semaphore>,
     /// Keeps the requests of one device in order.
     pub turns: Turns,
+    /// Has uploads of photos wait for answers.
+    pub answers_first: AnswersFirst,
 }
 
 /// The server's clock, in milliseconds since 1970.
@@ -78,6 +81,7 @@ impl Server {
             limits,
             gate: Arc::new(Semaphore::new(AT_ONCE)),
             turns: Turns::default(),
+            answers_first: AnswersFirst::default(),
         })
     }
 

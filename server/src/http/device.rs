@@ -59,6 +59,7 @@ async fn receive(
     token: Option<String>,
     packing: body::Packing,
 ) -> Result<body::Packed, Rejection> {
+    let _first = server.answers_first.begin();
     let _gate = server.gate.clone().acquire_many_owned(raw.parts()).await;
     let shared = server.clone();
     let (prepared, world) = server

@@ -318,6 +318,7 @@ async fn keep(
     let mut append = Some(append);
     let mut is_whole = false;
     while let Some(turn) = append.take() {
+        reader.beside(server.answers_first.give_way()).await;
         let (block, ended) = reader.block().await;
         is_whole = ended == Some(End::Whole);
         let written = server.depot.run(move |_| {
