@@ -166,7 +166,10 @@ async fn a_bucket_holds_the_bytes_where_the_setting_says_so() -> Result<()> {
     let survey = survey()?;
     let raw = survey.raw(0, 51).await?;
     let before = jpeg(51, 80, 80);
+    let rotten = jpeg(53, 80, 80);
     Tus::new(&survey.server.url, &raw.token)?.upload(&before, "image/jpeg")?;
+    Tus::new(&survey.server.url, &raw.token)?.upload(&rotten, "image/jpeg")?;
+    std::fs::write(object(&survey, &rotten), "rotten")?;
     let bucket = Bucket::open()?;
     let backups = survey.file("backups").display().to_string();
     let survey::Parts { office, server, folder, .. } = survey.into_parts();
@@ -182,12 +185,16 @@ async fn a_bucket_holds_the_bytes_where_the_setting_says_so() -> Result<()> {
     let refused = office.run("move-attachments", &["--to", "s3://photos/survey"]).unwrap_err().to_string();
     assert!(refused.contains("a server runs"), "{refused}");
     server.kill()?;
-    let moved = office.run("move-attachments", &["--to", "s3://photos/survey"])?;
-    assert!(moved.starts_with("1 attachments copied"), "{moved}");
+    // One whose bytes have rotted keeps none of the others, and nothing is switched unless somebody says so.
+    let refused = office.run("move-attachments", &["--to", "s3://photos/survey"]).unwrap_err().to_string();
+    assert!(refused.contains(&sha256(&rotten)) && refused.contains("1 copied, 0 were there, 1 lacking"), "{refused}");
+    let moved = office.run("move-attachments", &["--to", "s3://photos/survey", "--give-up-lacking"])?;
+    assert!(moved.contains("0 attachments copied, 1 were there"), "{moved}");
     std::fs::remove_dir_all(office.data().join("attachments"))?;
 
     let server = office.serve(port)?;
     let tus = Tus::new(&server.url, &raw.token)?;
+    assert_eq!(tus.get(&format!("/v1/attachments/{}", sha256(&rotten)))?.status, 404);
     let after = jpeg(52, 80, 80);
     // Larger than one part of an upload to S3.
     let large = [b"%PDF-1.7 ".to_vec(), (0..11_u32 << 18).flat_map(u32::to_le_bytes).collect()].concat();

@@ -38,6 +38,10 @@ pub(super) enum Command {
         /// `folder` for the data directory, or `s3://bucket/prefix`; keys and endpoint stand in the environment (`AWS_…`).
         #[arg(long)]
         to: String,
+        /// Go on without those whose bytes are missing or rotten: records say *still to come*, and phones that have them send
+        /// them again.
+        #[arg(long)]
+        give_up_lacking: bool,
     },
 }
 
@@ -45,7 +49,7 @@ pub(super) enum Command {
 pub(super) fn run(command: Command) -> Result<()> {
     match command {
         Command::SweepAttachments { data, days, dry_run } => sweep(&data, days, dry_run),
-        Command::MoveAttachments { data, to } => move_to(&data, &to),
+        Command::MoveAttachments { data, to, give_up_lacking } => move_to(&data, &to, give_up_lacking),
     }
 }
 
@@ -61,15 +65,28 @@ fn sweep(data: &Path, days: u32, dry_run: bool) -> Result<()> {
     Ok(())
 }
 
-fn move_to(data: &Path, to: &str) -> Result<()> {
+fn move_to(data: &Path, to: &str, give_up_lacking: bool) -> Result<()> {
     let place = Place::from_setting(Some(to))?;
     let mut conn = super::open(data)?;
     let _serving = lock(data)?;
     let _held = backup::lock(data)?;
     let from = depot(data, &mut conn, None)?;
     let to = Depot::open(data, place, None).context("the new place can't be reached")?;
-    let Moved { copied, there } = attachments::copy_all(&mut conn, &from, &to, &data.join("moving.unfinished"))?;
-    store::in_transaction(&mut conn, |tx| Ok::<_, Failure>(tx.set_meta(ATTACHMENTS, to.place().setting())?))?;
+    let Moved { copied, there, lacking } =
+        attachments::copy_all(&mut conn, &from, &to, &data.join("moving.unfinished"))?;
+    for one in &lacking {
+        eprintln!("lacking {one}");
+    }
+    anyhow::ensure!(
+        lacking.is_empty() || give_up_lacking,
+        "{copied} copied, {there} were there, {} lacking: nothing was switched. Is the old place whole, and within reach? Then go on without \
+         them: --give-up-lacking",
+        lacking.len()
+    );
+    store::in_transaction(&mut conn, |tx| {
+        attachments::give_up(tx, &lacking)?;
+        Ok::<_, Failure>(tx.set_meta(ATTACHMENTS, to.place().setting())?)
+    })?;
     println!("{copied} attachments copied, {there} were there; what the old place holds can be deleted");
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Photos, recordings, files: who may send and see them, what a record says of their bytes, what may be swept away.
 
-use super::Failure;
+use super::{Failure, backup::Lacking};
 use crate::{
     depot::{
         Depot, DepotError,
@@ -230,15 +230,18 @@ fn hashes_in(bytes: &[u8]) -> impl Iterator<Item = Hash> {
 }
 
 /// What a move did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
     /// Copied now.
     pub copied: u64,
     /// There already.
     pub there: u64,
+    /// Neither place has the bytes of these.
+    pub lacking: Vec<Lacking>,
 }
 
-/// Copies the bytes of all attachments from one place to another, by a file in between; each is hashed on the way.
+/// Copies the bytes of all attachments from one place to another, by a file in between; each is hashed on the way. One that has
+/// none, or others, keeps none of the rest from being copied.
 ///
 /// # Errors
 /// If a store or the file fails; what was copied by then is not copied again.
@@ -258,7 +261,14 @@ pub fn copy_all(
                 moved.there += 1;
                 continue;
             }
-            from.wait(from.copy_to(row.hash, between))?;
+            match from.wait(from.copy_to(row.hash, between)) {
+                Ok(()) => {}
+                Err(error @ (DepotError::Missing | DepotError::OtherHash)) => {
+                    moved.lacking.push(Lacking::of(row.hash, error));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
             to.wait(to.bring(row.hash, between))?;
             moved.copied += 1;
         }
@@ -266,6 +276,15 @@ pub fn copy_all(
     // It may never have been made.
     let _ = std::fs::remove_file(between);
     Ok(moved)
+}
+
+/// Takes what is lacking off the list: records say that it is still to come, and whoever has it sends it again.
+///
+/// # Errors
+/// If the store fails; nothing is taken off then.
+pub fn give_up(tx: Tx<'_>, lacking: &[Lacking]) -> Result<(), Failure> {
+    lacking.iter().try_for_each(|one| tx.forget_attachment(one.hash))?;
+    Ok(())
 }
 
 /// Deletes what nobody can name any more: old enough, its devices have nothing left to send, and no change that is kept

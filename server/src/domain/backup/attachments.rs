@@ -61,6 +61,24 @@ pub struct Lacking {
     pub why: String,
 }
 
+impl Lacking {
+    /// Says what is wrong with the bytes of a hash.
+    #[must_use]
+    pub fn of(hash: Hash, error: DepotError) -> Self {
+        let why = match error {
+            DepotError::Missing => "its bytes are missing".to_owned(),
+            DepotError::Io(error) if error.kind() == io::ErrorKind::NotFound => "its bytes are missing".to_owned(),
+            DepotError::OtherHash => "it has other bytes".to_owned(),
+            error @ (DepotError::Io(_)
+            | DepotError::Store(_)
+            | DepotError::Address(_)
+            | DepotError::Ended
+            | DepotError::Unreached) => error.to_string(),
+        };
+        Self { hash, why }
+    }
+}
+
 impl fmt::Display for Lacking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "attachment {}: {}", self.hash, self.why)
@@ -76,14 +94,10 @@ struct Found {
 
 impl Found {
     fn note(&mut self, hash: Hash, found: Result<(), DepotError>) {
-        let why = match found {
-            Ok(()) => return self.right += 1,
-            Err(DepotError::Missing) => "its bytes are missing".to_owned(),
-            Err(DepotError::Io(error)) if error.kind() == io::ErrorKind::NotFound => "its bytes are missing".to_owned(),
-            Err(DepotError::OtherHash) => "it has other bytes".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        self.lacking.push(Lacking { hash, why });
+        match found {
+            Ok(()) => self.right += 1,
+            Err(error) => self.lacking.push(Lacking::of(hash, error)),
+        }
     }
 }
 
