@@ -1,11 +1,12 @@
 //! Requests of one device are taken in one after the other, in the order in which they were read.
 //!
 //! A device whose line broke asks at once how much of its request arrived: the answer must not be made while that is still
-//! being stored.
+//! being stored. Tries to log in take turns in the same way, account by account.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
@@ -27,6 +28,16 @@ impl Turns {
         let turn = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(device.clone()).or_default().clone();
         let turn = turn.lock_owned().await;
         InTurn { turns: self.clone(), device, turn: Some(turn) }
+    }
+}
+
+impl InTurn {
+    /// Ends the turn so much later.
+    pub fn keep_for(self, time: Duration) {
+        actix_web::rt::spawn(async move {
+            tokio::time::sleep(time).await;
+            drop(self);
+        });
     }
 }
 
@@ -63,5 +74,17 @@ mod tests {
         second.await.unwrap();
         assert!(is_done.try_recv().is_ok());
         assert_eq!(again.0.lock().unwrap().keys().collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[actix_web::test]
+    async fn a_turn_that_is_kept_ends_later_and_holds_up_nobody_else() {
+        tokio::time::pause();
+        let (turns, begun) = (Turns::default(), tokio::time::Instant::now());
+        turns.of("a".into()).await.keep_for(Duration::from_secs(1));
+        drop(turns.of("b".into()).await);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        drop(turns.of("a".into()).await);
+        assert!(begun.elapsed() >= Duration::from_secs(1));
+        assert!(turns.0.lock().unwrap().is_empty());
     }
 }

@@ -9,10 +9,12 @@ use crate::{
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
+use std::time::Duration;
 use sync_protocol::{
     HouseholdId, Path, RecordId, ReplicaId,
     problem::{Code, Problem},
 };
+use tokio::sync::Semaphore;
 
 /// Lines of a page, if nothing else is asked for.
 const PAGE: u32 = 100;
@@ -114,20 +116,39 @@ struct Login {
 
 async fn login(server: web::Data<Server>, body: web::Bytes) -> Result<HttpResponse, Rejection> {
     let Login { account, password } = read_json(&body, "`account` and `password`")?;
-    let token = begin_session(&server, account, password).await?;
+    let token = begin_session(server, account, password).await?;
     Ok(HttpResponse::Ok().json(json!({ "token": token })))
 }
 
-/// Checks a password and begins a session; its token.
-pub(super) async fn begin_session(server: &Server, name: String, password: String) -> Result<String, Rejection> {
-    let account = server
-        .read(move |tx| {
-            let account = tx.account(&name)?;
-            Ok(people::is_password(account.as_ref(), &password).then_some(account).flatten())
-        })
-        .await?;
-    let account = account.ok_or_else(|| Rejection::new(Code::Unauthorised, "wrong name or password"))?;
-    Ok(server.write(move |tx| people::begin_session(tx, &account.name, now_ms())).await?)
+/// How long a wrong password keeps the next try of the same account waiting: whoever guesses gets some 86,000 tries a day.
+const AFTER_A_WRONG_ONE: Duration = Duration::from_secs(1);
+/// Passwords are checked one at a time: each check takes 19 MiB for a moment, whoever asks.
+static CHECKS: Semaphore = Semaphore::const_new(1);
+
+/// Checks a password and begins a session; its token. Tries of one account wait for each other.
+pub(super) async fn begin_session(
+    server: web::Data<Server>,
+    name: String,
+    password: String,
+) -> Result<String, Rejection> {
+    // In a task of its own: whoever hangs up before the answer is counted, too.
+    let task = actix_web::rt::spawn(async move {
+        let turn = server.turns.of(format!("log in {name}")).await;
+        let check = CHECKS.acquire().await;
+        let account = server
+            .read(move |tx| {
+                let account = tx.account(&name)?;
+                Ok(people::is_password(account.as_ref(), &password).then_some(account).flatten())
+            })
+            .await?;
+        drop(check);
+        let Some(account) = account else {
+            turn.keep_for(AFTER_A_WRONG_ONE);
+            return Err(Rejection::new(Code::Unauthorised, "wrong name or password"));
+        };
+        Ok(server.write(move |tx| people::begin_session(tx, &account.name, now_ms())).await?)
+    });
+    task.await.map_err(|_ended| Rejection::new(Code::Internal, "the request ended inside the server"))?
 }
 
 async fn records(server: web::Data<Server>, request: HttpRequest) -> Result<HttpResponse, Rejection> {
