@@ -1,14 +1,19 @@
-//! Answers go before photos: while requests with answers are worked on, uploads go on one block at a time.
+//! Answers go before photos: while requests with answers come in, uploads go on one block at a time, and between those requests.
 //!
 //! A request counts from when its body has come until its reply is packed: one on a slow line holds up nobody. What has waited for
 //! long goes on whatever there is, so photos get through beside a busy night, too.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::{
-    sync::{Mutex, watch},
-    time::timeout,
+    sync::{Mutex as Turn, OwnedMutexGuard, watch},
+    time::{Instant, timeout},
 };
 
+/// How long after the last answers more are expected.
+const SOON: Duration = Duration::from_millis(500);
 /// How long the block that is next waits for a moment without answers.
 const GAP: Duration = Duration::from_millis(20);
 /// How long a block waits at most, with all that are before it.
@@ -19,40 +24,45 @@ const MOST: Duration = Duration::from_secs(2);
 pub struct AnswersFirst {
     /// Requests with answers that are worked on.
     under_way: watch::Sender<usize>,
+    /// When the last of them ended.
+    ended: Arc<Mutex<Option<Instant>>>,
     /// Blocks go on one after the other.
-    turn: Arc<Mutex<()>>,
+    turn: Arc<Turn<()>>,
 }
 
 /// A request with answers, as long as it is worked on.
 #[derive(Debug)]
-pub struct UnderWay(watch::Sender<usize>);
+pub struct UnderWay(AnswersFirst);
 
 impl AnswersFirst {
     /// Says that a request with answers is worked on, until what it gives is dropped.
     #[must_use]
     pub fn begin(&self) -> UnderWay {
         self.under_way.send_modify(|count| *count += 1);
-        UnderWay(self.under_way.clone())
+        UnderWay(self.clone())
     }
 
-    /// Waits, before a block of an upload is taken in, until it may be.
-    pub async fn give_way(&self) {
+    /// Waits, before a block of an upload is written, until it may be; the next block may once what this gives is dropped.
+    pub async fn give_way(&self) -> Option<OwnedMutexGuard<()>> {
+        let mut under_way = self.under_way.subscribe();
+        let ended = *self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if *under_way.borrow_and_update() == 0 && ended.is_none_or(|ended| ended.elapsed() > SOON) {
+            return None;
+        }
         let waiting = async {
-            let mut under_way = self.under_way.subscribe();
-            if *under_way.borrow_and_update() == 0 {
-                return;
-            }
-            let _turn = self.turn.lock().await;
+            let turn = self.turn.clone().lock_owned().await;
             // Both ways it goes on; the sender is here.
             let _ = timeout(GAP, under_way.wait_for(|count| *count == 0)).await;
+            turn
         };
-        let _ = timeout(MOST, waiting).await;
+        timeout(MOST, waiting).await.ok()
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.send_modify(|count| *count = count.saturating_sub(1));
+        *self.0.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.0.under_way.send_modify(|count| *count = count.saturating_sub(1));
     }
 }
 
@@ -64,19 +74,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_block_waits_for_answers_and_no_longer_than_it_may() {
         let first = AnswersFirst::default();
-        assert_eq!(first.give_way().now_or_never(), Some(()), "nothing is under way");
+        assert!(first.give_way().now_or_never().unwrap().is_none(), "nothing is under way, or was");
         let (one, two) = (first.begin(), first.begin());
         let mut block = Box::pin(first.give_way());
         drop(one);
-        assert_eq!(block.as_mut().now_or_never(), None, "another one is under way");
+        assert!(block.as_mut().now_or_never().is_none(), "another one is under way");
         drop(two);
-        assert_eq!(block.now_or_never(), Some(()));
+        let turn = block.now_or_never().unwrap();
+        assert!(turn.is_some());
+        assert!(first.give_way().now_or_never().is_none(), "more answers may come: one block at a time");
+        drop(turn);
+        assert!(first.give_way().now_or_never().unwrap().is_some());
+        tokio::time::advance(SOON * 2).await;
+        assert!(first.give_way().now_or_never().unwrap().is_none(), "no more came");
 
         let _busy = first.begin();
-        let begun = tokio::time::Instant::now();
-        first.give_way().await;
-        assert_eq!(begun.elapsed(), GAP);
-        futures_util::future::join_all((0..1000).map(|_| first.give_way())).await;
-        assert_eq!(begun.elapsed(), GAP + MOST);
+        let begun = Instant::now();
+        let turn = first.give_way().await;
+        assert!((GAP..MOST).contains(&begun.elapsed()));
+        futures_util::future::join_all((0..100).map(|_| first.give_way())).await;
+        assert!(
+            (MOST..2 * MOST).contains(&begun.elapsed()),
+            "one that takes for ever holds up none for longer than that"
+        );
+        drop(turn);
     }
 }

@@ -318,8 +318,8 @@ async fn keep(
     let mut append = Some(append);
     let mut is_whole = false;
     while let Some(turn) = append.take() {
-        reader.beside(server.answers_first.give_way()).await;
         let (block, ended) = reader.block().await;
+        let _first = reader.beside(server.answers_first.give_way()).await;
         is_whole = ended == Some(End::Whole);
         let written = server.depot.run(move |_| {
             let mut turn = turn;
