@@ -47,12 +47,22 @@ impl Forms {
 
     /// Merges a record from all its changes, read under the newest version among them.
     pub(super) fn merged(&mut self, tx: &Tx<'_>, id: RecordId) -> Result<Record, Error> {
+        let snapshot = tx.snapshot(id)?.map(|json| from_json(&json)).transpose()?;
+        self.merged_over(tx, id, snapshot)
+    }
+
+    /// Merges a record as [`Forms::merged`] does, where what the server told of it as it stood has been read already.
+    pub(super) fn merged_over(
+        &mut self,
+        tx: &Tx<'_>,
+        id: RecordId,
+        snapshot: Option<Snapshot>,
+    ) -> Result<Record, Error> {
         let (mut changes, mut superseded) = (Vec::new(), Vec::new());
         for stored in tx.changes_of(id)? {
             let change = (reread(stored.dot, &stored.bytes)?, stored.stamp);
             if stored.is_superseded { &mut superseded } else { &mut changes }.push(change);
         }
-        let snapshot: Option<Snapshot> = tx.snapshot(id)?.map(|json| from_json(&json)).transpose()?;
         // What another life authored again counts here until the other's comes, which it may not: it may be out of scope.
         let folded = snapshot.iter().flat_map(|snapshot| snapshot.instead_of.iter().copied());
         let again: BTreeSet<Hash> = changes.iter().filter_map(|(change, _)| change.instead_of).chain(folded).collect();

@@ -11,7 +11,12 @@ use sync_protocol::{Path, Record, RecordId, Subject};
 /// Derives the record's line again; a household's name and area also stand on its interviews' lines.
 pub(super) fn refresh(tx: &Tx<'_>, id: RecordId, forms: &mut Forms) -> Result<(), Error> {
     let record = forms.merged(tx, id)?;
-    let Some(row) = summarise(tx, id, &record, forms)? else {
+    put(tx, id, &record, forms)
+}
+
+/// Derives the line as [`refresh`] does, of a record that has been merged already.
+pub(super) fn put(tx: &Tx<'_>, id: RecordId, record: &Record, forms: &mut Forms) -> Result<(), Error> {
+    let Some(row) = summarise(tx, id, record, forms)? else {
         return tx.delete_record(id);
     };
     tx.put_record(&row)?;

@@ -113,7 +113,7 @@ impl<H: Host> DeviceStore for Device<H> {
         let Self { store, host, forms, .. } = self;
         let now_ms = host.now_ms();
         store.write(|tx| {
-            let mut touched = BTreeSet::new();
+            let (mut touched, mut taken) = (BTreeSet::new(), BTreeMap::new());
             let mut absorbed = Absorbed::default();
             if tx.meta(meta::TELLS)?.is_some() && !reply.cut_off {
                 tx.delete_meta(meta::TELLS)?;
@@ -151,7 +151,9 @@ impl<H: Host> DeviceStore for Device<H> {
             for Run { snapshots, changes, proofs, moved, cursor } in &reply.pulled {
                 for snapshot in snapshots {
                     absorbed.pulled += u64::try_from(snapshot.changes.len()).unwrap_or(0);
-                    touched.insert(take_snapshot(tx, snapshot)?);
+                    let (by, joined) = take_snapshot(tx, snapshot)?;
+                    touched.insert(by);
+                    taken.insert(by.record, joined);
                 }
                 for change in changes {
                     let dot = Dot { replica: change.replica, seq: change.seq };
@@ -192,7 +194,12 @@ impl<H: Host> DeviceStore for Device<H> {
                 None => leave_lost_history(tx, host, reply.header.acked_through)?,
             };
             for touched in &touched {
-                summary::refresh(tx, touched.record, forms)?;
+                // What has just been read is not read back.
+                let record = match taken.remove(&touched.record) {
+                    Some(snapshot) => forms.merged_over(tx, touched.record, Some(snapshot))?,
+                    None => forms.merged(tx, touched.record)?,
+                };
+                summary::put(tx, touched.record, &record, forms)?;
             }
             if relay::is_hub(tx)? {
                 relay::extend(tx, host, forms, reply, &touched.iter().map(|touched| touched.record).collect())?;
@@ -238,8 +245,9 @@ impl Touched {
     }
 }
 
-/// Puts a record as it stands in place of what others are known to have done to it; what is own stays in the log.
-fn take_snapshot(tx: &Tx<'_>, snapshot: &Snapshot) -> Result<Touched, Error> {
+/// Puts a record as it stands in place of what others are known to have done to it; what is own stays in the log. Gives what is
+/// here now.
+fn take_snapshot(tx: &Tx<'_>, snapshot: &Snapshot) -> Result<(Touched, Snapshot), Error> {
     let record = snapshot.subject.record(&snapshot.questionnaire.id);
     tx.clear_moved(snapshot.subject.household().0)?;
     // What is here may know of changes that a restored server has lost.
@@ -250,7 +258,7 @@ fn take_snapshot(tx: &Tx<'_>, snapshot: &Snapshot) -> Result<Touched, Error> {
     tx.forget_folded(record, |dot| joined.holds(dot))?;
     joined.changes.iter().try_for_each(|(change, _)| attachments::note_pulled(tx, change))?;
     tx.put_snapshot(record, &to_json(&joined)?)?;
-    Ok(Touched { is_interview: matches!(snapshot.subject, Subject::Interview { .. }), record })
+    Ok((Touched { is_interview: matches!(snapshot.subject, Subject::Interview { .. }), record }, joined))
 }
 
 /// What is written of a change; nothing where it counts like any other.
