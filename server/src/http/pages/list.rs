@@ -142,10 +142,13 @@ fn table(listed: &Listed, language: Language) -> Markup {
             } }
             tbody { @for row in &listed.rows {
                 tr {
-                    @if let Some(seen) = listed.seen.get(&row.number) {
-                        td data-label=(words.approve) {
+                    @match listed.seen.get(&row.number) {
+                        Some(seen) => td data-label=(words.approve) {
                             input type="checkbox" name="approve" value={ (row.id) " " (seen) } aria-label=(name(row, language));
-                        }
+                        },
+                        // Somebody looks at this one first.
+                        None if !listed.seen.is_empty() => td {},
+                        None => {},
                     }
                     th scope="row" { a href={ "/records/" (row.id) } { (name(row, language)) } }
                     td data-label=(words.kind) { (kind(row, language)) }
