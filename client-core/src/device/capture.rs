@@ -3,6 +3,7 @@
 use super::{
     Device, attachments, enrolled,
     forms::Forms,
+    from_json,
     household::{self, Saved},
     identity, meta, random_uuid, returned, summary,
 };
@@ -293,8 +294,13 @@ fn subject_of(row: &RecordRow) -> Subject {
 }
 
 fn limits(tx: &Tx<'_>) -> Result<Limits, Error> {
-    Ok(match super::scope(tx)? {
-        Some(scope) => scope.limits,
+    /// Of all that the device works with only the sizes: every save asks for them.
+    #[derive(serde::Deserialize)]
+    struct Sizes {
+        limits: Limits,
+    }
+    Ok(match tx.meta(meta::SCOPE)? {
+        Some(json) => from_json::<Sizes>(&json)?.limits,
         None if tx.meta(meta::ENROLLED)?.is_some() => enrolled(tx)?.limits,
         None => Limits::default(),
     })

@@ -200,6 +200,8 @@ const STEPS: &[&str] = &[
     // 2026-11: what an interview has seen of its household is in the interview itself.
     "ALTER TABLE session DROP COLUMN begun;
      ALTER TABLE session DROP COLUMN begun_by;",
+    // 2026-11: a household's name and area stand on its interviews' lines: each was looked for among all records.
+    "CREATE INDEX record_household ON record (household);",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.
