@@ -207,14 +207,15 @@ impl<H: Host> Device<H> {
             returned::answer(&seen, &returned::remarks_of(tx, id)?, edits, &mut ops);
             let (finishes, again) = (edits.contains(&Edit::Finish), tx.record(id)?.is_some_and(|line| line.finished));
             let mut saving = Saving { tx, forms, author, wall_ms };
-            let mut saved = None;
+            let (mut saved, mut now) = (None, seen);
             if !ops.is_empty() || even_if_empty {
-                saved = Some(saving.change(subject.clone(), questionnaire.clone(), ops.clone())?);
+                let (dot, record) = saving.change(subject.clone(), questionnaire.clone(), ops.clone())?;
+                (saved, now) = (Some(dot), Cow::Owned(record));
             }
             let mut last = saved;
             if (finishes || again) && matches!(subject, Subject::Interview { .. }) {
-                let told = saving.tell_household(&subject, &questionnaire, Saved { ops: &ops, finishes, again })?;
-                last = told.or(last);
+                let told = Saved { ops: &ops, finishes, again };
+                last = saving.tell_household(&subject, &questionnaire, &now, told)?.or(last);
             }
             Ok((saved, last))
         });
@@ -236,8 +237,13 @@ struct Saving<'a, 'tx> {
 }
 
 impl Saving<'_, '_> {
-    /// Adds a change to this device's log; its name.
-    fn change(&mut self, subject: Subject, questionnaire: QuestionnaireRef, ops: Vec<Op>) -> Result<Dot, Error> {
+    /// Adds a change to this device's log; its name, and the record with it.
+    fn change(
+        &mut self,
+        subject: Subject,
+        questionnaire: QuestionnaireRef,
+        ops: Vec<Op>,
+    ) -> Result<(Dot, Record), Error> {
         let Self { tx, forms, author, wall_ms } = self;
         let id = subject.record(&questionnaire.id);
         let (replica, _) = identity(tx)?;
@@ -258,28 +264,30 @@ impl Saving<'_, '_> {
             // Where it lives is what is said last: it was told to have moved away before that was known.
             tx.clear_moved(household.0)?;
         }
-        summary::refresh(tx, id, forms)?;
-        Ok(dot)
+        let record = forms.merged(tx, id)?;
+        summary::put(tx, id, &record, forms)?;
+        Ok((dot, record))
     }
 
     /// Adds what an interview says of its household; none where that is nothing new, or its questionnaire is not here.
     fn tell_household(
         &mut self,
-        interview: &Subject,
+        subject: &Subject,
         form: &QuestionnaireRef,
+        interview: &Record,
         saved: Saved<'_>,
     ) -> Result<Option<Dot>, Error> {
         let Some(questionnaire) = self.forms.readable(self.tx, &form.to_string())? else { return Ok(None) };
-        let household = interview.household();
+        let household = subject.household();
         let known = self.forms.merged(self.tx, household.into())?;
-        let (rows, answers) =
-            household::said(&questionnaire, &self.forms.merged(self.tx, interview.record(&form.id))?, &known, saved)?;
+        let (rows, answers) = household::said(&questionnaire, interview, &known, saved)?;
         let mut said = ops(self.tx, &known, &rows)?;
         said.extend(answers);
         if said.is_empty() {
             return Ok(None);
         }
-        self.change(Subject::Household(household), QuestionnaireRef::household_register(), said).map(Some)
+        let (dot, _) = self.change(Subject::Household(household), QuestionnaireRef::household_register(), said)?;
+        Ok(Some(dot))
     }
 }
 
