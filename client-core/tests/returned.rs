@@ -4,7 +4,7 @@
 
 use client_core::{Content, Device, Edit, Interview, host::Fixed};
 use sync_protocol::{
-    Change, Dot, HouseholdId, Limits, Op, RecordId, ReplicaId, Stamp, Value,
+    Change, Dot, HouseholdId, Limits, Op, Record, RecordId, ReplicaId, Stamp, Value,
     chain::SecretKey,
     engine::device::DeviceStore,
     remark::{About, Remark},
@@ -27,8 +27,13 @@ struct Phone {
 
 /// A phone with a finished interview.
 fn phone() -> Phone {
+    phone_of(1)
+}
+
+/// A phone whose chance is of its own, with a finished interview of its own.
+fn phone_of(seed: u64) -> Phone {
     let folder = tempfile::tempdir().unwrap();
-    let mut device = Device::open(&folder.path().join("device.sqlite"), Fixed::new(1)).unwrap();
+    let mut device = Device::open(&folder.path().join("device.sqlite"), Fixed::new(seed)).unwrap();
     let key = SecretKey::from_seed([3; 32]).public();
     let (token, enumerator) = ("token".into(), "KP001".into());
     let enrolled = Enrolled { token, enumerator, server: server(), server_key: key, limits: Limits::default() };
@@ -183,6 +188,39 @@ fn a_remark_that_comes_in_behind_an_open_screen_waits_until_it_was_shown() {
     assert_eq!(phone.waits(), 1);
     interview.finish(&mut phone.device).unwrap();
     assert_eq!(phone.waits(), 0);
+}
+
+#[test]
+fn a_phone_that_was_only_told_how_the_interview_stands_shows_the_remark_and_answers_it() {
+    let mut old = phone();
+    let remarks = old.returned(&["village"], Some("KP001"));
+    let mut stands = Vec::new();
+    for id in [old.home.into(), old.record] {
+        let mut record = Record::new();
+        let merged = old.device.record(id).unwrap();
+        // As a server has it: everything is stamped.
+        let mut snapshot = merged.snapshot().unwrap();
+        for (_, stamp) in &mut snapshot.changes {
+            stamp.get_or_insert(Stamp { received_ms: 5, skew_ms: 0 });
+        }
+        record.take(snapshot);
+        stands.push(record.snapshot().unwrap());
+    }
+    let mut new = phone_of(2);
+    assert_ne!(new.record, old.record);
+    let (list, _) = old.told(&["village"], Some("KP001"));
+    let mut told = reply();
+    let mut run = Run::to("area", 1);
+    run.snapshots = stands;
+    (told.returned, told.pulled) = (Some(list), vec![run]);
+    new.device.absorb(&told).unwrap();
+    (new.home, new.record) = (old.home, old.record);
+    assert_eq!(new.device.remarks(new.record).unwrap()[0].text, "benar?");
+    new.open().answer(&mut new.device, &"village".parse().unwrap(), "Liliba").unwrap();
+    assert_eq!(new.said(), [format!("[re {}]", remarks[0])]);
+    let household = new.device.record(new.home.into()).unwrap();
+    let village = household.answer(&"village".parse().unwrap()).unwrap();
+    assert_eq!(village.siblings.iter().map(|one| one.value.to_string()).collect::<Vec<_>>(), ["Liliba"]);
 }
 
 #[test]
