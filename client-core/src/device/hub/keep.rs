@@ -1,0 +1,97 @@
+//! What a hub keeps of a request: batches as their authors signed them, and who those authors are. What it tells stands in
+//! [`super`].
+
+use super::Met;
+use crate::{
+    device::{from_json, to_json, trust},
+    error::Error,
+    store::{GuestRow, Tx},
+};
+use sync_protocol::{
+    Code, ReplicaId,
+    chain::{Batch, Carried, PublicKey},
+    pass::Pass,
+    problem::Problem,
+    wire::{Outcome, Request, Verdict},
+};
+
+/// Keeps what a request brings: how many changes were new, and the batches that nothing may be believed of.
+pub(super) fn keep(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Result<(u64, Vec<Outcome>), Error> {
+    let guest = met.meeting.guest;
+    let keys = trust::keys(tx)?;
+    let row =
+        GuestRow { replica: guest, pass: to_json(&met.pass)?, adoption: met.adoption.clone(), seen_ms: Some(now_ms) };
+    tx.put_guest(&newer_pass(tx, row)?)?;
+    // Who else's batches come with it, by what the server says of them.
+    for pass in request.passes.iter().filter(|pass| pass.is_signed(&keys)) {
+        let row = GuestRow { replica: pass.replica, pass: to_json(pass)?, adoption: None, seen_ms: None };
+        tx.put_guest(&newer_pass(tx, row)?)?;
+    }
+    for adopt in &request.adoptions {
+        let from = key_of(tx, met, adopt.from)?;
+        if from.is_some_and(|from| adopt.is_valid(&from))
+            && let Some(before) = tx.guest(adopt.from)?
+        {
+            let row = GuestRow { replica: adopt.replica, adoption: Some(to_json(adopt)?), seen_ms: None, ..before };
+            tx.put_guest(&newer_pass(tx, row)?)?;
+        }
+    }
+    request.stamps.iter().filter(|stamped| stamped.is_signed(&keys)).try_for_each(|stamped| tx.stamp(stamped))?;
+    let (mut kept, mut refusals) = (0, Vec::new());
+    for batch in &request.batches {
+        match verify(tx, met, batch)? {
+            Ok(()) => {
+                if tx.carry(batch)? {
+                    kept += u64::try_from(batch.changes.len()).unwrap_or(0);
+                }
+                tx.set_handed(&batch.span(), guest)?;
+            }
+            Err(problem) => refusals.push(Outcome {
+                replica: batch.replica,
+                seq: batch.first,
+                verdict: Verdict::Refused,
+                code: Some(problem.code),
+                detail: problem.detail,
+            }),
+        }
+    }
+    Ok((kept, refusals))
+}
+
+/// The row of a device with the newest pass that was seen of it.
+fn newer_pass(tx: &Tx<'_>, row: GuestRow) -> Result<GuestRow, Error> {
+    let Some(known) = tx.guest(row.replica)? else { return Ok(row) };
+    let (old, new): (Pass, Pass) = (from_json(&known.pass)?, from_json(&row.pass)?);
+    // A pass for the very name is worth more than one for the name before.
+    let is_older = (new.replica == row.replica, new.from) < (old.replica == row.replica, old.from);
+    Ok(if is_older { GuestRow { pass: known.pass, ..row } } else { row })
+}
+
+/// The key of a replica: the guest's own, or as the server vouches for it.
+fn key_of(tx: &Tx<'_>, met: &Met, replica: ReplicaId) -> Result<Option<PublicKey>, Error> {
+    if replica == met.meeting.guest {
+        return Ok(Some(met.key));
+    }
+    if let Some(guest) = tx.guest(replica)? {
+        let pass: Pass = from_json(&guest.pass)?;
+        if pass.replica == replica {
+            return Ok(Some(pass.key));
+        }
+        let adopt = guest.adoption.map(|json| from_json::<sync_protocol::chain::Adoption>(&json)).transpose()?;
+        if let Some(adopt) = adopt.filter(|adopt| adopt.replica == replica) {
+            return Ok(Some(adopt.key));
+        }
+    }
+    trust::author_key(tx, replica)
+}
+
+fn verify(tx: &Tx<'_>, met: &Met, batch: &Batch) -> Result<Result<(), Problem>, Error> {
+    let Some(key) = key_of(tx, met, batch.replica)? else {
+        return Ok(Err(Problem::new(Code::WrongReplica, format!("nothing says whose {} is", batch.replica))));
+    };
+    let is_own = batch.replica == met.meeting.guest;
+    if is_own && batch.changes.iter().any(|change| matches!(change, Carried::Withheld(_))) {
+        return Ok(Err(Problem::new(Code::WrongType, "a device sends its own changes whole")));
+    }
+    Ok(batch.verify(&key).map(|_| ()))
+}
