@@ -11,9 +11,13 @@ use client_core::Edit;
 use end_to_end::{
     field::{Enumerator, questionnaire},
     hub::Running,
-    survey::Survey,
+    raw::RawDevice,
+    survey::{Survey, household},
 };
-use sync_protocol::{HouseholdId, RecordId, Value};
+use sync_protocol::{
+    HouseholdId, RecordId, Value,
+    chain::{Adoption, SecretKey},
+};
 use tokio::sync::Mutex;
 
 /// One test at a time: a program that another test is just starting holds all that is open for a moment, the lock of a sync
@@ -261,5 +265,21 @@ async fn what_the_server_keeps_apart_of_a_hub_s_own_is_told_to_no_phone() -> Res
     assert!(a.has(home)?);
     let shown = a.device.record(record)?;
     assert_eq!(shown.changes().count(), 2, "begun and answered; the third waits for a coordinator");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_hub_was_told_of_its_own_name_stops_no_sync() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let survey = Survey::start(12, 2)?;
+    let (code, other) = (survey.office.device_code(&survey.who(0)?)?, survey.office.device_code(&survey.who(1)?)?);
+    let mut hub = RawDevice::enrol(&survey.server.url, &code, 1).await?;
+    let liar = RawDevice::enrol(&survey.server.url, &other, 2).await?;
+    let (area, eve) = (survey.area(0)?, SecretKey::from_seed([66; 32]));
+    let batch = hub.batch(&[household(uuid::Uuid::from_u128(1), &area, "Maria Nalle")]);
+    let mut request = hub.request(vec![batch]);
+    request.adoptions = vec![Adoption::sign(hub.replica, eve.public(), liar.replica, &liar.key)];
+    let reply = hub.send(&survey.server.url, request.to_bytes(), None).await?.reply()?;
+    assert_eq!((reply.header.acked_through, reply.outcomes.len()), (1, 0));
     Ok(())
 }

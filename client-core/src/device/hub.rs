@@ -167,6 +167,11 @@ impl Hub {
             let Some((guest, guest_key)) = known else {
                 return Ok(Err(refused(Code::Unauthorised, "the pass is not the server's: sync with the server once")));
             };
+            // A pass is the server's word; what a device says of its own new name is less than what is known already.
+            let known = if shown.adopt.is_some() { keep::known_key(tx, guest)? } else { None };
+            if keep::is_own(tx, guest)? || known.is_some_and(|known| known != guest_key) {
+                return Ok(Err(refused(Code::WrongReplica, "somebody else has this name: sync with the server")));
+            }
             if let Some(area) = shown.pass.areas.iter().find(|area| !own.pass.areas.contains(area)) {
                 return Ok(Err(refused(Code::Forbidden, format!("this hub does not cover {area}"))));
             }

@@ -195,11 +195,11 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Keeps the pass of a device that was met, or that another hub carries for.
+    /// Keeps the pass of a device that was met, or that another hub carries for. How its name was vouched for first stays.
     pub(crate) fn put_guest(&self, guest: &GuestRow) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(
             "INSERT INTO guest (replica, pass, adoption, seen_ms) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (replica) DO UPDATE
-             SET pass = excluded.pass, adoption = coalesce(excluded.adoption, adoption),
+             SET pass = excluded.pass, adoption = coalesce(adoption, excluded.adoption),
              seen_ms = coalesce(excluded.seen_ms, seen_ms)",
         )?;
         put.execute(params![guest.replica.0, guest.pass, guest.adoption, guest.seen_ms])?;

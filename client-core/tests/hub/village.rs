@@ -10,21 +10,21 @@ use sync_protocol::{
     wire::{Area, Delivered, Enrolled, Proof, Reply, ReplyHeader, Run, Scope, Stamped},
 };
 
-pub const AREA: &str = "5371041001.001";
-pub const NOW: i64 = 1_800_000_000_000;
+pub(crate) const AREA: &str = "5371041001.001";
+pub(crate) const NOW: i64 = 1_800_000_000_000;
 
 /// What a server would say; it keeps nothing.
-pub struct Office {
-    pub key: SecretKey,
-    pub replica: ReplicaId,
+pub(crate) struct Office {
+    pub(crate) key: SecretKey,
+    pub(crate) replica: ReplicaId,
 }
 
 impl Office {
-    pub fn new(seed: u8) -> Self {
+    pub(crate) fn new(seed: u8) -> Self {
         Self { key: SecretKey::from_seed([seed; 32]), replica: ReplicaId(uuid::Uuid::from_u128(seed.into())) }
     }
 
-    pub fn pass(&self, device: &mut Device<Fixed>, name: &str, areas: &[&str]) -> Pass {
+    pub(crate) fn pass(&self, device: &mut Device<Fixed>, name: &str, areas: &[&str]) -> Pass {
         let at = device.position().unwrap();
         let pass = Pass {
             replica: at.replica,
@@ -40,13 +40,13 @@ impl Office {
         pass.signed(&self.key)
     }
 
-    pub fn reply(&self, acked_through: u64) -> Reply {
+    pub(crate) fn reply(&self, acked_through: u64) -> Reply {
         let header =
             ReplyHeader { tenun: 1, epoch: "e".into(), acked_through, safe_through: 0, clock: NOW, more: false };
         Reply { cut_off: false, ..Reply::new(header) }
     }
 
-    pub fn scope(&self, areas: &[&str]) -> Scope {
+    pub(crate) fn scope(&self, areas: &[&str]) -> Scope {
         Scope {
             version: areas.concat(),
             enumerator: "KP001".into(),
@@ -62,7 +62,7 @@ impl Office {
     }
 
     /// A device that has synced once; one whose name begins with TIM is a hub.
-    pub fn device(&self, folder: &tempfile::TempDir, name: &str, areas: &[&str]) -> Device<Fixed> {
+    pub(crate) fn device(&self, folder: &tempfile::TempDir, name: &str, areas: &[&str]) -> Device<Fixed> {
         let seed = name.bytes().fold(7, |seed, byte| seed * 31 + u64::from(byte));
         let mut device = Device::open(&folder.path().join(name), Fixed::new(seed)).unwrap();
         let enrolled = Enrolled {
@@ -82,7 +82,7 @@ impl Office {
         device
     }
 
-    pub fn stamp(&self, replica: ReplicaId, first: u64, last: u64) -> Stamped {
+    pub(crate) fn stamp(&self, replica: ReplicaId, first: u64, last: u64) -> Stamped {
         let stamp = Stamp { received_ms: NOW, skew_ms: 0 };
         Stamped {
             replica,
@@ -94,7 +94,7 @@ impl Office {
     }
 
     /// Takes everything that a hub carries, and tells it what came of that: stamps, receipts, and the changes, proved.
-    pub fn hear_out(&self, hub: &mut Device<Fixed>, authors: &mut [&mut Device<Fixed>]) {
+    pub(crate) fn hear_out(&self, hub: &mut Device<Fixed>, authors: &mut [&mut Device<Fixed>]) {
         let batches = hub.give_back(usize::MAX).unwrap();
         let mut reply = self.reply(hub.position().unwrap().acked_through);
         let mut run = Run::to(AREA, 1);
@@ -128,14 +128,14 @@ impl Office {
     }
 }
 
-pub fn draw(device: &mut Device<Fixed>) -> Ephemeral {
+pub(crate) fn draw(device: &mut Device<Fixed>) -> Ephemeral {
     let mut drawn = [0; 32];
     device.host().random(&mut drawn);
     Ephemeral::new(drawn)
 }
 
 /// A guest syncs with a hub, whose replies somebody may alter; what it did, unless it gave up.
-pub fn meet(
+pub(crate) fn meet(
     hub: &mut (Hub, Device<Fixed>),
     guest: &mut Device<Fixed>,
     mut alter: impl FnMut(&mut Reply),
@@ -162,29 +162,29 @@ pub fn meet(
     }
 }
 
-pub fn register(device: &mut Device<Fixed>, head: &str) -> HouseholdId {
+pub(crate) fn register(device: &mut Device<Fixed>, head: &str) -> HouseholdId {
     device.register_household("KP001", &[("area", Value::text(AREA)), ("head", Value::text(head))]).unwrap()
 }
 
-pub fn has(device: &mut Device<Fixed>, home: HouseholdId) -> bool {
+pub(crate) fn has(device: &mut Device<Fixed>, home: HouseholdId) -> bool {
     device.households().unwrap().iter().any(|line| line.household == home)
 }
 
-pub fn unsent(device: &mut Device<Fixed>) -> u64 {
+pub(crate) fn unsent(device: &mut Device<Fixed>) -> u64 {
     device.status().unwrap().unsent
 }
 
 /// A hub, and two phones of its area; the first has registered a household.
-pub struct Village {
-    pub folder: tempfile::TempDir,
-    pub office: Office,
-    pub hub: (Hub, Device<Fixed>),
-    pub a: Device<Fixed>,
-    pub b: Device<Fixed>,
-    pub home: HouseholdId,
+pub(crate) struct Village {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) office: Office,
+    pub(crate) hub: (Hub, Device<Fixed>),
+    pub(crate) a: Device<Fixed>,
+    pub(crate) b: Device<Fixed>,
+    pub(crate) home: HouseholdId,
 }
 
-pub fn village() -> Village {
+pub(crate) fn village() -> Village {
     let folder = tempfile::tempdir().unwrap();
     let office = Office::new(3);
     let hub = (Hub::default(), office.device(&folder, "TIM-1", &[AREA]));

@@ -87,8 +87,10 @@ pub fn prepare(
     let mut keys = Keys { tx, device: &device, known: BTreeMap::new(), carried: BTreeMap::new() };
     let mut adoptions = Vec::new();
     for adoption in request.adoptions {
-        if keys.of(adoption.from)?.is_none() && adoption.replica != request.header.replica {
-            if let Some(adoption) = carried(tx, adoption)? {
+        // What a hub was told of others' names says nothing of its own: it is passed over where nothing vouches for it.
+        if keys.of(adoption.from)?.is_none() {
+            let is_own = adoption.replica == request.header.replica;
+            if let Some(adoption) = carried(tx, adoption)?.filter(|_| !is_own) {
                 keys.carried.insert(adoption.replica, adoption.key);
                 adoptions.push(adoption);
             }

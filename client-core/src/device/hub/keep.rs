@@ -3,13 +3,13 @@
 
 use super::Met;
 use crate::{
-    device::{from_json, to_json, trust},
+    device::{from_json, identity, to_json, trust},
     error::Error,
     store::{GuestRow, Tx},
 };
 use sync_protocol::{
     Code, ReplicaId,
-    chain::{Batch, Carried, PublicKey},
+    chain::{Adoption, Batch, Carried, PublicKey},
     pass::Pass,
     problem::Problem,
     wire::{Outcome, Request, Verdict},
@@ -28,8 +28,12 @@ pub(super) fn keep(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Re
         tx.put_guest(&newer_pass(tx, row)?)?;
     }
     for adopt in &request.adoptions {
-        let from = key_of(tx, met, adopt.from)?;
-        if from.is_some_and(|from| adopt.is_valid(&from))
+        let (from, known) = (key_of(tx, met, adopt.from)?, known_key(tx, adopt.replica)?);
+        // A guest says itself where its name comes from; of others the first word counts, and the server's before that.
+        let may_say = if adopt.replica == guest { adopt.key == met.key } else { known.is_none() };
+        if may_say
+            && !is_own(tx, adopt.replica)?
+            && from.is_some_and(|from| adopt.is_valid(&from))
             && let Some(before) = tx.guest(adopt.from)?
         {
             let row = GuestRow { replica: adopt.replica, adoption: Some(to_json(adopt)?), seen_ms: None, ..before };
@@ -67,25 +71,33 @@ fn newer_pass(tx: &Tx<'_>, row: GuestRow) -> Result<GuestRow, Error> {
     Ok(if is_older { GuestRow { pass: known.pass, ..row } } else { row })
 }
 
-/// The key of a replica: the guest's own, or as the server vouches for it.
+/// Whether a name is the hub's own, of today or of before: under it nobody else brings anything.
+pub(super) fn is_own(tx: &Tx<'_>, replica: ReplicaId) -> Result<bool, Error> {
+    Ok(identity(tx)?.0 == replica || tx.life(replica)?.is_some())
+}
+
+/// The key of a replica: as the server says, in its voucher or its pass, or else as the first that told of it vouched.
+pub(super) fn known_key(tx: &Tx<'_>, replica: ReplicaId) -> Result<Option<PublicKey>, Error> {
+    if let Some(key) = trust::author_key(tx, replica)? {
+        return Ok(Some(key));
+    }
+    let Some(guest) = tx.guest(replica)? else { return Ok(None) };
+    let pass: Pass = from_json(&guest.pass)?;
+    if pass.replica == replica {
+        return Ok(Some(pass.key));
+    }
+    let adopt = guest.adoption.map(|json| from_json::<Adoption>(&json)).transpose()?;
+    Ok(adopt.filter(|adopt| adopt.replica == replica).map(|adopt| adopt.key))
+}
+
 fn key_of(tx: &Tx<'_>, met: &Met, replica: ReplicaId) -> Result<Option<PublicKey>, Error> {
-    if replica == met.meeting.guest {
-        return Ok(Some(met.key));
-    }
-    if let Some(guest) = tx.guest(replica)? {
-        let pass: Pass = from_json(&guest.pass)?;
-        if pass.replica == replica {
-            return Ok(Some(pass.key));
-        }
-        let adopt = guest.adoption.map(|json| from_json::<sync_protocol::chain::Adoption>(&json)).transpose()?;
-        if let Some(adopt) = adopt.filter(|adopt| adopt.replica == replica) {
-            return Ok(Some(adopt.key));
-        }
-    }
-    trust::author_key(tx, replica)
+    if replica == met.meeting.guest { Ok(Some(met.key)) } else { known_key(tx, replica) }
 }
 
 fn verify(tx: &Tx<'_>, met: &Met, batch: &Batch) -> Result<Result<(), Problem>, Error> {
+    if is_own(tx, batch.replica)? {
+        return Ok(Err(Problem::new(Code::WrongReplica, "that is a name of this hub")));
+    }
     let Some(key) = key_of(tx, met, batch.replica)? else {
         return Ok(Err(Problem::new(Code::WrongReplica, format!("nothing says whose {} is", batch.replica))));
     };
