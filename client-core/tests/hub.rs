@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a helper of tests fails its test")]
 
+#[path = "hub/copies.rs"]
+mod copies;
 #[path = "hub/liars.rs"]
 mod liars;
 #[path = "hub/village.rs"]
 mod village;
 
-use client_core::{Device, Edit, Error, Failure, Host, Hub, HubProblem, channel::Ephemeral, host::Fixed};
+use client_core::{Device, Edit, Error, Failure, Hub, HubProblem, channel::Ephemeral, host::Fixed};
 use sync_protocol::{
     Code, Hash, ReplicaId, Value,
     chain::{Batch, Carried, SecretKey, Signature},

@@ -123,7 +123,7 @@ fn request(action: Action) -> Request {
 
 fn answer(acked_through: u64) -> Event {
     let (tenun, epoch) = (1, String::new());
-    let header = ReplyHeader { tenun, epoch, acked_through, safe_through: 0, clock: 0, more: false };
+    let header = ReplyHeader { tenun, epoch, acked_through, acked_hash: None, safe_through: 0, clock: 0, more: false };
     Event::Answered(Reply::new(header).to_bytes())
 }
 

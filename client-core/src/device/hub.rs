@@ -14,7 +14,7 @@ use crate::{
     host::Host,
     store::{FeedRow, Tx},
 };
-use held::held_through;
+use held::{held_through, named_through};
 use keep::keep;
 use std::collections::{BTreeMap, VecDeque};
 use sync_protocol::{
@@ -176,10 +176,10 @@ impl Hub {
                 return Ok(Err(refused(Code::Forbidden, format!("this hub does not cover {area}"))));
             }
             let meeting = Meeting { hub, guest, hub_nonce: nonce, guest_nonce: greeting.nonce };
-            let acked_through = held_through(tx, guest, greeting.safe)?;
+            let (acked_through, acked_hash) = held_through(tx, guest, greeting.safe)?;
             let signature = meeting.sign(Side::Hub, &key);
             let tenun = *VERSIONS.end();
-            let welcome = Welcome { tenun, shown: own, nonce, acked_through, signature };
+            let welcome = Welcome { tenun, shown: own, nonce, acked_through, acked_hash, signature };
             let adoption = shown.adopt.as_ref().map(to_json).transpose()?;
             Ok(Ok((
                 Met { meeting, key: guest_key, pass: shown.pass.clone(), adoption, safe: greeting.safe, channel },
@@ -235,10 +235,12 @@ impl Hub {
 /// Makes the reply, from what is durable.
 fn reply(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Result<Reply, Error> {
     let guest = met.meeting.guest;
+    let (acked_through, acked_hash) = named_through(tx, guest, met.safe, request)?;
     let mut reply = Reply::new(ReplyHeader {
         tenun: *VERSIONS.end(),
         epoch: tx.meta(meta::HUB)?.unwrap_or_default(),
-        acked_through: held_through(tx, guest, met.safe)?,
+        acked_through,
+        acked_hash: Some(acked_hash),
         safe_through: 0,
         clock: now_ms,
         more: false,

@@ -80,9 +80,8 @@ impl<H: Host> Device<H> {
             // What was taken from it since the pass was made it does not pull any more.
             let scope = scope(tx)?.map(|scope| scope.areas).unwrap_or_default();
             areas.retain(|area| scope.iter().any(|seen| seen.code == *area));
-            let (last, _) = tx.head(replica)?;
             let epoch = tx.peer(hub, replica)?.map(|peer| peer.epoch).unwrap_or_default();
-            let acked = welcome.acked_through.min(last);
+            let acked = own_through(tx, welcome.acked_through, Some(welcome.acked_hash))?;
             tx.put_peer(&PeerRow { hub, name: pass.name.clone(), acked, epoch }, replica)?;
             Ok(MetHub { name: pass.name.clone(), areas, meeting, proof: meeting.sign(Side::Guest, &own_key) })
         })
@@ -92,6 +91,12 @@ impl<H: Host> Device<H> {
     pub fn visit<'d>(&'d mut self, met: &'d MetHub) -> Visit<'d, H> {
         Visit { device: self, met }
     }
+}
+
+/// How far a hub holds this device's history by its own word; nothing where it names another one.
+fn own_through(tx: &Tx<'_>, through: u64, hash: Option<Hash>) -> Result<u64, Error> {
+    let own = tx.hash_at(identity(tx)?.0, through)?;
+    Ok(if own.is_some() && own == hash { through } else { 0 })
 }
 
 /// The areas of a device that would sync with a hub; all of them must be the hub's, since it reads what it carries.
@@ -200,7 +205,7 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
                 tx.clear_peer_cursors(*hub)?;
                 peer.epoch.clone_from(&reply.header.epoch);
             }
-            peer.acked = reply.header.acked_through.min(tx.head(replica)?.0);
+            peer.acked = own_through(tx, reply.header.acked_through, reply.header.acked_hash)?;
             tx.put_peer(&peer, replica)?;
             trust::take_passes(tx, &reply.passes, &keys)?;
             let is_hub = relay::is_hub(tx)?;

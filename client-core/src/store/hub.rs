@@ -52,6 +52,10 @@ fn carried(row: &Row<'_>) -> rusqlite::Result<CarriedRow> {
     Ok(CarriedRow { id: row.get(0)?, span })
 }
 
+fn place(row: &Row<'_>) -> rusqlite::Result<(u64, Hash)> {
+    Ok((row.get(0)?, Hash(row.get(1)?)))
+}
+
 fn batch(body: &[u8]) -> Result<Batch, Error> {
     let corrupt = || Error::Corrupt("a carried batch".into());
     Request::from_bytes(body).map_err(|_ignored| corrupt())?.batches.into_iter().next().ok_or_else(corrupt)
@@ -70,12 +74,37 @@ impl Tx<'_> {
         Ok(put.execute(params![replica.0, first, last, before.0, after.0, size, body])? == 1)
     }
 
-    /// The batches of a replica that reach beyond a seq.
-    pub(crate) fn carried_beyond(&self, replica: ReplicaId, after: u64) -> Result<Vec<CarriedRow>, Error> {
+    /// The end of the batch that goes on from a place in a history, the longest one.
+    pub(crate) fn carried_after(&self, replica: ReplicaId, seq: u64, hash: Hash) -> Result<Option<(u64, Hash)>, Error> {
         let mut query = self.tx.prepare_cached(
-            "SELECT id, replica, first, last, before, after FROM carried WHERE replica = ?1 AND last > ?2 ORDER BY first, id",
+            "SELECT last, after FROM carried WHERE replica = ?1 AND first = ?2 AND before = ?3 AND last >= first
+             ORDER BY last DESC LIMIT 1",
         )?;
-        let rows = query.query_map(params![replica.0, after], carried)?;
+        let end = query.query_row(params![replica.0, seq.saturating_add(1), hash.0], place);
+        Ok(end.optional()?)
+    }
+
+    /// The place before the batch that ends in a place in a history, the longest one.
+    pub(crate) fn carried_before(
+        &self,
+        replica: ReplicaId,
+        seq: u64,
+        hash: Hash,
+    ) -> Result<Option<(u64, Hash)>, Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT first - 1, before FROM carried WHERE replica = ?1 AND last = ?2 AND after = ?3 AND first <= last
+             ORDER BY first LIMIT 1",
+        )?;
+        Ok(query.query_row(params![replica.0, seq, hash.0], place).optional()?)
+    }
+
+    /// Batches of a replica that hold a seq and reach beyond it, the longest first.
+    pub(crate) fn carried_across(&self, replica: ReplicaId, seq: u64, most: usize) -> Result<Vec<CarriedRow>, Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT id, replica, first, last, before, after FROM carried WHERE replica = ?1 AND first <= ?2 AND last > ?2
+             ORDER BY last DESC, id LIMIT ?3",
+        )?;
+        let rows = query.query_map(params![replica.0, seq, most], carried)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

@@ -200,6 +200,8 @@ const STEPS: &[&str] = &[
     // 2026-11: what an interview has seen of its household is in the interview itself.
     "ALTER TABLE session DROP COLUMN begun;
      ALTER TABLE session DROP COLUMN begun_by;",
+    // 2026-11: how far a hub holds a history is found from its end.
+    "CREATE INDEX carried_end ON carried (replica, last);",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

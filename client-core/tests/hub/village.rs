@@ -41,8 +41,15 @@ impl Office {
     }
 
     pub(crate) fn reply(&self, acked_through: u64) -> Reply {
-        let header =
-            ReplyHeader { tenun: 1, epoch: "e".into(), acked_through, safe_through: 0, clock: NOW, more: false };
+        let header = ReplyHeader {
+            tenun: 1,
+            epoch: "e".into(),
+            acked_through,
+            acked_hash: None,
+            safe_through: 0,
+            clock: NOW,
+            more: false,
+        };
         Reply { cut_off: false, ..Reply::new(header) }
     }
 

@@ -53,6 +53,7 @@ pub fn reply(
         tenun: *VERSIONS.end(),
         epoch: identity.epoch.clone(),
         acked_through: applied.acked_through,
+        acked_hash: None,
         safe_through: tx.safe_through(request.replica)?,
         clock: now_ms,
         more: false,
