@@ -6,6 +6,8 @@
 mod copies;
 #[path = "hub/liars.rs"]
 mod liars;
+#[path = "hub/load.rs"]
+mod load;
 #[path = "hub/village.rs"]
 mod village;
 

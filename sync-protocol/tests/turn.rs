@@ -94,7 +94,7 @@ impl DeviceStore for Phone {
         Ok(Vec::new())
     }
 
-    fn given(&mut self, _: &[Span]) -> Result<(), Infallible> {
+    fn given(&mut self, _: &[Span], _: &[Span]) -> Result<(), Infallible> {
         Ok(())
     }
 

@@ -283,3 +283,27 @@ async fn what_a_hub_was_told_of_its_own_name_stops_no_sync() -> Result<()> {
     assert_eq!((reply.header.acked_through, reply.outcomes.len()), (1, 0));
     Ok(())
 }
+
+#[tokio::test]
+async fn what_a_revoked_hub_carries_stays_there_until_another_one_brings_it() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, mut leader, mut a, _b, area) = village().await?;
+    let hub = Running::start(&leader.file)?;
+    let (home, _) = interviewed(&mut a, &area, "Maria Nalle")?;
+    survey.meet(&mut a, &hub).await?;
+    let coordinator = survey.coordinator().await?;
+    let devices = coordinator.get("devices").await?["items"].as_array().unwrap().clone();
+    let number = devices.iter().find(|device| device["name"] == "TIM-3").unwrap()["id"].clone();
+    survey.office.run("revoke", &[&number.to_string()])?;
+    survey.sync(&mut leader).await?;
+    let load = leader.device.load()?;
+    assert_eq!(load.iter().map(|load| load.waiting).collect::<Vec<_>>(), [3]);
+    // The phone falls into the sea: another leader meets the tablet.
+    drop(a);
+    let mut second = survey.leader("KP901", "TIM-4", &[0, 1]).await?;
+    let other = Running::start(&second.file)?;
+    survey.meet(&mut leader, &other).await?;
+    survey.sync(&mut second).await?;
+    assert!(coordinator.get(&format!("records/{home}")).await?.to_string().contains("Maria Nalle"));
+    Ok(())
+}

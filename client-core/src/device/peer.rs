@@ -184,7 +184,7 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
         Ok(shown)
     }
 
-    fn given(&mut self, batches: &[Span]) -> Result<(), Error> {
+    fn given(&mut self, batches: &[Span], _refused: &[Span]) -> Result<(), Error> {
         let hub = self.met.meeting.hub;
         self.device.store.write(|tx| batches.iter().try_for_each(|span| tx.set_handed(span, hub)))
     }

@@ -50,7 +50,7 @@ impl<H: Host> DeviceStore for Device<H> {
                 dropped: number(tx, meta::DROPPED)?,
                 waits: tx.waits(replica)?,
                 held: if tx.meta(meta::TELLS)?.is_some() { tx.provable()? } else { BTreeMap::new() },
-                gives_back: !tx.wanted()?.is_empty() || tx.has_to_give()?,
+                gives_back: !tx.wanted()?.is_empty() || tx.has_to_give(trust::heard_ms(tx)?)?,
                 adoption,
                 in_doubt,
                 pass: Some(trust::pass_until(tx, replica)?),
@@ -91,11 +91,12 @@ impl<H: Host> DeviceStore for Device<H> {
         })
     }
 
-    fn given(&mut self, batches: &[Span]) -> Result<(), Error> {
+    fn given(&mut self, batches: &[Span], refused: &[Span]) -> Result<(), Error> {
         self.store.write(|tx| {
+            let heard_ms = trust::heard_ms(tx)?;
             for span in batches {
                 tx.unwant(span.replica, span.first, span.last)?;
-                tx.set_given(span)?;
+                if refused.contains(span) { tx.set_not_taken(span, heard_ms)? } else { tx.set_given(span)? }
             }
             tx.make_room()?;
             carried::forget_unprovable(tx)
@@ -132,8 +133,11 @@ impl<H: Host> DeviceStore for Device<H> {
             if !reply.cut_off {
                 tx.delete_meta(meta::IN_DOUBT)?;
             }
+            let own = identity(tx)?.0;
             for outcome in &reply.outcomes {
-                if outcome.verdict != Verdict::Duplicate {
+                // A batch of others that was refused says nothing of what is here of theirs.
+                let is_load = outcome.verdict == Verdict::Refused && outcome.replica != own;
+                if outcome.verdict != Verdict::Duplicate && !is_load {
                     let dot = Dot { replica: outcome.replica, seq: outcome.seq };
                     let verdict = verdict(outcome.verdict, outcome.code.map(|code| code.as_str()));
                     tx.set_verdict(dot, verdict.as_deref())?;
@@ -272,6 +276,7 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
     if tx.meta(meta::EPOCH)?.is_some_and(|epoch| epoch != reply.header.epoch) {
         tx.clear_cursors()?;
         tx.clear_receipts()?;
+        tx.give_again()?;
         tx.offer_attachments_again()?;
         if !tx.provable()?.is_empty() {
             tx.set_meta(meta::TELLS, "1")?;

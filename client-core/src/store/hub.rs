@@ -12,6 +12,8 @@ use sync_protocol::{
 /// Batches that the server has are kept as long as they take no more bytes than this together: a restored server may ask for
 /// them.
 const GIVEN_MOST: u64 = 64 << 20;
+/// What the server refused is not offered again for so long, in milliseconds: a day.
+const REFUSED_MS: i64 = 86_400_000;
 /// So many replicas are asked about in one request.
 const CARRIES_MOST: u32 = 200;
 
@@ -37,7 +39,7 @@ pub(crate) struct LoadRow {
     pub(crate) replica: ReplicaId,
     /// Changes.
     pub(crate) changes: u64,
-    /// Of these, changes in batches that the server has not answered to.
+    /// Of these, changes in batches that the server does not have.
     pub(crate) waiting: u64,
 }
 
@@ -126,10 +128,13 @@ impl Tx<'_> {
         body.map(|body| batch(&body)).transpose()
     }
 
-    /// Batches that the server has not answered to, in the order in which they came: as many as fit, at least one.
-    pub(crate) fn to_give(&self, budget: usize) -> Result<Vec<Batch>, Error> {
-        let mut query = self.tx.prepare_cached("SELECT body FROM carried WHERE given = 0 ORDER BY id")?;
-        fitting(&mut query.query([])?, budget)
+    /// Batches that the server does not have, in the order in which they came: as many as fit, at least one. What it refused is
+    /// offered again a day later, by its own clock: it may know the author by then.
+    pub(crate) fn to_give(&self, budget: usize, heard_ms: i64) -> Result<Vec<Batch>, Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT body FROM carried WHERE given = 0 AND coalesce(refused_ms NOT BETWEEN ?1 - ?2 AND ?1, 1) ORDER BY id",
+        )?;
+        fitting(&mut query.query(params![heard_ms, REFUSED_MS])?, budget)
     }
 
     /// Batches that neither the server nor a hub has, but none of the hub's own.
@@ -142,11 +147,36 @@ impl Tx<'_> {
     }
 
     /// Whether there is something to give to the server.
-    pub(crate) fn has_to_give(&self) -> Result<bool, Error> {
-        Ok(self.tx.prepare_cached("SELECT 1 FROM carried WHERE given = 0")?.exists([])?)
+    pub(crate) fn has_to_give(&self, heard_ms: i64) -> Result<bool, Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT 1 FROM carried WHERE given = 0 AND coalesce(refused_ms NOT BETWEEN ?1 - ?2 AND ?1, 1)",
+        )?;
+        Ok(query.exists(params![heard_ms, REFUSED_MS])?)
     }
 
-    /// The server has answered to a batch. The oldest of those that it has make room.
+    /// The server refused a batch: it stays here, and waits.
+    pub(crate) fn set_not_taken(&self, span: &Span, heard_ms: i64) -> Result<(), Error> {
+        let mut put = self.tx.prepare_cached(
+            "UPDATE carried SET given = 0, refused_ms = ?6
+             WHERE replica = ?1 AND first = ?2 AND last = ?3 AND before = ?4 AND after = ?5",
+        )?;
+        put.execute(params![span.replica.0, span.first, span.last, span.before.0, span.after.0, heard_ms])?;
+        Ok(())
+    }
+
+    /// The server was restored: what it refused it may take now, and it may not know names any more that phones took since the
+    /// backup, and does not ask for what they wrote.
+    pub(crate) fn give_again(&self) -> Result<(), Error> {
+        self.tx.execute("UPDATE carried SET refused_ms = NULL WHERE refused_ms IS NOT NULL", [])?;
+        self.tx.execute(
+            "UPDATE carried SET given = 0 WHERE given = 1 AND size > 0
+             AND replica IN (SELECT replica FROM guest WHERE adoption IS NOT NULL)",
+            [],
+        )?;
+        Ok(())
+    }
+
+    /// The server has a batch. The oldest of those that it has make room.
     pub(crate) fn set_given(&self, span: &Span) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(
             "UPDATE carried SET given = 1 WHERE replica = ?1 AND first = ?2 AND last = ?3 AND before = ?4 AND after = ?5",

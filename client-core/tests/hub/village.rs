@@ -131,7 +131,7 @@ impl Office {
         }
         reply.pulled = vec![run];
         hub.absorb(&reply).unwrap();
-        hub.given(&batches.iter().map(Batch::span).collect::<Vec<_>>()).unwrap();
+        hub.given(&batches.iter().map(Batch::span).collect::<Vec<_>>(), &[]).unwrap();
     }
 }
 

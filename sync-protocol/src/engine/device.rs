@@ -9,7 +9,7 @@ use crate::{
     ids::{Hash, ReplicaId},
     pass::Pass,
     problem::{Code, Problem},
-    wire::{Acked, Have, Reply, Request, RequestHeader, Stamped, VERSIONS},
+    wire::{Acked, Have, Outcome, Reply, Request, RequestHeader, Stamped, VERSIONS, Verdict},
 };
 use std::collections::BTreeMap;
 
@@ -108,11 +108,12 @@ pub trait DeviceStore {
     /// If the store fails.
     fn introductions(&mut self, batches: &[Span]) -> Result<Introductions, Self::Error>;
 
-    /// The server has answered to these batches: they are not given back again in this epoch.
+    /// The server has answered to these batches: they are not given back again in this epoch, but for those that it refused,
+    /// which may be taken another day.
     ///
     /// # Errors
     /// If the store fails.
-    fn given(&mut self, batches: &[Span]) -> Result<(), Self::Error>;
+    fn given(&mut self, batches: &[Span], refused: &[Span]) -> Result<(), Self::Error>;
 
     /// Notes where the batches of a request end that is about to be sent, in place of those noted before. A whole reply
     /// forgets them.
@@ -326,7 +327,12 @@ impl Turn {
         let absorbed = store.absorb(&reply)?;
         let gave_back = !self.carried.is_empty() && !reply.cut_off;
         if gave_back {
-            store.given(&self.carried)?;
+            let refuses = |span: &Span, outcome: &Outcome| {
+                outcome.verdict == Verdict::Refused && (outcome.replica, outcome.seq) == (span.replica, span.first)
+            };
+            let is_refused = |span: &&Span| reply.outcomes.iter().any(|outcome| refuses(span, outcome));
+            let refused: Vec<Span> = self.carried.iter().filter(is_refused).copied().collect();
+            store.given(&self.carried, &refused)?;
         }
         let after = store.position()?;
         let acked = if absorbed.forked { 0 } else { after.acked_through.saturating_sub(before.acked_through) };
