@@ -8,7 +8,7 @@ mod progress;
 use crate::{Crossing, Device, Error, Host, Line, lock::SyncLock};
 use answer::{Answer, problem};
 pub use attachments::Sending;
-pub use hub::{Meeting, serve, welcome};
+pub use hub::{Meeting, has_met, serve, welcome};
 use progress::Teller;
 pub use progress::{Progress, Stage, Traffic};
 use reqwest::{StatusCode, header};

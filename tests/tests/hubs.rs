@@ -307,3 +307,23 @@ async fn what_a_revoked_hub_carries_stays_there_until_another_one_brings_it() ->
     assert!(coordinator.get(&format!("records/{home}")).await?.to_string().contains("Maria Nalle"));
     Ok(())
 }
+
+#[tokio::test]
+async fn strangers_who_begin_to_send_and_stop_keep_no_phone_from_a_hub() -> Result<()> {
+    use std::io::Write;
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, leader, mut a, _b, area) = village().await?;
+    let hub = Running::start(&leader.file)?;
+    interviewed(&mut a, &area, "Maria Nalle")?;
+    let address = hub.url.strip_prefix("http://").unwrap();
+    let mut strangers = Vec::new();
+    for _ in 0..64 {
+        let mut stranger = std::net::TcpStream::connect(address)?;
+        stranger.write_all(
+            b"POST /v1/sync HTTP/1.1\r\nhost: hub\r\nauthorization: Bearer 00\r\ncontent-length: 4000000\r\n\r\nx",
+        )?;
+        strangers.push(stranger);
+    }
+    assert_eq!(survey.meet(&mut a, &hub).await?.report.acked, 3);
+    Ok(())
+}

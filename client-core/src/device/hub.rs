@@ -199,6 +199,17 @@ impl Hub {
         self.meetings.iter().find(|met| met.meeting.hub_nonce == nonce).map(|met| &met.channel)
     }
 
+    /// Whether there is such a meeting, and the signature over it is the guest's: from nobody else anything need be read.
+    #[must_use]
+    pub fn has_met(&self, nonce: Hash, proof: &Signature) -> bool {
+        self.met(nonce, proof).is_some()
+    }
+
+    fn met(&self, nonce: Hash, proof: &Signature) -> Option<&Met> {
+        let met = self.meetings.iter().find(|met| met.meeting.hub_nonce == nonce);
+        met.filter(|met| met.meeting.is_signed(Side::Guest, proof, &met.key))
+    }
+
     /// Answers one request of a guest that was greeted; `proof` is its signature over the meeting that `nonce` names.
     ///
     /// What is said to be held is durable: the transaction that keeps it is committed before the reply is made.
@@ -213,8 +224,7 @@ impl Hub {
         proof: &Signature,
         body: &[u8],
     ) -> Result<Answered, Failure> {
-        let met = self.meetings.iter().find(|met| met.meeting.hub_nonce == nonce).cloned();
-        let met = met.filter(|met| met.meeting.is_signed(Side::Guest, proof, &met.key));
+        let met = self.met(nonce, proof).cloned();
         let met = met.ok_or_else(|| refused(Code::Unauthorised, "this hub has not met you: greet it again"))?;
         let request = Request::from_bytes(body)?;
         if request.header.replica != met.meeting.guest {

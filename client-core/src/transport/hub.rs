@@ -137,6 +137,18 @@ pub fn welcome<H: Host>(hub: &mut Hub, device: &mut Device<H>, body: &[u8]) -> R
     serde_json::to_vec(&welcome).map_err(|error| Error::Corrupt(error.to_string()).into())
 }
 
+/// The hub's nonce and the guest's signature, which the bearer token of a meeting is made of.
+fn read_token(token: &str) -> Option<(Hash, Signature)> {
+    let (nonce, proof) = token.split_at_checked(64)?;
+    Some((nonce.parse().ok()?, proof.parse().ok()?))
+}
+
+/// Whether a hub has met whoever sends this token: before that, no more of a request need be read.
+#[must_use]
+pub fn has_met(hub: &Hub, token: &str) -> bool {
+    read_token(token).is_some_and(|(nonce, proof)| hub.has_met(nonce, &proof))
+}
+
 /// Answers a sealed request that came over HTTP with the bearer token of its meeting: the hub's nonce and the guest's
 /// signature.
 ///
@@ -144,9 +156,7 @@ pub fn welcome<H: Host>(hub: &mut Hub, device: &mut Device<H>, body: &[u8]) -> R
 /// As [`Hub::answer`]; [`Code::BadEncoding`] if the box was altered or does not hold what it should.
 pub fn serve<H: Host>(hub: &mut Hub, device: &mut Device<H>, token: &str, sealed: &[u8]) -> Result<Answered, Failure> {
     let stranger = || Problem::new(Code::Unauthorised, "this hub has not met you: greet it again");
-    let (nonce, proof) = token.split_at_checked(64).ok_or_else(stranger)?;
-    let nonce: Hash = nonce.parse().map_err(|_ignored| stranger())?;
-    let proof: Signature = proof.parse().map_err(|_ignored| stranger())?;
+    let (nonce, proof) = read_token(token).ok_or_else(stranger)?;
     let channel = hub.channel(nonce).ok_or_else(stranger)?.clone();
     let broken = |what: &str| Problem::new(Code::BadEncoding, what);
     let packed = channel.open(&[], sealed).map_err(|altered| broken(&altered.to_string()))?;
