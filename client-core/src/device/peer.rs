@@ -95,7 +95,8 @@ impl<H: Host> Device<H> {
 
 /// How far a hub holds this device's history by its own word; nothing where it names another one.
 fn own_through(tx: &Tx<'_>, through: u64, hash: Option<Hash>) -> Result<u64, Error> {
-    let own = tx.hash_at(identity(tx)?.0, through)?;
+    let (replica, _) = identity(tx)?;
+    let own = if through > tx.head(replica)?.0 { None } else { tx.hash_at(replica, through)? };
     Ok(if own.is_some() && own == hash { through } else { 0 })
 }
 
