@@ -94,6 +94,10 @@ impl DeviceStore for Phone {
         Ok(Vec::new())
     }
 
+    fn rename(&mut self) -> Result<bool, Infallible> {
+        Ok(false)
+    }
+
     fn given(&mut self, _: &[Span], _: &[Span]) -> Result<(), Infallible> {
         Ok(())
     }

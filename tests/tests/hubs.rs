@@ -17,6 +17,8 @@ use end_to_end::{
 use sync_protocol::{
     HouseholdId, RecordId, Value,
     chain::{Adoption, SecretKey},
+    engine::device::DeviceStore,
+    wire::{Fork, Reply, ReplyHeader},
 };
 use tokio::sync::Mutex;
 
@@ -325,5 +327,56 @@ async fn strangers_who_begin_to_send_and_stop_keep_no_phone_from_a_hub() -> Resu
         strangers.push(stranger);
     }
     assert_eq!(survey.meet(&mut a, &hub).await?.report.acked, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_phone_whose_new_name_somebody_else_has_taken_goes_on_under_another_and_loses_nothing() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, mut leader, mut a, _b, area) = village().await?;
+    let (_, record) = interviewed(&mut a, &area, "Maria Nalle")?;
+    survey.sync(&mut a).await?;
+    let (mut original, mut copy) = a.cloned(&survey.file("copy"))?;
+    original.device.save(record, &original.code, &[Edit::set("wall", Value::text("1"))?])?;
+    copy.device.save(record, &copy.code, &[Edit::set("wall", Value::text("2"))?])?;
+    survey.sync(&mut original).await?;
+    // The copy has heard that it is one; before it says its new name to the server, it says it in the village, in the open.
+    let at = copy.device.position()?;
+    let mut reply = Reply::new(ReplyHeader {
+        tenun: 1,
+        epoch: at.epoch,
+        acked_through: at.acked_through,
+        acked_hash: None,
+        safe_through: 0,
+        clock: 0,
+        more: false,
+    });
+    reply.fork = Some(Fork { replica: at.replica, common: at.acked_through });
+    copy.device.absorb(&Reply { cut_off: false, ..reply })?;
+    let hub = Running::start(&leader.file)?;
+    survey.meet(&mut copy, &hub).await?;
+    let name = copy.device.position()?.replica;
+    assert_ne!(name, at.replica);
+    let code = survey.office.device_code(&survey.who(1)?)?;
+    let liar = RawDevice::enrol(&survey.server.url, &code, 1).await?;
+    let mut theft = liar.request(Vec::new());
+    theft.adoptions = vec![Adoption::sign(name, SecretKey::from_seed([66; 32]).public(), liar.replica, &liar.key)];
+    liar.send(&survey.server.url, theft.to_bytes(), None).await?.reply()?;
+
+    survey.sync(&mut leader).await?;
+    assert_eq!(leader.device.load()?.iter().map(|load| load.waiting).sum::<u64>(), 1, "what nobody believes is kept");
+    let report = survey.sync(&mut copy).await?;
+    assert_eq!((report.forks, copy.device.status()?.unsent), (1, 0));
+    assert_ne!(copy.device.position()?.replica, name);
+    assert_eq!(survey.sync(&mut copy).await?.forks, 0);
+    let coordinator = survey.coordinator().await?;
+    let history = coordinator.get(&format!("records/{record}/history?path=wall")).await?;
+    let mut values: Vec<&str> =
+        history["values"].as_array().unwrap().iter().map(|v| v["value"].as_str().unwrap()).collect();
+    values.sort_unstable();
+    assert_eq!(values, ["1", "2"]);
+    // By that name hubs know it, too.
+    copy.device.save(record, &copy.code, &[Edit::set("floor", Value::text("3"))?])?;
+    assert_eq!(survey.meet(&mut copy, &hub).await?.report.acked, 1);
     Ok(())
 }

@@ -169,6 +169,11 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
         self.device.adoptions()
     }
 
+    fn rename(&mut self) -> Result<bool, Error> {
+        // Whose a name is the server says.
+        Ok(false)
+    }
+
     fn give_back(&mut self, budget: usize) -> Result<Vec<Batch>, Error> {
         let hub = self.met.meeting.hub;
         self.device.store.read(|tx| tx.to_hand(hub, budget))

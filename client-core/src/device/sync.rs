@@ -1,8 +1,8 @@
 //! The device's side of a sync: where it stands, what it sends, and how it takes in a reply.
 
 use super::{
-    Device, attachments, carried, identity, meta, number, relay, renew_identity, reread, returned, scope, summary,
-    to_json, trust,
+    Device, attachments, carried, identity, meta, number, relay, rename, renew_identity, reread, returned, scope,
+    summary, to_json, trust,
 };
 use crate::{
     error::Error,
@@ -11,7 +11,7 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
-    Change, Dot, RecordId, ReplicaId, Snapshot, Subject,
+    Change, Dot, Hash, RecordId, ReplicaId, Snapshot, Subject,
     chain::{Adoption, Batch, Span, digest, link},
     engine::{
         device::{Absorbed, DeviceStore, Introductions, Position},
@@ -74,6 +74,10 @@ impl<H: Host> DeviceStore for Device<H> {
 
     fn adoptions(&mut self) -> Result<Vec<Adoption>, Error> {
         self.store.read(|tx| tx.adoptions()?.iter().map(|json| super::from_json(json)).collect())
+    }
+
+    fn rename(&mut self) -> Result<bool, Error> {
+        rename::rename(self)
     }
 
     fn give_back(&mut self, budget: usize) -> Result<Vec<Batch>, Error> {
@@ -356,6 +360,26 @@ pub(super) fn go_on<H: Host>(
     common: u64,
     touched: &mut BTreeSet<Touched>,
 ) -> Result<(), Error> {
+    author_again(tx, host, common, touched, |_, hash| hash)
+}
+
+/// Authors everything that is held again, under a new replica, in place of a name that the server never had from this device:
+/// what a change replaced it goes on replacing.
+pub(super) fn author_all_again<H: Host>(
+    tx: &Tx<'_>,
+    host: &mut H,
+    touched: &mut BTreeSet<Touched>,
+) -> Result<(), Error> {
+    author_again(tx, host, 0, touched, |before, hash| before.unwrap_or(hash))
+}
+
+fn author_again<H: Host>(
+    tx: &Tx<'_>,
+    host: &mut H,
+    common: u64,
+    touched: &mut BTreeSet<Touched>,
+    instead_of: impl Fn(Option<Hash>, Hash) -> Hash,
+) -> Result<(), Error> {
     let (old, _) = identity(tx)?;
     let mut held = tx.own_changes(old, common, usize::MAX)?;
     held.retain(|(_, _, bytes)| !bytes.is_empty());
@@ -364,7 +388,8 @@ pub(super) fn go_on<H: Host>(
     let mut previous = sync_protocol::Hash::default();
     for ((seq, hash, bytes), number) in held.into_iter().zip(1..) {
         let (dot, again) = (Dot { replica: old, seq }, Dot { replica: new, seq: number });
-        let change = reauthor(dot, &bytes, hash, again, |seq| numbered.rename(seq));
+        let replaced = instead_of(reread(dot, &bytes)?.instead_of, hash);
+        let change = reauthor(dot, &bytes, replaced, again, |seq| numbered.rename(seq));
         let change = change.map_err(|problem| Error::Corrupt(problem.to_string()))?;
         let bytes = change.to_bytes();
         previous = link(previous, new, change.dot.seq, digest(&bytes));

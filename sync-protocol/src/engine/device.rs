@@ -96,6 +96,13 @@ pub trait DeviceStore {
     /// If the store fails.
     fn adoptions(&mut self) -> Result<Vec<Adoption>, Self::Error>;
 
+    /// Goes on under another name, since somebody else has the one of today: whoever tells the server of a name first has it.
+    /// Everything is authored again. False where the device can't.
+    ///
+    /// # Errors
+    /// If the store fails: nothing was stored then.
+    fn rename(&mut self) -> Result<bool, Self::Error>;
+
     /// Batches of others that the server lacks and this device can prove, as many as fit into `budget` bytes but at least one.
     ///
     /// # Errors
@@ -244,6 +251,8 @@ pub struct Turn {
     carried: Vec<Span>,
     /// The server does not know the device by its name of today: it is told of all that it had.
     vouches: bool,
+    /// Somebody else had the device's name: it has taken another.
+    is_renamed: bool,
     report: Report,
 }
 
@@ -268,6 +277,7 @@ impl Turn {
             idle: 0,
             carried: Vec::new(),
             vouches: false,
+            is_renamed: false,
             report: Report::default(),
         }
     }
@@ -299,6 +309,14 @@ impl Turn {
                 if store.adoptions()?.is_empty() {
                     return Ok(Action::GiveUp(self.report, GaveUp::Rejected(problem)));
                 }
+                self.send(store, now_ms)
+            }
+            Event::Rejected(problem) if problem.code == Code::ReplicaTaken && !self.is_renamed => {
+                self.is_renamed = true;
+                if !store.rename()? {
+                    return Ok(Action::GiveUp(self.report, GaveUp::Rejected(problem)));
+                }
+                self.report.forks += 1;
                 self.send(store, now_ms)
             }
             Event::Rejected(problem) => Ok(Action::GiveUp(self.report, GaveUp::Rejected(problem))),
