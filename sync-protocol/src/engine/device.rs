@@ -227,6 +227,8 @@ impl Default for Sizes {
 const PATIENCE: u32 = 4;
 /// Requests in a row, without any progress between them, that may get no answer.
 const FAILURES: u32 = 6;
+/// Failures in a row after which the device's own goes without what it carries for others.
+const CARRIED_FAILURES: u32 = 3;
 /// Failures in a row after which a batch may be smaller than the least.
 const PLAIN_FAILURES: u32 = 2;
 /// Batches that a reply may hold.
@@ -249,6 +251,10 @@ pub struct Turn {
     idle: u32,
     /// The batches of others that the last request carried.
     carried: Vec<Span>,
+    /// Batches of others go one by one: a request that held some was too large.
+    singly: bool,
+    /// The device's own goes alone: what it carries found no way through.
+    alone: bool,
     /// The server does not know the device by its name of today: it is told of all that it had.
     vouches: bool,
     /// Somebody else had the device's name: it has taken another.
@@ -276,6 +282,8 @@ impl Turn {
             failures: 0,
             idle: 0,
             carried: Vec::new(),
+            singly: false,
+            alone: false,
             vouches: false,
             is_renamed: false,
             report: Report::default(),
@@ -299,6 +307,7 @@ impl Turn {
             Event::TimedOut => {
                 self.failures += 1;
                 self.shrink();
+                self.alone = self.alone || (self.failures >= CARRIED_FAILURES && !self.carried.is_empty());
                 if self.failures >= FAILURES {
                     return Ok(Action::GiveUp(self.report, GaveUp::NoAnswer));
                 }
@@ -309,6 +318,14 @@ impl Turn {
                 if store.adoptions()?.is_empty() {
                     return Ok(Action::GiveUp(self.report, GaveUp::Rejected(problem)));
                 }
+                self.send(store, now_ms)
+            }
+            Event::Rejected(problem) if problem.code == Code::RequestTooLarge && !self.carried.is_empty() => {
+                // The one that is too large waits; its author may bring it in another form. Nothing else waits for it.
+                if self.carried.len() == 1 {
+                    store.given(&self.carried, &self.carried)?;
+                }
+                self.singly = true;
                 self.send(store, now_ms)
             }
             Event::Rejected(problem) if problem.code == Code::ReplicaTaken && !self.is_renamed => {
@@ -365,7 +382,7 @@ impl Turn {
             || after.snapshots != before.snapshots
             || after.scope != before.scope;
         if progress {
-            (self.idle, self.failures) = (0, 0);
+            (self.idle, self.failures, self.alone) = (0, 0, false);
         } else if !self.asking || reply.cut_off {
             self.idle += 1;
         }
@@ -374,7 +391,7 @@ impl Turn {
         } else if progress && self.sent.max(body.len()) >= self.batch {
             self.grow();
         }
-        let owes = !after.held.is_empty() || after.gives_back;
+        let owes = !after.held.is_empty() || (after.gives_back && !self.alone);
         let is_done = !reply.header.more && !reply.cut_off && after.acked_through >= after.last && !owes;
         if is_done {
             Ok(Action::Done(self.report))
@@ -415,8 +432,14 @@ impl Turn {
         let mut adoptions = if self.vouches { store.adoptions()? } else { at.adoption.into_iter().collect() };
         let mut passes = Vec::new();
         self.carried.clear();
-        if at.gives_back && !self.asking && self.sent < self.budget {
-            for batch in store.give_back(self.budget - self.sent)? {
+        let room = match self.sent {
+            _ if self.alone || self.asking => 0,
+            0 if self.singly => 1,
+            _ if self.singly => 0,
+            sent => self.budget.saturating_sub(sent),
+        };
+        if at.gives_back && room > 0 {
+            for batch in store.give_back(room)? {
                 stamps.append(&mut store.stamps(batch.replica, batch.first, batch.last())?);
                 self.carried.push(batch.span());
                 batches.push(batch);

@@ -3,7 +3,7 @@
 
 use super::Met;
 use crate::{
-    device::{from_json, identity, to_json, trust},
+    device::{from_json, identity, scope, to_json, trust},
     error::Error,
     store::{GuestRow, Tx},
 };
@@ -14,6 +14,11 @@ use sync_protocol::{
     problem::Problem,
     wire::{Outcome, Request, Verdict},
 };
+
+/// A batch is kept up to this size, in bytes of changes: it can't be cut on the way, and the hub's own line may be 2G.
+const BATCH_MOST: usize = 512 << 10;
+/// What a digest in place of a change takes in a request, in bytes.
+const DIGEST: usize = 66;
 
 /// Keeps what a request brings: how many changes were new, and the batches that nothing may be believed of.
 pub(super) fn keep(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Result<(u64, Vec<Outcome>), Error> {
@@ -101,9 +106,18 @@ fn verify(tx: &Tx<'_>, met: &Met, batch: &Batch) -> Result<Result<(), Problem>, 
     let Some(key) = key_of(tx, met, batch.replica)? else {
         return Ok(Err(Problem::new(Code::WrongReplica, format!("nothing says whose {} is", batch.replica))));
     };
+    let size = |change: &Carried| if let Carried::Bytes(bytes) = change { bytes.len() } else { DIGEST };
+    if batch.changes.iter().map(size).sum::<usize>() > BATCH_MOST.max(most(tx)?) {
+        return Ok(Err(Problem::new(Code::RequestTooLarge, "a batch for a hub holds 512 KiB of changes at most")));
+    }
     let is_own = batch.replica == met.meeting.guest;
     if is_own && batch.changes.iter().any(|change| matches!(change, Carried::Withheld(_))) {
         return Ok(Err(Problem::new(Code::WrongType, "a device sends its own changes whole")));
     }
     Ok(batch.verify(&key).map(|_| ()))
+}
+
+/// The largest change that the server takes, in bytes.
+fn most(tx: &Tx<'_>) -> Result<usize, Error> {
+    Ok(scope(tx)?.map_or(0, |scope| scope.limits.change))
 }
