@@ -248,3 +248,16 @@ fn a_hub_that_comes_back_from_a_copy_is_sent_what_it_lost_and_tells_everything_a
     meet(&mut hub, &mut b, |_| ()).unwrap();
     assert!(has(&mut b, later));
 }
+
+#[test]
+fn who_is_barred_is_not_forgotten_where_a_reply_says_no_more_than_that_histories_parted() {
+    let Village { office, mut hub, mut a, .. } = village();
+    let mut reply = office.reply(0);
+    reply.barred = vec![hub.1.position().unwrap().replica];
+    a.absorb(&reply).unwrap();
+    let mut reply = office.reply(0);
+    reply.fork = Some(sync_protocol::wire::Fork { replica: a.position().unwrap().replica, common: 0 });
+    a.absorb(&reply).unwrap();
+    let met = meet(&mut hub, &mut a, |_| ());
+    assert!(matches!(met, Err(Failure::Device(Error::Hub(HubProblem::RunOut(_))))), "{met:?}");
+}

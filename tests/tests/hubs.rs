@@ -380,3 +380,17 @@ async fn a_phone_whose_new_name_somebody_else_has_taken_goes_on_under_another_an
     assert_eq!(survey.meet(&mut copy, &hub).await?.report.acked, 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn whoever_syncs_hears_who_was_revoked() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let survey = Survey::start(12, 2)?;
+    let code = survey.office.device_code(&survey.who(0)?)?;
+    let device = RawDevice::enrol(&survey.server.url, &code, 1).await?;
+    survey.office.run("revoke", &["1"])?;
+    let mut request = device.request(Vec::new());
+    request.header.pass = Some(0);
+    let reply = device.send(&survey.server.url, request.to_bytes(), None).await?.reply()?;
+    assert_eq!(reply.barred, [device.replica]);
+    Ok(())
+}

@@ -84,7 +84,9 @@ pub(super) fn is_barred(tx: &Tx<'_>, replica: ReplicaId) -> Result<bool, Error> 
 /// Takes over what the server's reply says of passes, and when it said so.
 pub(super) fn hear(tx: &Tx<'_>, reply: &Reply) -> Result<(), Error> {
     tx.set_meta(meta::HEARD, &reply.header.clock.to_string())?;
-    if !reply.cut_off && (!reply.barred.is_empty() || tx.meta(meta::BARRED)?.is_some()) {
+    // Of a fork a server may have said nothing else.
+    let is_whole = !reply.cut_off && reply.fork.is_none();
+    if is_whole && (!reply.barred.is_empty() || tx.meta(meta::BARRED)?.is_some()) {
         tx.set_meta(meta::BARRED, &to_json(&reply.barred)?)?;
     }
     if !reply.passes.is_empty() || !reply.receipts.is_empty() || !reply.keys.is_empty() {

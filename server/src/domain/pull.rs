@@ -61,6 +61,8 @@ pub fn reply(
     reply.outcomes = applied.outcomes;
     reply.stamps = applied.stamps;
     reply.fork = applied.fork;
+    // Every reply says it: where none is named, a device forgets whom it knew of.
+    reply.barred = hubs::barred(tx, request, now_ms)?;
     if device.revoked {
         return Ok(reply);
     }
