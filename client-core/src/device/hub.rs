@@ -255,15 +255,6 @@ fn reply(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Result<Reply
         clock: now_ms,
         more: false,
     });
-    let mut asked = request.header.carries.clone();
-    asked.insert(guest, met.safe.map_or(0, |safe| safe.seq));
-    for (replica, after) in asked {
-        let receipt = tx.receipt(replica)?.map(|json| from_json::<Receipt>(&json)).transpose()?;
-        if let Some(receipt) = receipt.filter(|receipt| receipt.seq > after) {
-            reply.stamps.extend(tx.stamps(replica, after.saturating_add(1), receipt.seq)?);
-            reply.receipts.push(receipt);
-        }
-    }
     let renewed = tx.guest(guest)?.map(|guest| from_json::<Pass>(&guest.pass)).transpose()?;
     reply.passes.extend(renewed.filter(|renewed| *renewed != met.pass && renewed.replica == guest));
     let pass = reply.passes.first().unwrap_or(&met.pass);
@@ -272,9 +263,25 @@ fn reply(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Result<Reply
     let own = trust::own_pass(tx)?.filter(|_| may_hear);
     if let Some(own) = own {
         let areas = own.shared(pass);
+        // What the server holds of others concerns those alone who carry it.
+        let carries = if pass.hub { request.header.carries.clone() } else { BTreeMap::new() };
+        tell_receipts(tx, &mut reply, carries, met)?;
         tell(tx, &mut reply, &areas, guest, request)?;
     }
     Ok(reply)
+}
+
+/// Tells how far the server holds the guest's own history, and what else it carries.
+fn tell_receipts(tx: &Tx<'_>, reply: &mut Reply, mut asked: BTreeMap<ReplicaId, u64>, met: &Met) -> Result<(), Error> {
+    asked.insert(met.meeting.guest, met.safe.map_or(0, |safe| safe.seq));
+    for (replica, after) in asked {
+        let receipt = tx.receipt(replica)?.map(|json| from_json::<Receipt>(&json)).transpose()?;
+        if let Some(receipt) = receipt.filter(|receipt| receipt.seq > after) {
+            reply.stamps.extend(tx.stamps(replica, after.saturating_add(1), receipt.seq)?);
+            reply.receipts.push(receipt);
+        }
+    }
+    Ok(())
 }
 
 /// Tells what is new in some areas, each change with what proves it.

@@ -96,3 +96,29 @@ fn the_first_word_for_a_new_name_stays() {
     assert_eq!(say(&mut hub, &mut b, &as_if(&liar, name)).unwrap().outcomes.len(), 1);
     assert_eq!(hub.1.introductions(&[words(name, &key).span()]).unwrap().adoptions, [adopt]);
 }
+
+/// How many receipts and stamps a guest is told that asks for those of some replica.
+fn receipts(hub: &mut (Hub, Device<Fixed>), guest: &mut Device<Fixed>, of: ReplicaId) -> (usize, usize) {
+    let mut request = Request::new(guest.position().unwrap().replica, 0, Vec::new());
+    request.header.carries.insert(of, 0);
+    let reply = say(hub, guest, &request).unwrap();
+    (reply.receipts.len(), reply.stamps.len())
+}
+
+#[test]
+fn what_the_server_holds_of_others_a_plain_phone_is_not_told() {
+    let Village { folder, office, mut hub, mut a, mut b, .. } = village();
+    meet(&mut hub, &mut a, |_| ()).unwrap();
+    office.hear_out(&mut hub.1, &mut [&mut a]);
+    let name = a.position().unwrap().replica;
+    let mut other = office.device(&folder, "TIM-2", &[crate::village::AREA]);
+    assert_eq!((receipts(&mut hub, &mut b, name), receipts(&mut hub, &mut other, name)), ((0, 0), (1, 1)));
+    let mut reply = office.reply(0);
+    reply.barred = vec![name, other.position().unwrap().replica];
+    hub.1.absorb(&reply).unwrap();
+    assert_eq!(
+        (receipts(&mut hub, &mut a, name), receipts(&mut hub, &mut other, name)),
+        ((0, 0), (0, 0)),
+        "nor anything a device that was revoked"
+    );
+}
