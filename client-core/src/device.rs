@@ -11,6 +11,7 @@ mod household;
 mod hub;
 mod peer;
 mod relay;
+mod rename;
 mod returned;
 mod scope;
 mod summary;

@@ -8,7 +8,7 @@ mod progress;
 use crate::{Crossing, Device, Error, Host, Line, lock::SyncLock};
 use answer::{Answer, problem};
 pub use attachments::Sending;
-pub use hub::{Meeting, serve, welcome};
+pub use hub::{Meeting, has_met, serve, welcome};
 use progress::Teller;
 pub use progress::{Progress, Stage, Traffic};
 use reqwest::{StatusCode, header};
@@ -233,9 +233,13 @@ impl Http {
 
     /// Asks something small and waits for the whole answer.
     async fn ask(&self, request: reqwest::RequestBuilder) -> Result<Answer, Error> {
+        self.ask_at_most(answer::REPLY_MAX, request).await
+    }
+
+    async fn ask_at_most(&self, most: usize, request: reqwest::RequestBuilder) -> Result<Answer, Error> {
         let silent = || Error::Unreachable("no answer in time".into());
         let response = timeout(self.patience, request.send()).await.map_err(|_elapsed| silent())?;
-        let answer = Answer::read(response.map_err(unreachable)?, self.patience, |_, _| ()).await;
+        let answer = Answer::read_at_most(most, response.map_err(unreachable)?, self.patience, |_, _| ()).await;
         if answer.is_cut { Err(Error::Unreachable("the answer was cut off".into())) } else { Ok(answer) }
     }
 }

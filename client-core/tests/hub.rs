@@ -2,198 +2,24 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a helper of tests fails its test")]
 
-use client_core::{Device, Edit, Error, Failure, HUB_SIZES, Host, Hub, HubProblem, channel::Ephemeral, host::Fixed};
-use std::collections::BTreeMap;
+#[path = "hub/copies.rs"]
+mod copies;
+#[path = "hub/liars.rs"]
+mod liars;
+#[path = "hub/load.rs"]
+mod load;
+#[path = "hub/village.rs"]
+mod village;
+
+use client_core::{Device, Edit, Error, Failure, Hub, HubProblem, channel::Ephemeral, host::Fixed};
 use sync_protocol::{
-    Code, Hash, HouseholdId, Limits, ReplicaId, Stamp, Value,
-    chain::{Batch, Carried, SecretKey, Signature, SignedStamp},
-    engine::device::{Action, DeviceStore, Event, Report, Turn},
+    Code, Hash, ReplicaId, Value,
+    chain::{Batch, Carried, SecretKey, Signature},
+    engine::device::{DeviceStore, Report},
     pass::{LIFETIME_MS, Pass, Receipt, Voucher},
-    wire::{Area, Cursor, Delivered, Enrolled, Greeting, Proof, Reply, ReplyHeader, Request, Run, Scope, Stamped},
+    wire::{Cursor, Delivered, Greeting, Proof, Reply, Request, Run},
 };
-
-const AREA: &str = "5371041001.001";
-const NOW: i64 = 1_800_000_000_000;
-
-/// What a server would say; it keeps nothing.
-struct Office {
-    key: SecretKey,
-    replica: ReplicaId,
-}
-
-impl Office {
-    fn new(seed: u8) -> Self {
-        Self { key: SecretKey::from_seed([seed; 32]), replica: ReplicaId(uuid::Uuid::from_u128(seed.into())) }
-    }
-
-    fn pass(&self, device: &mut Device<Fixed>, name: &str, areas: &[&str]) -> Pass {
-        let at = device.position().unwrap();
-        let pass = Pass {
-            replica: at.replica,
-            key: at.key.public(),
-            enumerator: format!("of {name}"),
-            name: name.into(),
-            hub: name.starts_with("TIM"),
-            areas: areas.iter().map(|area| (*area).to_owned()).collect(),
-            from: NOW,
-            until: NOW + LIFETIME_MS,
-            signature: Signature([0; 64]),
-        };
-        pass.signed(&self.key)
-    }
-
-    fn reply(&self, acked_through: u64) -> Reply {
-        let header =
-            ReplyHeader { tenun: 1, epoch: "e".into(), acked_through, safe_through: 0, clock: NOW, more: false };
-        Reply { cut_off: false, ..Reply::new(header) }
-    }
-
-    fn scope(&self, areas: &[&str]) -> Scope {
-        Scope {
-            version: areas.concat(),
-            enumerator: "KP001".into(),
-            name: "Maria Nalle".into(),
-            areas: areas.iter().map(|code| Area { code: (*code).into(), name: String::new() }).collect(),
-            assignments: Vec::new(),
-            households: Vec::new(),
-            questionnaires: Vec::new(),
-            limits: Limits::default(),
-            server: BTreeMap::from([(self.replica, self.key.public())]),
-            vouched: Vec::new(),
-        }
-    }
-
-    /// A device that has synced once; one whose name begins with TIM is a hub.
-    fn device(&self, folder: &tempfile::TempDir, name: &str, areas: &[&str]) -> Device<Fixed> {
-        let seed = name.bytes().fold(7, |seed, byte| seed * 31 + u64::from(byte));
-        let mut device = Device::open(&folder.path().join(name), Fixed::new(seed)).unwrap();
-        let enrolled = Enrolled {
-            token: "token".into(),
-            enumerator: "KP001".into(),
-            server: self.replica,
-            server_key: self.key.public(),
-            limits: Limits::default(),
-        };
-        device.enrolled("http://localhost", &enrolled).unwrap();
-        let pass = self.pass(&mut device, name, areas);
-        let reply = Reply { scope: Some(self.scope(areas)), passes: vec![pass], ..self.reply(0) };
-        device.absorb(&reply).unwrap();
-        if name.starts_with("TIM") {
-            device.become_hub().unwrap();
-        }
-        device
-    }
-
-    fn stamp(&self, replica: ReplicaId, first: u64, last: u64) -> Stamped {
-        let stamp = Stamp { received_ms: NOW, skew_ms: 0 };
-        Stamped {
-            replica,
-            first,
-            last,
-            stamp,
-            signature: SignedStamp::sign(stamp, replica, first, last, &self.key).signature,
-        }
-    }
-
-    /// Takes everything that a hub carries, and tells it what came of that: stamps, receipts, and the changes, proved.
-    fn hear_out(&self, hub: &mut Device<Fixed>, authors: &mut [&mut Device<Fixed>]) {
-        let batches = hub.give_back(usize::MAX).unwrap();
-        let mut reply = self.reply(hub.position().unwrap().acked_through);
-        let mut run = Run::to(AREA, 1);
-        for batch in &batches {
-            let span = batch.span();
-            let stamp = self.stamp(span.replica, span.first, span.last);
-            for (seq, change) in (batch.first..).zip(&batch.changes) {
-                let Carried::Bytes(bytes) = change else { continue };
-                run.changes.push(Delivered { replica: span.replica, seq, stamp: stamp.stamp, bytes: bytes.clone() });
-            }
-            run.proofs.push(Proof {
-                replica: span.replica,
-                first: span.first,
-                last: span.last,
-                before: span.before,
-                after: span.after,
-                signature: batch.signature,
-                withheld: BTreeMap::new(),
-                stamps: vec![stamp.clone()],
-            });
-            reply.stamps.push(stamp);
-            reply.receipts.push(Receipt::sign(span.replica, span.last, span.after, &self.key));
-        }
-        for author in authors {
-            let at = author.position().unwrap();
-            reply.keys.push(Voucher::sign(at.replica, at.key.public(), &self.key));
-        }
-        reply.pulled = vec![run];
-        hub.absorb(&reply).unwrap();
-        hub.given(&batches.iter().map(Batch::span).collect::<Vec<_>>()).unwrap();
-    }
-}
-
-fn draw(device: &mut Device<Fixed>) -> Ephemeral {
-    let mut drawn = [0; 32];
-    device.host().random(&mut drawn);
-    Ephemeral::new(drawn)
-}
-
-/// A guest syncs with a hub, whose replies somebody may alter; what it did, unless it gave up.
-fn meet(
-    hub: &mut (Hub, Device<Fixed>),
-    guest: &mut Device<Fixed>,
-    mut alter: impl FnMut(&mut Reply),
-) -> Result<Option<Report>, Failure> {
-    let nonce = draw(guest).nonce();
-    let greeting = guest.greeting(nonce)?;
-    let drawn = draw(&mut hub.1);
-    let welcome = hub.0.greet(&mut hub.1, &greeting, &drawn)?;
-    let met = guest.meet(&greeting, &welcome)?;
-    let mut visit = guest.visit(&met);
-    let mut turn = Turn::with_sizes("test", HUB_SIZES);
-    let mut event = Event::Begin;
-    loop {
-        match turn.step(&mut visit, event, NOW)? {
-            Action::Send(body) => {
-                let answered = hub.0.answer(&mut hub.1, welcome.nonce, &met.proof, &body)?;
-                let mut reply = Reply::from_bytes(&answered.body)?;
-                alter(&mut reply);
-                event = Event::Answered(reply.to_bytes());
-            }
-            Action::Done(report) => return Ok(Some(report)),
-            Action::GiveUp(..) => return Ok(None),
-        }
-    }
-}
-
-fn register(device: &mut Device<Fixed>, head: &str) -> HouseholdId {
-    device.register_household("KP001", &[("area", Value::text(AREA)), ("head", Value::text(head))]).unwrap()
-}
-
-fn has(device: &mut Device<Fixed>, home: HouseholdId) -> bool {
-    device.households().unwrap().iter().any(|line| line.household == home)
-}
-
-fn unsent(device: &mut Device<Fixed>) -> u64 {
-    device.status().unwrap().unsent
-}
-
-/// A hub, and two phones of its area; the first has registered a household.
-struct Village {
-    folder: tempfile::TempDir,
-    office: Office,
-    hub: (Hub, Device<Fixed>),
-    a: Device<Fixed>,
-    b: Device<Fixed>,
-    home: HouseholdId,
-}
-
-fn village() -> Village {
-    let folder = tempfile::tempdir().unwrap();
-    let office = Office::new(3);
-    let hub = (Hub::default(), office.device(&folder, "TIM-1", &[AREA]));
-    let (mut a, b) = (office.device(&folder, "a", &[AREA]), office.device(&folder, "b", &[AREA]));
-    let home = register(&mut a, "Maria Nalle");
-    Village { folder, office, hub, a, b, home }
-}
+use village::{AREA, NOW, Office, Village, has, meet, register, unsent, village};
 
 #[test]
 fn a_hubs_ack_is_not_the_servers_and_the_servers_receipt_is_taken_from_anybody() {
@@ -421,4 +247,73 @@ fn a_hub_that_comes_back_from_a_copy_is_sent_what_it_lost_and_tells_everything_a
     office.hear_out(&mut hub.1, &mut [&mut a, &mut b]);
     meet(&mut hub, &mut b, |_| ()).unwrap();
     assert!(has(&mut b, later));
+}
+
+#[test]
+fn who_is_barred_is_not_forgotten_where_a_reply_says_no_more_than_that_histories_parted() {
+    let Village { office, mut hub, mut a, .. } = village();
+    let mut reply = office.reply(0);
+    reply.barred = vec![hub.1.position().unwrap().replica];
+    a.absorb(&reply).unwrap();
+    let mut reply = office.reply(0);
+    reply.fork = Some(sync_protocol::wire::Fork { replica: a.position().unwrap().replica, common: 0 });
+    a.absorb(&reply).unwrap();
+    let met = meet(&mut hub, &mut a, |_| ());
+    assert!(matches!(met, Err(Failure::Device(Error::Hub(HubProblem::RunOut(_))))), "{met:?}");
+}
+
+#[test]
+fn a_hub_asks_for_a_new_pass_of_each_guest_once_a_day() {
+    let Village { office, mut hub, mut a, .. } = village();
+    meet(&mut hub, &mut a, |_| ()).unwrap();
+    assert_eq!(hub.1.position().unwrap().renew, []);
+    let mut reply = office.reply(0);
+    reply.header.clock = NOW + 2 * 86_400_000;
+    hub.1.absorb(&reply).unwrap();
+    assert_eq!(
+        hub.1.position().unwrap().renew,
+        [a.position().unwrap().replica],
+        "what was taken from it it may not hear"
+    );
+}
+
+#[test]
+fn a_digest_that_no_batch_holds_stands_in_for_no_change() {
+    let Village { office, mut hub, mut a, mut b, .. } = village();
+    meet(&mut hub, &mut a, |_| ()).unwrap();
+    office.hear_out(&mut hub.1, &mut [&mut a]);
+    meet(&mut hub, &mut b, |reply| {
+        for proof in reply.pulled.iter_mut().flat_map(|run| &mut run.proofs) {
+            proof.withheld.insert(3, Hash([7; 32]));
+        }
+    })
+    .unwrap();
+    // Later the server proves a change together with one that the phone does not see.
+    register(&mut a, "Yohanis Taek");
+    register(&mut a, "elsewhere");
+    let at = a.position().unwrap();
+    let bodies = a.own_changes(0, usize::MAX).unwrap();
+    let before = Batch::sign(at.replica, 1, Hash::default(), vec![Carried::Bytes(bodies[0].clone())], &at.key).after;
+    let later = bodies[1..].iter().cloned().map(Carried::Bytes).collect();
+    let batch = Batch::sign(at.replica, 2, before, later, &at.key);
+    let stamped = office.stamp(at.replica, 2, 3);
+    let mut reply = office.reply(0);
+    reply.pulled.push(Run {
+        changes: vec![Delivered { replica: at.replica, seq: 2, stamp: stamped.stamp, bytes: bodies[1].clone() }],
+        proofs: vec![Proof {
+            replica: at.replica,
+            first: 2,
+            last: 3,
+            before,
+            after: batch.after,
+            signature: batch.signature,
+            withheld: std::collections::BTreeMap::from([(3, batch.changes[1].digest())]),
+            stamps: vec![stamped],
+        }],
+        ..Run::to(AREA, 9)
+    });
+    reply.lacks.push(sync_protocol::wire::Lack { replica: at.replica, first: 2, last: 2 });
+    b.absorb(&reply).unwrap();
+    let given = b.give_back(usize::MAX).unwrap();
+    assert!(!given.is_empty() && given.iter().all(|batch| batch.verify(&at.key.public()).is_ok()), "{given:?}");
 }

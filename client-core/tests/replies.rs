@@ -67,7 +67,15 @@ impl Phone {
 
     fn reply(&mut self, acked_through: u64, stamps: &[(u64, u64)]) -> Reply {
         let replica = self.replica();
-        let header = ReplyHeader { tenun: 1, epoch: "e".into(), acked_through, safe_through: 0, clock: 5, more: false };
+        let header = ReplyHeader {
+            tenun: 1,
+            epoch: "e".into(),
+            acked_through,
+            acked_hash: None,
+            safe_through: 0,
+            clock: 5,
+            more: false,
+        };
         let mut reply = Reply::new(header);
         let stamp = Stamp { received_ms: 9, skew_ms: 0 };
         reply.stamps = stamps

@@ -112,7 +112,15 @@ impl Phone {
 }
 
 fn reply() -> Reply {
-    let header = ReplyHeader { tenun: 1, epoch: "e".into(), acked_through: 0, safe_through: 0, clock: 5, more: false };
+    let header = ReplyHeader {
+        tenun: 1,
+        epoch: "e".into(),
+        acked_through: 0,
+        acked_hash: None,
+        safe_through: 0,
+        clock: 5,
+        more: false,
+    };
     Reply::new(header)
 }
 

@@ -1,7 +1,14 @@
 //! `hub`: answers the phones nearby over HTTP, and tells on the terminal who has synced and what waits for the server.
 
+mod body;
+
 use crate::{Answer, Field, sync::Words};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, http::StatusCode, http::header, web};
+use actix_web::{
+    App, HttpRequest, HttpResponse, HttpServer,
+    http::{ConnectionType, StatusCode, header},
+    web,
+};
+use body::{Broken, STALL};
 use client_core::{Answered, Error, Failure, Host, Hub, Load, transport};
 use serde_json::json;
 use std::{
@@ -12,13 +19,16 @@ use sync_protocol::{
     Code,
     problem::{Class, Problem},
 };
+use tokio::{sync::Semaphore, time::timeout};
 
 /// The largest greeting.
 const GREETING: usize = 256 << 10;
 /// The largest box: a request that could not be compressed, and a little more.
 const SEALED: usize = (4 << 20) + (64 << 10);
-/// Phones at a time; the others wait, which bounds the memory.
+/// Phones at a time; the others wait.
 const CONNECTIONS: usize = 64;
+/// Boxes that are read at a time, which bounds the memory.
+const BOXES: usize = 8;
 
 /// The hub and its device: one request after the other.
 struct Desk {
@@ -52,9 +62,11 @@ pub(crate) async fn run(
         println!("{}", words.load(&device.load()?));
     }
     let desk: Shared = Arc::new(Mutex::new(Desk { hub: Hub::default(), device, is_json, words }));
+    let boxes = web::Data::new(Semaphore::new(BOXES));
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(desk.clone()))
+            .app_data(boxes.clone())
             .route("/v1/hub", web::post().to(greet))
             .route("/v1/sync", web::post().to(answer))
     });
@@ -64,14 +76,37 @@ pub(crate) async fn run(
 }
 
 async fn greet(desk: web::Data<Shared>, payload: web::Payload) -> HttpResponse {
-    let Ok(Ok(body)) = payload.to_bytes_limited(GREETING).await else { return too_large() };
+    // Of somebody whom nobody knows yet all must come in that time.
+    let read = timeout(STALL, body::read(payload, GREETING, STALL)).await.unwrap_or(Err(Broken::CutOff));
+    let body = match read {
+        Ok(body) => body,
+        Err(broken) => return unread(broken),
+    };
     with(desk, move |desk| transport::welcome(&mut desk.hub, &mut desk.device, &body), "application/json").await
 }
 
-async fn answer(desk: web::Data<Shared>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+async fn answer(
+    desk: web::Data<Shared>,
+    boxes: web::Data<Semaphore>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
     let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default().to_owned();
-    let Ok(Ok(body)) = payload.to_bytes_limited(SEALED).await else { return too_large() };
+    let (met, shown) = (desk.clone(), token.clone());
+    let is_met =
+        web::block(move || transport::has_met(&met.lock().unwrap_or_else(PoisonError::into_inner).hub, &shown));
+    if !is_met.await.unwrap_or(false) {
+        // Nobody reads what a stranger sends.
+        return refuse_and_close(&Problem::new(Code::Unauthorised, "this hub has not met you: greet it again"));
+    }
+    let body = {
+        let Ok(_one) = boxes.acquire().await else { return unread(Broken::CutOff) };
+        match body::read(payload, SEALED, STALL).await {
+            Ok(body) => body,
+            Err(broken) => return unread(broken),
+        }
+    };
     let serve = move |desk: &mut Desk| {
         let answered = transport::serve(&mut desk.hub, &mut desk.device, &token, &body)?;
         desk.tell(&answered);
@@ -99,8 +134,18 @@ async fn with(
     }
 }
 
-fn too_large() -> HttpResponse {
-    refuse(&Problem::new(Code::RequestTooLarge, "send less at once"))
+fn unread(broken: Broken) -> HttpResponse {
+    refuse_and_close(&match broken {
+        Broken::TooLarge => Problem::new(Code::RequestTooLarge, "send less at once"),
+        Broken::CutOff => Problem::new(Code::CutOff, "the request stood still or broke off: send it again"),
+    })
+}
+
+/// Refuses what was not read to its end: nothing more is heard on that connection.
+fn refuse_and_close(problem: &Problem) -> HttpResponse {
+    let mut response = refuse(problem);
+    response.head_mut().set_connection_type(ConnectionType::Close);
+    response
 }
 
 /// A problem document (RFC 9457).

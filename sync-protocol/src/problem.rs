@@ -88,6 +88,8 @@ codes! {
     Gap = "gap", Retry, "Changes before this batch are missing; it is kept until they arrive.";
     /// The replica is not one of the sender's.
     WrongReplica = "wrong-replica", Person, "This replica does not belong to this device.";
+    /// Another device has told the server of this new replica before: the sender takes another one.
+    ReplicaTaken = "replica-taken", Person, "Another device has this replica: the device takes another one by itself.";
     /// The changes were removed by a recorded legal act.
     Purged = "purged", Person, "The record was erased by a recorded legal act.";
     /// The device was revoked: its changes are kept apart.

@@ -94,7 +94,11 @@ impl DeviceStore for Phone {
         Ok(Vec::new())
     }
 
-    fn given(&mut self, _: &[Span]) -> Result<(), Infallible> {
+    fn rename(&mut self) -> Result<bool, Infallible> {
+        Ok(false)
+    }
+
+    fn given(&mut self, _: &[Span], _: &[Span]) -> Result<(), Infallible> {
         Ok(())
     }
 
@@ -123,7 +127,7 @@ fn request(action: Action) -> Request {
 
 fn answer(acked_through: u64) -> Event {
     let (tenun, epoch) = (1, String::new());
-    let header = ReplyHeader { tenun, epoch, acked_through, safe_through: 0, clock: 0, more: false };
+    let header = ReplyHeader { tenun, epoch, acked_through, acked_hash: None, safe_through: 0, clock: 0, more: false };
     Event::Answered(Reply::new(header).to_bytes())
 }
 

@@ -11,9 +11,15 @@ use client_core::Edit;
 use end_to_end::{
     field::{Enumerator, questionnaire},
     hub::Running,
-    survey::Survey,
+    raw::RawDevice,
+    survey::{Survey, household},
 };
-use sync_protocol::{HouseholdId, RecordId, Value};
+use sync_protocol::{
+    HouseholdId, RecordId, Value,
+    chain::{Adoption, SecretKey},
+    engine::device::DeviceStore,
+    wire::{Fork, Reply, ReplyHeader},
+};
 use tokio::sync::Mutex;
 
 /// One test at a time: a program that another test is just starting holds all that is open for a moment, the lock of a sync
@@ -261,5 +267,152 @@ async fn what_the_server_keeps_apart_of_a_hub_s_own_is_told_to_no_phone() -> Res
     assert!(a.has(home)?);
     let shown = a.device.record(record)?;
     assert_eq!(shown.changes().count(), 2, "begun and answered; the third waits for a coordinator");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_hub_was_told_of_its_own_name_stops_no_sync() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let survey = Survey::start(12, 2)?;
+    let (code, other) = (survey.office.device_code(&survey.who(0)?)?, survey.office.device_code(&survey.who(1)?)?);
+    let mut hub = RawDevice::enrol(&survey.server.url, &code, 1).await?;
+    let liar = RawDevice::enrol(&survey.server.url, &other, 2).await?;
+    let (area, eve) = (survey.area(0)?, SecretKey::from_seed([66; 32]));
+    let batch = hub.batch(&[household(uuid::Uuid::from_u128(1), &area, "Maria Nalle")]);
+    let mut request = hub.request(vec![batch]);
+    request.adoptions = vec![Adoption::sign(hub.replica, eve.public(), liar.replica, &liar.key)];
+    let reply = hub.send(&survey.server.url, request.to_bytes(), None).await?.reply()?;
+    assert_eq!((reply.header.acked_through, reply.outcomes.len()), (1, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_revoked_hub_carries_stays_there_until_another_one_brings_it() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, mut leader, mut a, _b, area) = village().await?;
+    let hub = Running::start(&leader.file)?;
+    let (home, _) = interviewed(&mut a, &area, "Maria Nalle")?;
+    survey.meet(&mut a, &hub).await?;
+    let coordinator = survey.coordinator().await?;
+    let devices = coordinator.get("devices").await?["items"].as_array().unwrap().clone();
+    let number = devices.iter().find(|device| device["name"] == "TIM-3").unwrap()["id"].clone();
+    survey.office.run("revoke", &[&number.to_string()])?;
+    survey.sync(&mut leader).await?;
+    let load = leader.device.load()?;
+    assert_eq!(load.iter().map(|load| load.waiting).collect::<Vec<_>>(), [3]);
+    // The phone falls into the sea: another leader meets the tablet.
+    drop(a);
+    let mut second = survey.leader("KP901", "TIM-4", &[0, 1]).await?;
+    let other = Running::start(&second.file)?;
+    survey.meet(&mut leader, &other).await?;
+    survey.sync(&mut second).await?;
+    assert!(coordinator.get(&format!("records/{home}")).await?.to_string().contains("Maria Nalle"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn strangers_who_begin_to_send_and_stop_keep_no_phone_from_a_hub() -> Result<()> {
+    use std::io::Write;
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, leader, mut a, _b, area) = village().await?;
+    let hub = Running::start(&leader.file)?;
+    interviewed(&mut a, &area, "Maria Nalle")?;
+    let address = hub.url.strip_prefix("http://").unwrap();
+    let mut strangers = Vec::new();
+    for _ in 0..64 {
+        let mut stranger = std::net::TcpStream::connect(address)?;
+        stranger.write_all(
+            b"POST /v1/sync HTTP/1.1\r\nhost: hub\r\nauthorization: Bearer 00\r\ncontent-length: 4000000\r\n\r\nx",
+        )?;
+        strangers.push(stranger);
+    }
+    assert_eq!(survey.meet(&mut a, &hub).await?.report.acked, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_phone_whose_new_name_somebody_else_has_taken_goes_on_under_another_and_loses_nothing() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, mut leader, mut a, _b, area) = village().await?;
+    let (_, record) = interviewed(&mut a, &area, "Maria Nalle")?;
+    survey.sync(&mut a).await?;
+    let (mut original, mut copy) = a.cloned(&survey.file("copy"))?;
+    original.device.save(record, &original.code, &[Edit::set("wall", Value::text("1"))?])?;
+    copy.device.save(record, &copy.code, &[Edit::set("wall", Value::text("2"))?])?;
+    survey.sync(&mut original).await?;
+    // The copy has heard that it is one; before it says its new name to the server, it says it in the village, in the open.
+    let at = copy.device.position()?;
+    let mut reply = Reply::new(ReplyHeader {
+        tenun: 1,
+        epoch: at.epoch,
+        acked_through: at.acked_through,
+        acked_hash: None,
+        safe_through: 0,
+        clock: 0,
+        more: false,
+    });
+    reply.fork = Some(Fork { replica: at.replica, common: at.acked_through });
+    copy.device.absorb(&Reply { cut_off: false, ..reply })?;
+    let hub = Running::start(&leader.file)?;
+    survey.meet(&mut copy, &hub).await?;
+    let name = copy.device.position()?.replica;
+    assert_ne!(name, at.replica);
+    let code = survey.office.device_code(&survey.who(1)?)?;
+    let liar = RawDevice::enrol(&survey.server.url, &code, 1).await?;
+    let mut theft = liar.request(Vec::new());
+    theft.adoptions = vec![Adoption::sign(name, SecretKey::from_seed([66; 32]).public(), liar.replica, &liar.key)];
+    liar.send(&survey.server.url, theft.to_bytes(), None).await?.reply()?;
+
+    survey.sync(&mut leader).await?;
+    assert_eq!(leader.device.load()?.iter().map(|load| load.waiting).sum::<u64>(), 1, "what nobody believes is kept");
+    let report = survey.sync(&mut copy).await?;
+    assert_eq!((report.forks, copy.device.status()?.unsent), (1, 0));
+    assert_ne!(copy.device.position()?.replica, name);
+    assert_eq!(survey.sync(&mut copy).await?.forks, 0);
+    let coordinator = survey.coordinator().await?;
+    let history = coordinator.get(&format!("records/{record}/history?path=wall")).await?;
+    let mut values: Vec<&str> =
+        history["values"].as_array().unwrap().iter().map(|v| v["value"].as_str().unwrap()).collect();
+    values.sort_unstable();
+    assert_eq!(values, ["1", "2"]);
+    // By that name hubs know it, too.
+    copy.device.save(record, &copy.code, &[Edit::set("floor", Value::text("3"))?])?;
+    assert_eq!(survey.meet(&mut copy, &hub).await?.report.acked, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_syncs_hears_who_was_revoked() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let survey = Survey::start(12, 2)?;
+    let code = survey.office.device_code(&survey.who(0)?)?;
+    let device = RawDevice::enrol(&survey.server.url, &code, 1).await?;
+    survey.office.run("revoke", &["1"])?;
+    let mut request = device.request(Vec::new());
+    request.header.pass = Some(0);
+    let reply = device.send(&survey.server.url, request.to_bytes(), None).await?.reply()?;
+    assert_eq!(reply.barred, [device.replica]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_answers_a_greeting_without_end_fills_no_phone() -> Result<()> {
+    use std::io::{Read, Write};
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, _leader, mut a, _b, _area) = village().await?;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let stranger = std::thread::spawn(move || {
+        let (mut phone, _) = listener.accept().unwrap();
+        let _ = phone.read(&mut [0; 4096]);
+        let mut sent = 0;
+        let _ = phone.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        while sent < 64 << 20 && phone.write_all(&[b' '; 4096]).is_ok() {
+            sent += 4096;
+        }
+        sent
+    });
+    assert!(survey.http.sync_with_hub(&mut a.device, &url, |_| ()).await.is_err());
+    assert!(stranger.join().unwrap() < 32 << 20, "the phone hung up");
     Ok(())
 }

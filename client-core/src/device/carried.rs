@@ -1,7 +1,7 @@
 //! What the device gives back to a server that was restored: others' changes, as their authors signed them, and its own under
 //! the names that it had (DESIGN §5, rule 9).
 
-use super::from_secret;
+use super::{from_secret, trust};
 use crate::{error::Error, store::Tx};
 use sync_protocol::{
     chain::{Batch, Carried, Span},
@@ -21,7 +21,7 @@ pub(super) fn give_back(tx: &Tx<'_>, budget: usize) -> Result<Vec<Batch>, Error>
         }
     }
     if size < budget {
-        batches.append(&mut tx.to_give(budget.saturating_sub(size))?);
+        batches.append(&mut tx.to_give(budget.saturating_sub(size), trust::heard_ms(tx)?)?);
     }
     Ok(batches)
 }

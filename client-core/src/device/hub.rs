@@ -4,23 +4,25 @@
 //! server's. What it tells them is what the server told it, proved. No I/O in here beside the store: an HTTP server or the
 //! simulator stands before it.
 
+mod held;
+mod keep;
+
 use super::{Device, from_json, identity, meta, relay, to_json, trust};
 use crate::{
     channel::{Channel, Ephemeral},
     error::{Error, HubProblem},
     host::Host,
-    store::{CarriedRow, FeedRow, GuestRow, Tx},
+    store::{FeedRow, Tx},
 };
+use held::{held_through, named_through};
+use keep::keep;
 use std::collections::{BTreeMap, VecDeque};
 use sync_protocol::{
     Code, Hash, ReplicaId,
-    chain::{Batch, Carried, PublicKey, Signature},
+    chain::{PublicKey, Signature},
     pass::{Meeting, Pass, Receipt, Side},
     problem::Problem,
-    wire::{
-        Acked, Cursor, Delivered, Greeting, Outcome, Proof, Reply, ReplyHeader, Request, Run, VERSIONS, Verdict,
-        Welcome,
-    },
+    wire::{Acked, Cursor, Delivered, Greeting, Proof, Reply, ReplyHeader, Request, Run, VERSIONS, Welcome},
 };
 
 /// Meetings that a hub remembers; whoever comes back after more than these greets again.
@@ -165,14 +167,19 @@ impl Hub {
             let Some((guest, guest_key)) = known else {
                 return Ok(Err(refused(Code::Unauthorised, "the pass is not the server's: sync with the server once")));
             };
+            // A pass is the server's word; what a device says of its own new name is less than what is known already.
+            let known = if shown.adopt.is_some() { keep::known_key(tx, guest)? } else { None };
+            if keep::is_own(tx, guest)? || known.is_some_and(|known| known != guest_key) {
+                return Ok(Err(refused(Code::WrongReplica, "somebody else has this name: sync with the server")));
+            }
             if let Some(area) = shown.pass.areas.iter().find(|area| !own.pass.areas.contains(area)) {
                 return Ok(Err(refused(Code::Forbidden, format!("this hub does not cover {area}"))));
             }
             let meeting = Meeting { hub, guest, hub_nonce: nonce, guest_nonce: greeting.nonce };
-            let acked_through = held_through(tx, guest, greeting.safe)?;
+            let (acked_through, acked_hash) = held_through(tx, guest, greeting.safe)?;
             let signature = meeting.sign(Side::Hub, &key);
             let tenun = *VERSIONS.end();
-            let welcome = Welcome { tenun, shown: own, nonce, acked_through, signature };
+            let welcome = Welcome { tenun, shown: own, nonce, acked_through, acked_hash, signature };
             let adoption = shown.adopt.as_ref().map(to_json).transpose()?;
             Ok(Ok((
                 Met { meeting, key: guest_key, pass: shown.pass.clone(), adoption, safe: greeting.safe, channel },
@@ -192,6 +199,17 @@ impl Hub {
         self.meetings.iter().find(|met| met.meeting.hub_nonce == nonce).map(|met| &met.channel)
     }
 
+    /// Whether there is such a meeting, and the signature over it is the guest's: from nobody else anything need be read.
+    #[must_use]
+    pub fn has_met(&self, nonce: Hash, proof: &Signature) -> bool {
+        self.met(nonce, proof).is_some()
+    }
+
+    fn met(&self, nonce: Hash, proof: &Signature) -> Option<&Met> {
+        let met = self.meetings.iter().find(|met| met.meeting.hub_nonce == nonce);
+        met.filter(|met| met.meeting.is_signed(Side::Guest, proof, &met.key))
+    }
+
     /// Answers one request of a guest that was greeted; `proof` is its signature over the meeting that `nonce` names.
     ///
     /// What is said to be held is durable: the transaction that keeps it is committed before the reply is made.
@@ -206,8 +224,7 @@ impl Hub {
         proof: &Signature,
         body: &[u8],
     ) -> Result<Answered, Failure> {
-        let met = self.meetings.iter().find(|met| met.meeting.hub_nonce == nonce).cloned();
-        let met = met.filter(|met| met.meeting.is_signed(Side::Guest, proof, &met.key));
+        let met = self.met(nonce, proof).cloned();
         let met = met.ok_or_else(|| refused(Code::Unauthorised, "this hub has not met you: greet it again"))?;
         let request = Request::from_bytes(body)?;
         if request.header.replica != met.meeting.guest {
@@ -225,135 +242,19 @@ impl Hub {
     }
 }
 
-/// Keeps what a request brings: how many changes were new, and the batches that nothing may be believed of.
-fn keep(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Result<(u64, Vec<Outcome>), Error> {
-    let guest = met.meeting.guest;
-    let keys = trust::keys(tx)?;
-    let row =
-        GuestRow { replica: guest, pass: to_json(&met.pass)?, adoption: met.adoption.clone(), seen_ms: Some(now_ms) };
-    tx.put_guest(&newer_pass(tx, row)?)?;
-    // Who else's batches come with it, by what the server says of them.
-    for pass in request.passes.iter().filter(|pass| pass.is_signed(&keys)) {
-        let row = GuestRow { replica: pass.replica, pass: to_json(pass)?, adoption: None, seen_ms: None };
-        tx.put_guest(&newer_pass(tx, row)?)?;
-    }
-    for adopt in &request.adoptions {
-        let from = key_of(tx, met, adopt.from)?;
-        if from.is_some_and(|from| adopt.is_valid(&from))
-            && let Some(before) = tx.guest(adopt.from)?
-        {
-            let row = GuestRow { replica: adopt.replica, adoption: Some(to_json(adopt)?), seen_ms: None, ..before };
-            tx.put_guest(&newer_pass(tx, row)?)?;
-        }
-    }
-    request.stamps.iter().filter(|stamped| stamped.is_signed(&keys)).try_for_each(|stamped| tx.stamp(stamped))?;
-    let (mut kept, mut refusals) = (0, Vec::new());
-    for batch in &request.batches {
-        match verify(tx, met, batch)? {
-            Ok(()) => {
-                if tx.carry(batch)? {
-                    kept += u64::try_from(batch.changes.len()).unwrap_or(0);
-                }
-                tx.set_handed(&batch.span(), guest)?;
-            }
-            Err(problem) => refusals.push(Outcome {
-                replica: batch.replica,
-                seq: batch.first,
-                verdict: Verdict::Refused,
-                code: Some(problem.code),
-                detail: problem.detail,
-            }),
-        }
-    }
-    Ok((kept, refusals))
-}
-
-/// The row of a device with the newest pass that was seen of it.
-fn newer_pass(tx: &Tx<'_>, row: GuestRow) -> Result<GuestRow, Error> {
-    let Some(known) = tx.guest(row.replica)? else { return Ok(row) };
-    let (old, new): (Pass, Pass) = (from_json(&known.pass)?, from_json(&row.pass)?);
-    // A pass for the very name is worth more than one for the name before.
-    let is_older = (new.replica == row.replica, new.from) < (old.replica == row.replica, old.from);
-    Ok(if is_older { GuestRow { pass: known.pass, ..row } } else { row })
-}
-
-/// The key of a replica: the guest's own, or as the server vouches for it.
-fn key_of(tx: &Tx<'_>, met: &Met, replica: ReplicaId) -> Result<Option<PublicKey>, Error> {
-    if replica == met.meeting.guest {
-        return Ok(Some(met.key));
-    }
-    if let Some(guest) = tx.guest(replica)? {
-        let pass: Pass = from_json(&guest.pass)?;
-        if pass.replica == replica {
-            return Ok(Some(pass.key));
-        }
-        let adopt = guest.adoption.map(|json| from_json::<sync_protocol::chain::Adoption>(&json)).transpose()?;
-        if let Some(adopt) = adopt.filter(|adopt| adopt.replica == replica) {
-            return Ok(Some(adopt.key));
-        }
-    }
-    trust::author_key(tx, replica)
-}
-
-fn verify(tx: &Tx<'_>, met: &Met, batch: &Batch) -> Result<Result<(), Problem>, Error> {
-    let Some(key) = key_of(tx, met, batch.replica)? else {
-        return Ok(Err(Problem::new(Code::WrongReplica, format!("nothing says whose {} is", batch.replica))));
-    };
-    let is_own = batch.replica == met.meeting.guest;
-    if is_own && batch.changes.iter().any(|change| matches!(change, Carried::Withheld(_))) {
-        return Ok(Err(Problem::new(Code::WrongType, "a device sends its own changes whole")));
-    }
-    Ok(batch.verify(&key).map(|_| ()))
-}
-
-/// How far the hub holds a history without a gap, from where the server holds it. It never takes back what the server has.
-fn held_through(tx: &Tx<'_>, replica: ReplicaId, safe: Option<Acked>) -> Result<u64, Error> {
-    let (mut through, mut hash) = safe.map_or((0, Hash::default()), |safe| (safe.seq, safe.hash));
-    let mut rows = tx.carried_beyond(replica, through)?;
-    loop {
-        let mut next = None;
-        for CarriedRow { id, span } in rows.iter().filter(|row| row.span.first <= through.saturating_add(1)) {
-            if span.first == through.saturating_add(1) {
-                if span.before == hash {
-                    next = Some((span.last, span.after));
-                    break;
-                }
-                continue;
-            }
-            // It was cut in another place: it goes on from here if it holds the same change there.
-            let Some(batch) = tx.carried_batch(*id)? else { continue };
-            let links = (batch.first..).zip(batch.hashes());
-            if links.into_iter().any(|link| link == (through, hash)) {
-                next = Some((span.last, span.after));
-                break;
-            }
-        }
-        let Some(further) = next else { return Ok(through) };
-        (through, hash) = further;
-        rows.retain(|row| row.span.last > through);
-    }
-}
-
 /// Makes the reply, from what is durable.
 fn reply(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Result<Reply, Error> {
     let guest = met.meeting.guest;
+    let (acked_through, acked_hash) = named_through(tx, guest, met.safe, request)?;
     let mut reply = Reply::new(ReplyHeader {
         tenun: *VERSIONS.end(),
         epoch: tx.meta(meta::HUB)?.unwrap_or_default(),
-        acked_through: held_through(tx, guest, met.safe)?,
+        acked_through,
+        acked_hash: Some(acked_hash),
         safe_through: 0,
         clock: now_ms,
         more: false,
     });
-    let mut asked = request.header.carries.clone();
-    asked.insert(guest, met.safe.map_or(0, |safe| safe.seq));
-    for (replica, after) in asked {
-        let receipt = tx.receipt(replica)?.map(|json| from_json::<Receipt>(&json)).transpose()?;
-        if let Some(receipt) = receipt.filter(|receipt| receipt.seq > after) {
-            reply.stamps.extend(tx.stamps(replica, after.saturating_add(1), receipt.seq)?);
-            reply.receipts.push(receipt);
-        }
-    }
     let renewed = tx.guest(guest)?.map(|guest| from_json::<Pass>(&guest.pass)).transpose()?;
     reply.passes.extend(renewed.filter(|renewed| *renewed != met.pass && renewed.replica == guest));
     let pass = reply.passes.first().unwrap_or(&met.pass);
@@ -362,9 +263,25 @@ fn reply(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Result<Reply
     let own = trust::own_pass(tx)?.filter(|_| may_hear);
     if let Some(own) = own {
         let areas = own.shared(pass);
+        // What the server holds of others concerns those alone who carry it.
+        let carries = if pass.hub { request.header.carries.clone() } else { BTreeMap::new() };
+        tell_receipts(tx, &mut reply, carries, met)?;
         tell(tx, &mut reply, &areas, guest, request)?;
     }
     Ok(reply)
+}
+
+/// Tells how far the server holds the guest's own history, and what else it carries.
+fn tell_receipts(tx: &Tx<'_>, reply: &mut Reply, mut asked: BTreeMap<ReplicaId, u64>, met: &Met) -> Result<(), Error> {
+    asked.insert(met.meeting.guest, met.safe.map_or(0, |safe| safe.seq));
+    for (replica, after) in asked {
+        let receipt = tx.receipt(replica)?.map(|json| from_json::<Receipt>(&json)).transpose()?;
+        if let Some(receipt) = receipt.filter(|receipt| receipt.seq > after) {
+            reply.stamps.extend(tx.stamps(replica, after.saturating_add(1), receipt.seq)?);
+            reply.receipts.push(receipt);
+        }
+    }
+    Ok(())
 }
 
 /// Tells what is new in some areas, each change with what proves it.

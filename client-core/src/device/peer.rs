@@ -80,9 +80,8 @@ impl<H: Host> Device<H> {
             // What was taken from it since the pass was made it does not pull any more.
             let scope = scope(tx)?.map(|scope| scope.areas).unwrap_or_default();
             areas.retain(|area| scope.iter().any(|seen| seen.code == *area));
-            let (last, _) = tx.head(replica)?;
             let epoch = tx.peer(hub, replica)?.map(|peer| peer.epoch).unwrap_or_default();
-            let acked = welcome.acked_through.min(last);
+            let acked = own_through(tx, welcome.acked_through, Some(welcome.acked_hash))?;
             tx.put_peer(&PeerRow { hub, name: pass.name.clone(), acked, epoch }, replica)?;
             Ok(MetHub { name: pass.name.clone(), areas, meeting, proof: meeting.sign(Side::Guest, &own_key) })
         })
@@ -92,6 +91,13 @@ impl<H: Host> Device<H> {
     pub fn visit<'d>(&'d mut self, met: &'d MetHub) -> Visit<'d, H> {
         Visit { device: self, met }
     }
+}
+
+/// How far a hub holds this device's history by its own word; nothing where it names another one.
+fn own_through(tx: &Tx<'_>, through: u64, hash: Option<Hash>) -> Result<u64, Error> {
+    let (replica, _) = identity(tx)?;
+    let own = if through > tx.head(replica)?.0 { None } else { tx.hash_at(replica, through)? };
+    Ok(if own.is_some() && own == hash { through } else { 0 })
 }
 
 /// The areas of a device that would sync with a hub; all of them must be the hub's, since it reads what it carries.
@@ -163,6 +169,11 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
         self.device.adoptions()
     }
 
+    fn rename(&mut self) -> Result<bool, Error> {
+        // Whose a name is the server says.
+        Ok(false)
+    }
+
     fn give_back(&mut self, budget: usize) -> Result<Vec<Batch>, Error> {
         let hub = self.met.meeting.hub;
         self.device.store.read(|tx| tx.to_hand(hub, budget))
@@ -179,7 +190,7 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
         Ok(shown)
     }
 
-    fn given(&mut self, batches: &[Span]) -> Result<(), Error> {
+    fn given(&mut self, batches: &[Span], _refused: &[Span]) -> Result<(), Error> {
         let hub = self.met.meeting.hub;
         self.device.store.write(|tx| batches.iter().try_for_each(|span| tx.set_handed(span, hub)))
     }
@@ -200,7 +211,7 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
                 tx.clear_peer_cursors(*hub)?;
                 peer.epoch.clone_from(&reply.header.epoch);
             }
-            peer.acked = reply.header.acked_through.min(tx.head(replica)?.0);
+            peer.acked = own_through(tx, reply.header.acked_through, reply.header.acked_hash)?;
             tx.put_peer(&peer, replica)?;
             trust::take_passes(tx, &reply.passes, &keys)?;
             let is_hub = relay::is_hub(tx)?;
@@ -335,5 +346,7 @@ fn proved<'r>(run: &'r Run, proof: &Proof, vouchers: &[Voucher], keys: &[PublicK
         .range(*first..=*last)
         .filter_map(|(seq, change)| Some(Proved { change, stamp: stamp_of(*seq)?.stamp }))
         .collect();
-    Some(ProvedRun { changes, proof: Proof { stamps, ..proof.clone() } })
+    // Digests of what is not in the batch are nobody's word.
+    let withheld = withheld.range(*first..=*last).map(|(seq, digest)| (*seq, *digest)).collect();
+    Some(ProvedRun { changes, proof: Proof { stamps, withheld, ..proof.clone() } })
 }

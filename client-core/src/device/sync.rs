@@ -1,8 +1,8 @@
 //! The device's side of a sync: where it stands, what it sends, and how it takes in a reply.
 
 use super::{
-    Device, attachments, carried, identity, meta, number, relay, renew_identity, reread, returned, scope, summary,
-    to_json, trust,
+    Device, attachments, carried, identity, meta, number, relay, rename, renew_identity, reread, returned, scope,
+    summary, to_json, trust,
 };
 use crate::{
     error::Error,
@@ -11,7 +11,7 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
-    Change, Dot, RecordId, ReplicaId, Snapshot, Subject,
+    Change, Dot, Hash, RecordId, ReplicaId, Snapshot, Subject,
     chain::{Adoption, Batch, Span, digest, link},
     engine::{
         device::{Absorbed, DeviceStore, Introductions, Position},
@@ -50,7 +50,7 @@ impl<H: Host> DeviceStore for Device<H> {
                 dropped: number(tx, meta::DROPPED)?,
                 waits: tx.waits(replica)?,
                 held: if tx.meta(meta::TELLS)?.is_some() { tx.provable()? } else { BTreeMap::new() },
-                gives_back: !tx.wanted()?.is_empty() || tx.has_to_give()?,
+                gives_back: !tx.wanted()?.is_empty() || tx.has_to_give(trust::heard_ms(tx)?)?,
                 adoption,
                 in_doubt,
                 pass: Some(trust::pass_until(tx, replica)?),
@@ -76,6 +76,10 @@ impl<H: Host> DeviceStore for Device<H> {
         self.store.read(|tx| tx.adoptions()?.iter().map(|json| super::from_json(json)).collect())
     }
 
+    fn rename(&mut self) -> Result<bool, Error> {
+        rename::rename(self)
+    }
+
     fn give_back(&mut self, budget: usize) -> Result<Vec<Batch>, Error> {
         self.store.read(|tx| carried::give_back(tx, budget))
     }
@@ -91,11 +95,12 @@ impl<H: Host> DeviceStore for Device<H> {
         })
     }
 
-    fn given(&mut self, batches: &[Span]) -> Result<(), Error> {
+    fn given(&mut self, batches: &[Span], refused: &[Span]) -> Result<(), Error> {
         self.store.write(|tx| {
+            let heard_ms = trust::heard_ms(tx)?;
             for span in batches {
                 tx.unwant(span.replica, span.first, span.last)?;
-                tx.set_given(span)?;
+                if refused.contains(span) { tx.set_not_taken(span, heard_ms)? } else { tx.set_given(span)? }
             }
             tx.make_room()?;
             carried::forget_unprovable(tx)
@@ -132,8 +137,11 @@ impl<H: Host> DeviceStore for Device<H> {
             if !reply.cut_off {
                 tx.delete_meta(meta::IN_DOUBT)?;
             }
+            let own = identity(tx)?.0;
             for outcome in &reply.outcomes {
-                if outcome.verdict != Verdict::Duplicate {
+                // A batch of others that was refused says nothing of what is here of theirs.
+                let is_load = outcome.verdict == Verdict::Refused && outcome.replica != own;
+                if outcome.verdict != Verdict::Duplicate && !is_load {
                     let dot = Dot { replica: outcome.replica, seq: outcome.seq };
                     let verdict = verdict(outcome.verdict, outcome.code.map(|code| code.as_str()));
                     tx.set_verdict(dot, verdict.as_deref())?;
@@ -280,6 +288,7 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
     if tx.meta(meta::EPOCH)?.is_some_and(|epoch| epoch != reply.header.epoch) {
         tx.clear_cursors()?;
         tx.clear_receipts()?;
+        tx.give_again()?;
         tx.offer_attachments_again()?;
         if !tx.provable()?.is_empty() {
             tx.set_meta(meta::TELLS, "1")?;
@@ -359,6 +368,26 @@ pub(super) fn go_on<H: Host>(
     common: u64,
     touched: &mut BTreeSet<Touched>,
 ) -> Result<(), Error> {
+    author_again(tx, host, common, touched, |_, hash| hash)
+}
+
+/// Authors everything that is held again, under a new replica, in place of a name that the server never had from this device:
+/// what a change replaced it goes on replacing.
+pub(super) fn author_all_again<H: Host>(
+    tx: &Tx<'_>,
+    host: &mut H,
+    touched: &mut BTreeSet<Touched>,
+) -> Result<(), Error> {
+    author_again(tx, host, 0, touched, |before, hash| before.unwrap_or(hash))
+}
+
+fn author_again<H: Host>(
+    tx: &Tx<'_>,
+    host: &mut H,
+    common: u64,
+    touched: &mut BTreeSet<Touched>,
+    instead_of: impl Fn(Option<Hash>, Hash) -> Hash,
+) -> Result<(), Error> {
     let (old, _) = identity(tx)?;
     let mut held = tx.own_changes(old, common, usize::MAX)?;
     held.retain(|(_, _, bytes)| !bytes.is_empty());
@@ -367,7 +396,8 @@ pub(super) fn go_on<H: Host>(
     let mut previous = sync_protocol::Hash::default();
     for ((seq, hash, bytes), number) in held.into_iter().zip(1..) {
         let (dot, again) = (Dot { replica: old, seq }, Dot { replica: new, seq: number });
-        let change = reauthor(dot, &bytes, hash, again, |seq| numbered.rename(seq));
+        let replaced = instead_of(reread(dot, &bytes)?.instead_of, hash);
+        let change = reauthor(dot, &bytes, replaced, again, |seq| numbered.rename(seq));
         let change = change.map_err(|problem| Error::Corrupt(problem.to_string()))?;
         let bytes = change.to_bytes();
         previous = link(previous, new, change.dot.seq, digest(&bytes));

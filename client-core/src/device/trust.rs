@@ -8,10 +8,12 @@ use crate::{
 use sync_protocol::{
     ReplicaId,
     chain::{Adoption, PublicKey, trusted},
-    pass::{LIFETIME_MS, Pass, Receipt, Voucher},
+    pass::{Pass, Receipt, Voucher},
     wire::{Reply, Shown},
 };
 
+/// A guest's pass is asked for anew after so long, in milliseconds of the server's clock: a day.
+const RENEW_MS: i64 = 86_400_000;
 /// So many passes are asked for in one request.
 const RENEW_MOST: usize = 100;
 
@@ -84,7 +86,9 @@ pub(super) fn is_barred(tx: &Tx<'_>, replica: ReplicaId) -> Result<bool, Error> 
 /// Takes over what the server's reply says of passes, and when it said so.
 pub(super) fn hear(tx: &Tx<'_>, reply: &Reply) -> Result<(), Error> {
     tx.set_meta(meta::HEARD, &reply.header.clock.to_string())?;
-    if !reply.cut_off && (!reply.barred.is_empty() || tx.meta(meta::BARRED)?.is_some()) {
+    // Of a fork a server may have said nothing else.
+    let is_whole = !reply.cut_off && reply.fork.is_none();
+    if is_whole && (!reply.barred.is_empty() || tx.meta(meta::BARRED)?.is_some()) {
         tx.set_meta(meta::BARRED, &to_json(&reply.barred)?)?;
     }
     if !reply.passes.is_empty() || !reply.receipts.is_empty() || !reply.keys.is_empty() {
@@ -96,13 +100,13 @@ pub(super) fn hear(tx: &Tx<'_>, reply: &Reply) -> Result<(), Error> {
     Ok(())
 }
 
-/// Guests whose passes are half over: a hub takes new ones back to them.
+/// Guests whose passes are a day old: a hub takes new ones back to them, which say what areas they have by now.
 pub(super) fn running_out(tx: &Tx<'_>) -> Result<Vec<ReplicaId>, Error> {
     let heard = heard_ms(tx)?;
     let mut running_out = Vec::new();
     for guest in tx.guests()? {
         let pass: Pass = from_json(&guest.pass)?;
-        if pass.replica != guest.replica || pass.until.saturating_sub(heard) < LIFETIME_MS / 2 {
+        if pass.replica != guest.replica || heard.saturating_sub(pass.from) > RENEW_MS {
             running_out.push(guest.replica);
         }
         if running_out.len() >= RENEW_MOST {

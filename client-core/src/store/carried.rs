@@ -32,6 +32,13 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// A replica that the device was vouches for another one than it did.
+    pub(crate) fn lead_elsewhere(&self, replica: ReplicaId, adoption: &str) -> Result<(), Error> {
+        let mut put = self.tx.prepare_cached("UPDATE life SET adoption = ?2 WHERE replica = ?1")?;
+        put.execute(params![replica.0, adoption])?;
+        Ok(())
+    }
+
     /// How each replica that the device was vouches for the next one, in order.
     pub(crate) fn adoptions(&self) -> Result<Vec<String>, Error> {
         let mut query = self.tx.prepare_cached("SELECT adoption FROM life ORDER BY id")?;

@@ -12,6 +12,8 @@ use sync_protocol::{
 /// Batches that the server has are kept as long as they take no more bytes than this together: a restored server may ask for
 /// them.
 const GIVEN_MOST: u64 = 64 << 20;
+/// What the server refused is not offered again for so long, in milliseconds: a day.
+const REFUSED_MS: i64 = 86_400_000;
 /// So many replicas are asked about in one request.
 const CARRIES_MOST: u32 = 200;
 
@@ -37,7 +39,7 @@ pub(crate) struct LoadRow {
     pub(crate) replica: ReplicaId,
     /// Changes.
     pub(crate) changes: u64,
-    /// Of these, changes in batches that the server has not answered to.
+    /// Of these, changes in batches that the server does not have.
     pub(crate) waiting: u64,
 }
 
@@ -50,6 +52,10 @@ fn carried(row: &Row<'_>) -> rusqlite::Result<CarriedRow> {
         after: Hash(row.get(5)?),
     };
     Ok(CarriedRow { id: row.get(0)?, span })
+}
+
+fn place(row: &Row<'_>) -> rusqlite::Result<(u64, Hash)> {
+    Ok((row.get(0)?, Hash(row.get(1)?)))
 }
 
 fn batch(body: &[u8]) -> Result<Batch, Error> {
@@ -70,12 +76,37 @@ impl Tx<'_> {
         Ok(put.execute(params![replica.0, first, last, before.0, after.0, size, body])? == 1)
     }
 
-    /// The batches of a replica that reach beyond a seq.
-    pub(crate) fn carried_beyond(&self, replica: ReplicaId, after: u64) -> Result<Vec<CarriedRow>, Error> {
+    /// The end of the batch that goes on from a place in a history, the longest one.
+    pub(crate) fn carried_after(&self, replica: ReplicaId, seq: u64, hash: Hash) -> Result<Option<(u64, Hash)>, Error> {
         let mut query = self.tx.prepare_cached(
-            "SELECT id, replica, first, last, before, after FROM carried WHERE replica = ?1 AND last > ?2 ORDER BY first, id",
+            "SELECT last, after FROM carried WHERE replica = ?1 AND first = ?2 AND before = ?3 AND last >= first
+             ORDER BY last DESC LIMIT 1",
         )?;
-        let rows = query.query_map(params![replica.0, after], carried)?;
+        let end = query.query_row(params![replica.0, seq.saturating_add(1), hash.0], place);
+        Ok(end.optional()?)
+    }
+
+    /// The place before the batch that ends in a place in a history, the longest one.
+    pub(crate) fn carried_before(
+        &self,
+        replica: ReplicaId,
+        seq: u64,
+        hash: Hash,
+    ) -> Result<Option<(u64, Hash)>, Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT first - 1, before FROM carried WHERE replica = ?1 AND last = ?2 AND after = ?3 AND first <= last
+             ORDER BY first LIMIT 1",
+        )?;
+        Ok(query.query_row(params![replica.0, seq, hash.0], place).optional()?)
+    }
+
+    /// Batches of a replica that hold a seq and reach beyond it, the longest first.
+    pub(crate) fn carried_across(&self, replica: ReplicaId, seq: u64, most: usize) -> Result<Vec<CarriedRow>, Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT id, replica, first, last, before, after FROM carried WHERE replica = ?1 AND first <= ?2 AND last > ?2
+             ORDER BY last DESC, id LIMIT ?3",
+        )?;
+        let rows = query.query_map(params![replica.0, seq, most], carried)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -97,10 +128,13 @@ impl Tx<'_> {
         body.map(|body| batch(&body)).transpose()
     }
 
-    /// Batches that the server has not answered to, in the order in which they came: as many as fit, at least one.
-    pub(crate) fn to_give(&self, budget: usize) -> Result<Vec<Batch>, Error> {
-        let mut query = self.tx.prepare_cached("SELECT body FROM carried WHERE given = 0 ORDER BY id")?;
-        fitting(&mut query.query([])?, budget)
+    /// Batches that the server does not have, in the order in which they came: as many as fit, at least one. What it refused is
+    /// offered again a day later, by its own clock: it may know the author by then.
+    pub(crate) fn to_give(&self, budget: usize, heard_ms: i64) -> Result<Vec<Batch>, Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT body FROM carried WHERE given = 0 AND coalesce(refused_ms NOT BETWEEN ?1 - ?2 AND ?1, 1) ORDER BY id",
+        )?;
+        fitting(&mut query.query(params![heard_ms, REFUSED_MS])?, budget)
     }
 
     /// Batches that neither the server nor a hub has, but none of the hub's own.
@@ -113,11 +147,36 @@ impl Tx<'_> {
     }
 
     /// Whether there is something to give to the server.
-    pub(crate) fn has_to_give(&self) -> Result<bool, Error> {
-        Ok(self.tx.prepare_cached("SELECT 1 FROM carried WHERE given = 0")?.exists([])?)
+    pub(crate) fn has_to_give(&self, heard_ms: i64) -> Result<bool, Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT 1 FROM carried WHERE given = 0 AND coalesce(refused_ms NOT BETWEEN ?1 - ?2 AND ?1, 1)",
+        )?;
+        Ok(query.exists(params![heard_ms, REFUSED_MS])?)
     }
 
-    /// The server has answered to a batch. The oldest of those that it has make room.
+    /// The server refused a batch: it stays here, and waits.
+    pub(crate) fn set_not_taken(&self, span: &Span, heard_ms: i64) -> Result<(), Error> {
+        let mut put = self.tx.prepare_cached(
+            "UPDATE carried SET given = 0, refused_ms = ?6
+             WHERE replica = ?1 AND first = ?2 AND last = ?3 AND before = ?4 AND after = ?5",
+        )?;
+        put.execute(params![span.replica.0, span.first, span.last, span.before.0, span.after.0, heard_ms])?;
+        Ok(())
+    }
+
+    /// The server was restored: what it refused it may take now, and it may not know names any more that phones took since the
+    /// backup, and does not ask for what they wrote.
+    pub(crate) fn give_again(&self) -> Result<(), Error> {
+        self.tx.execute("UPDATE carried SET refused_ms = NULL WHERE refused_ms IS NOT NULL", [])?;
+        self.tx.execute(
+            "UPDATE carried SET given = 0 WHERE given = 1 AND size > 0
+             AND replica IN (SELECT replica FROM guest WHERE adoption IS NOT NULL)",
+            [],
+        )?;
+        Ok(())
+    }
+
+    /// The server has a batch. The oldest of those that it has make room.
     pub(crate) fn set_given(&self, span: &Span) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(
             "UPDATE carried SET given = 1 WHERE replica = ?1 AND first = ?2 AND last = ?3 AND before = ?4 AND after = ?5",
@@ -195,11 +254,11 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Keeps the pass of a device that was met, or that another hub carries for.
+    /// Keeps the pass of a device that was met, or that another hub carries for. How its name was vouched for first stays.
     pub(crate) fn put_guest(&self, guest: &GuestRow) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(
             "INSERT INTO guest (replica, pass, adoption, seen_ms) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (replica) DO UPDATE
-             SET pass = excluded.pass, adoption = coalesce(excluded.adoption, adoption),
+             SET pass = excluded.pass, adoption = coalesce(adoption, excluded.adoption),
              seen_ms = coalesce(excluded.seen_ms, seen_ms)",
         )?;
         put.execute(params![guest.replica.0, guest.pass, guest.adoption, guest.seen_ms])?;

@@ -202,6 +202,10 @@ const STEPS: &[&str] = &[
      ALTER TABLE session DROP COLUMN begun_by;",
     // 2026-11: a household's name and area stand on its interviews' lines: each was looked for among all records.
     "CREATE INDEX record_household ON record (household);",
+    // 2026-11: how far a hub holds a history is found from its end.
+    "CREATE INDEX carried_end ON carried (replica, last);",
+    // 2026-11: what the server refuses of what is carried is not lost.
+    "ALTER TABLE carried ADD COLUMN refused_ms INTEGER; -- when, by the server's clock",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

@@ -7,7 +7,7 @@ use sync_protocol::problem::{Code, Problem};
 use tokio::time::timeout;
 
 /// A reply is never larger than this after decompression.
-const REPLY_MAX: u64 = 64 << 20;
+pub(super) const REPLY_MAX: usize = 64 << 20;
 
 /// An answer, as it crossed the line.
 pub(super) struct Answer {
@@ -24,6 +24,16 @@ pub(super) struct Answer {
 impl Answer {
     /// Reads a body while it comes; `heard` is told of each piece, and how much is still to come where that is known.
     pub(super) async fn read(
+        response: reqwest::Response,
+        patience: Duration,
+        heard: impl FnMut(u64, Option<u64>),
+    ) -> Self {
+        Self::read_at_most(REPLY_MAX, response, patience, heard).await
+    }
+
+    /// The same, up to so many bytes: what goes on after them is cut there.
+    pub(super) async fn read_at_most(
+        most: usize,
         mut response: reqwest::Response,
         patience: Duration,
         mut heard: impl FnMut(u64, Option<u64>),
@@ -39,6 +49,9 @@ impl Answer {
                 answer.is_cut = false;
                 break;
             };
+            if answer.bytes.len().saturating_add(piece.len()) > most {
+                break;
+            }
             let size = u64::try_from(piece.len()).unwrap_or(0);
             rest = rest.map(|rest| rest.saturating_sub(size));
             answer.bytes.extend_from_slice(&piece);
@@ -49,16 +62,16 @@ impl Answer {
 
     /// The body, decompressed as far as it goes.
     pub(super) fn body(self) -> Result<Vec<u8>, Error> {
-        if self.is_packed { unpack(&self.bytes) } else { Ok(self.bytes) }
+        if self.is_packed { unpack(&self.bytes, REPLY_MAX) } else { Ok(self.bytes) }
     }
 }
 
-pub(super) fn unpack(body: &[u8]) -> Result<Vec<u8>, Error> {
+pub(super) fn unpack(body: &[u8], most: usize) -> Result<Vec<u8>, Error> {
     let failed = |error: std::io::Error| Error::Unreachable(format!("the answer arrived broken: {error}"));
     let decoder = zstd::stream::read::Decoder::new(body).map_err(failed)?;
     let mut out = Vec::new();
     // A reply that was cut off is used as far as it goes.
-    match decoder.take(REPLY_MAX).read_to_end(&mut out) {
+    match decoder.take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(&mut out) {
         Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(failed(error)),
         Ok(_) | Err(_) => Ok(out),
     }

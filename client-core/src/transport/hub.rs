@@ -23,6 +23,10 @@ use tokio::time::timeout;
 const LEVEL: i32 = 3;
 /// A request is never larger than this after decompression, like a server's.
 const REQUEST_MAX: u64 = 4 << 20;
+/// A hub's answer to a greeting is never larger than this: until it has been read, nobody knows who answered.
+const WELCOME_MAX: usize = 256 << 10;
+/// A hub's reply is never larger than this, neither as it comes nor after decompression.
+const REPLY_MAX: usize = 8 << 20;
 
 /// What came of a sync with a hub.
 #[derive(Clone, Debug)]
@@ -63,7 +67,7 @@ impl Http {
         let met = device.meet(&greeting, &welcome)?;
         let token = format!("{}{}", welcome.nonce, met.proof);
         let mut visit = device.visit(&met);
-        let mut turn = Turn::with_sizes(concat!("tenun/", env!("CARGO_PKG_VERSION")), HUB_SIZES);
+        let mut turn = Turn::with_sizes(concat!("tenun/", env!("CARGO_PKG_VERSION")), HUB_SIZES).with_hub();
         let mut event = Event::Begin;
         let report = loop {
             let now = visit.device().host().now_ms();
@@ -85,7 +89,7 @@ impl Http {
     async fn greet(&self, hub: &str, greeting: &Greeting) -> Result<Welcome, Error> {
         let body = serde_json::to_vec(greeting).map_err(|error| Error::Corrupt(error.to_string()))?;
         let request = self.client.post(format!("{hub}/v1/hub")).header(header::CONTENT_TYPE, "application/json");
-        let answer = self.ask(request.body(body)).await?;
+        let answer = self.ask_at_most(WELCOME_MAX, request.body(body)).await?;
         let (status, body) = (answer.status, answer.body()?);
         if status != StatusCode::OK {
             return Err(Error::Refused(problem(status, &body)));
@@ -113,13 +117,14 @@ impl Http {
             Ok(Err(error)) if error.is_connect() => return Err(unreachable(error)),
             Ok(Err(_)) | Err(_) => return Ok(Event::TimedOut),
         };
-        let answer = Answer::read(response, self.patience, |bytes, _| teller.received(bytes, None)).await;
+        let answer =
+            Answer::read_at_most(REPLY_MAX, response, self.patience, |bytes, _| teller.received(bytes, None)).await;
         let (status, busy_s, is_cut) = (answer.status, answer.retry_after_s, answer.is_cut);
         let body = answer.body()?;
         match status {
             // Of a box that was cut nothing can be read.
             StatusCode::OK if is_cut => Ok(Event::TimedOut),
-            StatusCode::OK => Ok(Event::Answered(unpack(&channel.open(&sealed, &body).map_err(altered)?)?)),
+            StatusCode::OK => Ok(Event::Answered(unpack(&channel.open(&sealed, &body).map_err(altered)?, REPLY_MAX)?)),
             status => refusal(status, busy_s, is_cut, &body),
         }
     }
@@ -137,6 +142,18 @@ pub fn welcome<H: Host>(hub: &mut Hub, device: &mut Device<H>, body: &[u8]) -> R
     serde_json::to_vec(&welcome).map_err(|error| Error::Corrupt(error.to_string()).into())
 }
 
+/// The hub's nonce and the guest's signature, which the bearer token of a meeting is made of.
+fn read_token(token: &str) -> Option<(Hash, Signature)> {
+    let (nonce, proof) = token.split_at_checked(64)?;
+    Some((nonce.parse().ok()?, proof.parse().ok()?))
+}
+
+/// Whether a hub has met whoever sends this token: before that, no more of a request need be read.
+#[must_use]
+pub fn has_met(hub: &Hub, token: &str) -> bool {
+    read_token(token).is_some_and(|(nonce, proof)| hub.has_met(nonce, &proof))
+}
+
 /// Answers a sealed request that came over HTTP with the bearer token of its meeting: the hub's nonce and the guest's
 /// signature.
 ///
@@ -144,9 +161,7 @@ pub fn welcome<H: Host>(hub: &mut Hub, device: &mut Device<H>, body: &[u8]) -> R
 /// As [`Hub::answer`]; [`Code::BadEncoding`] if the box was altered or does not hold what it should.
 pub fn serve<H: Host>(hub: &mut Hub, device: &mut Device<H>, token: &str, sealed: &[u8]) -> Result<Answered, Failure> {
     let stranger = || Problem::new(Code::Unauthorised, "this hub has not met you: greet it again");
-    let (nonce, proof) = token.split_at_checked(64).ok_or_else(stranger)?;
-    let nonce: Hash = nonce.parse().map_err(|_ignored| stranger())?;
-    let proof: Signature = proof.parse().map_err(|_ignored| stranger())?;
+    let (nonce, proof) = read_token(token).ok_or_else(stranger)?;
     let channel = hub.channel(nonce).ok_or_else(stranger)?.clone();
     let broken = |what: &str| Problem::new(Code::BadEncoding, what);
     let packed = channel.open(&[], sealed).map_err(|altered| broken(&altered.to_string()))?;

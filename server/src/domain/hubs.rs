@@ -14,7 +14,15 @@ use sync_protocol::{
 /// So many passes and receipts are made in one reply.
 const MOST: usize = 500;
 
-/// Adds passes, and who is barred, for a device that asks; and for a hub receipts and the keys of those whose changes are told.
+/// The devices that nobody should believe any more, for one that asks for passes.
+pub(super) fn barred(tx: Tx<'_>, request: &RequestHeader, now_ms: i64) -> Result<Vec<ReplicaId>, StoreError> {
+    match request.pass {
+        Some(_) => tx.revoked_since(now_ms.saturating_sub(LIFETIME_MS)),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Adds passes for a device that asks; and for a hub receipts and the keys of those whose changes are told.
 pub(super) fn add(
     tx: Tx<'_>,
     device: &Device,
@@ -29,7 +37,6 @@ pub(super) fn add(
         if reply.scope.is_some() || !(LIFETIME_MS / 2..=LIFETIME_MS).contains(&left) {
             reply.passes.extend(pass(tx, request.replica, identity, now_ms)?);
         }
-        reply.barred = tx.revoked_since(now_ms.saturating_sub(LIFETIME_MS))?;
     }
     if !may_carry(tx, device, request)? {
         return Ok(());

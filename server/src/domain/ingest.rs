@@ -88,8 +88,11 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     }
     for batch in batches {
         if batch.is_carried {
-            // A device that was revoked brings nothing of others: its carrying could only do harm.
-            if !device.revoked {
+            // A device that was revoked brings nothing of others: kept apart under their names, it would stand in the way of
+            // what they bring themselves. It is not lost with that: the carrier keeps what was refused.
+            if device.revoked {
+                applied.outcomes.push(not_by_a_revoked_one(&batch));
+            } else {
                 turn.carried(batch, device.id)?;
             }
             continue;
@@ -114,6 +117,16 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     let unsent = header.unsent.saturating_sub(head.saturating_sub(held_before));
     tx.device_seen(device.id, now_ms, skew_ms, &header.app, unsent)?;
     Ok(applied)
+}
+
+fn not_by_a_revoked_one(Checked { verified, .. }: &Checked) -> Outcome {
+    Outcome {
+        replica: verified.batch.replica,
+        seq: verified.batch.first,
+        verdict: Verdict::Refused,
+        code: Some(Code::Forbidden),
+        detail: "this device was revoked: somebody else has to bring it".into(),
+    }
 }
 
 /// Applies a batch that the server authored itself; what was not plainly accepted.

@@ -87,19 +87,26 @@ pub fn prepare(
     let mut keys = Keys { tx, device: &device, known: BTreeMap::new(), carried: BTreeMap::new() };
     let mut adoptions = Vec::new();
     for adoption in request.adoptions {
-        if keys.of(adoption.from)?.is_none() && adoption.replica != request.header.replica {
-            if let Some(adoption) = carried(tx, adoption)? {
+        // What a hub was told of others' names says nothing of its own: it is passed over where nothing vouches for it.
+        if keys.of(adoption.from)?.is_none() {
+            let is_own = adoption.replica == request.header.replica;
+            if let Some(adoption) = carried(tx, adoption)?.filter(|_| !is_own) {
                 keys.carried.insert(adoption.replica, adoption.key);
                 adoptions.push(adoption);
             }
             continue;
         }
-        let vouched = keys.of(adoption.from)?.is_some_and(|old| adoption.is_valid(&old));
-        let free =
-            tx.replica(adoption.replica)?.is_none_or(|row| row.device == Some(device.id) && row.key == adoption.key);
-        if !vouched || !free {
+        if !keys.of(adoption.from)?.is_some_and(|old| adoption.is_valid(&old)) {
             let detail = format!("`adopt`: nothing vouches for {} as a replica of this device", adoption.replica);
             return Err(Failure::problem(Code::WrongReplica, detail));
+        }
+        let is_today = adoption.replica == request.header.replica;
+        if !tx.replica(adoption.replica)?.is_none_or(|row| row.device == Some(device.id) && row.key == adoption.key) {
+            if is_today {
+                let detail = format!("`adopt`: {} is another device's: take another name", adoption.replica);
+                return Err(Failure::problem(Code::ReplicaTaken, detail));
+            }
+            continue;
         }
         keys.known.insert(adoption.replica, adoption.key);
         adoptions.push(adoption);

@@ -53,6 +53,7 @@ pub fn reply(
         tenun: *VERSIONS.end(),
         epoch: identity.epoch.clone(),
         acked_through: applied.acked_through,
+        acked_hash: None,
         safe_through: tx.safe_through(request.replica)?,
         clock: now_ms,
         more: false,
@@ -60,6 +61,8 @@ pub fn reply(
     reply.outcomes = applied.outcomes;
     reply.stamps = applied.stamps;
     reply.fork = applied.fork;
+    // Every reply says it: where none is named, a device forgets whom it knew of.
+    reply.barred = hubs::barred(tx, request, now_ms)?;
     if device.revoked {
         return Ok(reply);
     }

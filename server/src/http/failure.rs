@@ -10,7 +10,9 @@ fn status(code: Code) -> StatusCode {
         Code::Unauthorised => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::WrongReplica | Code::BadDeviceCode | Code::Escrow => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
-        Code::Stale | Code::ReviewState | Code::Fork | Code::Gap | Code::WrongOffset => StatusCode::CONFLICT,
+        Code::ReplicaTaken | Code::Stale | Code::ReviewState | Code::Fork | Code::Gap | Code::WrongOffset => {
+            StatusCode::CONFLICT
+        }
         Code::Purged | Code::UploadExpired => StatusCode::GONE,
         Code::RequestTooLarge | Code::ChangeTooLarge | Code::AttachmentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::AttachmentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,

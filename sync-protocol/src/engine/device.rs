@@ -9,7 +9,7 @@ use crate::{
     ids::{Hash, ReplicaId},
     pass::Pass,
     problem::{Code, Problem},
-    wire::{Acked, Have, Reply, Request, RequestHeader, Stamped, VERSIONS},
+    wire::{Acked, Have, Outcome, Reply, Request, RequestHeader, Stamped, VERSIONS, Verdict},
 };
 use std::collections::BTreeMap;
 
@@ -96,6 +96,13 @@ pub trait DeviceStore {
     /// If the store fails.
     fn adoptions(&mut self) -> Result<Vec<Adoption>, Self::Error>;
 
+    /// Goes on under another name, since somebody else has the one of today: whoever tells the server of a name first has it.
+    /// Everything is authored again. False where the device can't.
+    ///
+    /// # Errors
+    /// If the store fails: nothing was stored then.
+    fn rename(&mut self) -> Result<bool, Self::Error>;
+
     /// Batches of others that the server lacks and this device can prove, as many as fit into `budget` bytes but at least one.
     ///
     /// # Errors
@@ -108,11 +115,12 @@ pub trait DeviceStore {
     /// If the store fails.
     fn introductions(&mut self, batches: &[Span]) -> Result<Introductions, Self::Error>;
 
-    /// The server has answered to these batches: they are not given back again in this epoch.
+    /// The server has answered to these batches: they are not given back again in this epoch, but for those that it refused,
+    /// which may be taken another day.
     ///
     /// # Errors
     /// If the store fails.
-    fn given(&mut self, batches: &[Span]) -> Result<(), Self::Error>;
+    fn given(&mut self, batches: &[Span], refused: &[Span]) -> Result<(), Self::Error>;
 
     /// Notes where the batches of a request end that is about to be sent, in place of those noted before. A whole reply
     /// forgets them.
@@ -219,6 +227,11 @@ impl Default for Sizes {
 const PATIENCE: u32 = 4;
 /// Requests in a row, without any progress between them, that may get no answer.
 const FAILURES: u32 = 6;
+/// Answered round trips of a turn with a hub that may bring nothing but other cursors, in all: what it tells may be known, and
+/// it may say so for ever.
+const BARREN: u32 = 64;
+/// Failures in a row after which the device's own goes without what it carries for others.
+const CARRIED_FAILURES: u32 = 3;
 /// Failures in a row after which a batch may be smaller than the least.
 const PLAIN_FAILURES: u32 = 2;
 /// Batches that a reply may hold.
@@ -241,8 +254,20 @@ pub struct Turn {
     idle: u32,
     /// The batches of others that the last request carried.
     carried: Vec<Span>,
+    /// Batches of others go one by one: a request that held some was too large.
+    singly: bool,
+    /// The device's own goes alone: what it carries found no way through.
+    alone: bool,
     /// The server does not know the device by its name of today: it is told of all that it had.
     vouches: bool,
+    /// Somebody else had the device's name: it has taken another.
+    is_renamed: bool,
+    /// The turn is with a hub, which may lie to keep it going.
+    with_hub: bool,
+    /// The furthest ack of this turn.
+    reached: u64,
+    /// Round trips of this turn that brought nothing new.
+    barren: u32,
     report: Report,
 }
 
@@ -266,9 +291,22 @@ impl Turn {
             failures: 0,
             idle: 0,
             carried: Vec::new(),
+            singly: false,
+            alone: false,
             vouches: false,
+            is_renamed: false,
+            with_hub: false,
+            reached: 0,
+            barren: 0,
             report: Report::default(),
         }
+    }
+
+    /// The turn is with a hub: only what is new to the device, or an ack that was not reached before, keeps it going.
+    #[must_use]
+    pub fn with_hub(mut self) -> Self {
+        self.with_hub = true;
+        self
     }
 
     /// The size of a batch that the line takes, as far as it is known by now: to begin the next turn with.
@@ -288,6 +326,7 @@ impl Turn {
             Event::TimedOut => {
                 self.failures += 1;
                 self.shrink();
+                self.alone = self.alone || (self.failures >= CARRIED_FAILURES && !self.carried.is_empty());
                 if self.failures >= FAILURES {
                     return Ok(Action::GiveUp(self.report, GaveUp::NoAnswer));
                 }
@@ -298,6 +337,22 @@ impl Turn {
                 if store.adoptions()?.is_empty() {
                     return Ok(Action::GiveUp(self.report, GaveUp::Rejected(problem)));
                 }
+                self.send(store, now_ms)
+            }
+            Event::Rejected(problem) if problem.code == Code::RequestTooLarge && !self.carried.is_empty() => {
+                // The one that is too large waits; its author may bring it in another form. Nothing else waits for it.
+                if self.carried.len() == 1 {
+                    store.given(&self.carried, &self.carried)?;
+                }
+                self.singly = true;
+                self.send(store, now_ms)
+            }
+            Event::Rejected(problem) if problem.code == Code::ReplicaTaken && !self.is_renamed => {
+                self.is_renamed = true;
+                if !store.rename()? {
+                    return Ok(Action::GiveUp(self.report, GaveUp::Rejected(problem)));
+                }
+                self.report.forks += 1;
                 self.send(store, now_ms)
             }
             Event::Rejected(problem) => Ok(Action::GiveUp(self.report, GaveUp::Rejected(problem))),
@@ -326,7 +381,12 @@ impl Turn {
         let absorbed = store.absorb(&reply)?;
         let gave_back = !self.carried.is_empty() && !reply.cut_off;
         if gave_back {
-            store.given(&self.carried)?;
+            let refuses = |span: &Span, outcome: &Outcome| {
+                outcome.verdict == Verdict::Refused && (outcome.replica, outcome.seq) == (span.replica, span.first)
+            };
+            let is_refused = |span: &&Span| reply.outcomes.iter().any(|outcome| refuses(span, outcome));
+            let refused: Vec<Span> = self.carried.iter().filter(is_refused).copied().collect();
+            store.given(&self.carried, &refused)?;
         }
         let after = store.position()?;
         let acked = if absorbed.forked { 0 } else { after.acked_through.saturating_sub(before.acked_through) };
@@ -334,14 +394,20 @@ impl Turn {
         self.report.acked += acked;
         self.report.pulled += absorbed.pulled;
         self.report.forks += u32::from(absorbed.forked);
-        let progress = acked > 0
+        let reached = self.reached.max(before.acked_through);
+        self.reached = reached.max(after.acked_through);
+        let is_acked = if self.with_hub { after.acked_through > reached } else { acked > 0 };
+        if self.with_hub && !is_acked && !gave_back && absorbed.pulled == 0 {
+            self.barren += 1;
+        }
+        let progress = is_acked
             || gave_back
             || absorbed.forked
             || after.cursors != before.cursors
             || after.snapshots != before.snapshots
             || after.scope != before.scope;
         if progress {
-            (self.idle, self.failures) = (0, 0);
+            (self.idle, self.failures, self.alone) = (0, 0, false);
         } else if !self.asking || reply.cut_off {
             self.idle += 1;
         }
@@ -350,11 +416,11 @@ impl Turn {
         } else if progress && self.sent.max(body.len()) >= self.batch {
             self.grow();
         }
-        let owes = !after.held.is_empty() || after.gives_back;
+        let owes = !after.held.is_empty() || (after.gives_back && !self.alone);
         let is_done = !reply.header.more && !reply.cut_off && after.acked_through >= after.last && !owes;
         if is_done {
             Ok(Action::Done(self.report))
-        } else if self.idle >= PATIENCE {
+        } else if self.idle >= PATIENCE || self.barren >= BARREN {
             Ok(Action::GiveUp(self.report, GaveUp::NoProgress))
         } else {
             self.send(store, now_ms)
@@ -391,8 +457,14 @@ impl Turn {
         let mut adoptions = if self.vouches { store.adoptions()? } else { at.adoption.into_iter().collect() };
         let mut passes = Vec::new();
         self.carried.clear();
-        if at.gives_back && !self.asking && self.sent < self.budget {
-            for batch in store.give_back(self.budget - self.sent)? {
+        let room = match self.sent {
+            _ if self.alone || self.asking => 0,
+            0 if self.singly => 1,
+            _ if self.singly => 0,
+            sent => self.budget.saturating_sub(sent),
+        };
+        if at.gives_back && room > 0 {
+            for batch in store.give_back(room)? {
                 stamps.append(&mut store.stamps(batch.replica, batch.first, batch.last())?);
                 self.carried.push(batch.span());
                 batches.push(batch);

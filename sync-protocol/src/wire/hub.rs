@@ -62,6 +62,8 @@ pub struct Welcome {
     pub nonce: Hash,
     /// How far the hub holds the phone's history, from what the phone says the server holds.
     pub acked_through: u64,
+    /// `h(acked_through)` of the history that it holds: it counts for a guest whose own that is.
+    pub acked_hash: Hash,
     /// Proves that the hub holds its key.
     pub signature: Signature,
 }

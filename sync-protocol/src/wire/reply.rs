@@ -25,6 +25,9 @@ pub struct ReplyHeader {
     pub epoch: Epoch,
     /// Every change of the device up to this seq is durable on the server.
     pub acked_through: u64,
+    /// `h(acked_through)` of the history that is held; a hub says it, since a copied phone may have another of the same name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acked_hash: Option<Hash>,
     /// Every change of the device up to this seq is in a verified backup, too.
     pub safe_through: u64,
     /// The server's clock, in milliseconds since 1970.

@@ -107,7 +107,7 @@ impl World {
     /// Syncs a device with a hub that it has met.
     fn hold(&mut self, meeting: &Meeting, dice: &mut Dice) -> Result<Ended> {
         let life = meeting.guest;
-        let mut turn = Turn::with_sizes("sim", self.shape.sizes);
+        let mut turn = Turn::with_sizes("sim", self.shape.sizes).with_hub();
         let mut event = Event::Begin;
         loop {
             let stores = matches!(event, Event::Answered(_));
@@ -271,9 +271,10 @@ impl World {
 /// A hub that says it holds everything, and keeps nothing.
 fn swallow(body: &[u8]) -> Result<Vec<u8>> {
     let request = Request::from_bytes(body).map_err(|problem| anyhow::anyhow!("a device's own request: {problem}"))?;
-    let acked_through = request.batches.iter().map(Batch::last).max().unwrap_or(0);
-    let epoch = request.header.epoch;
-    let header = ReplyHeader { tenun: 1, epoch, acked_through, safe_through: acked_through, clock: 0, more: false };
+    let last = request.batches.iter().max_by_key(|batch| batch.last());
+    let (acked_through, acked_hash) = (last.map_or(0, Batch::last), last.map(|batch| batch.after));
+    let (epoch, safe_through) = (request.header.epoch, acked_through);
+    let header = ReplyHeader { tenun: 1, epoch, acked_through, acked_hash, safe_through, clock: 0, more: false };
     Ok(Reply { cut_off: false, ..Reply::new(header) }.to_bytes())
 }
 

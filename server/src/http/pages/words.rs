@@ -362,6 +362,7 @@ problems! {
     Fork: "Riwayat perangkat ini bercabang: HP disalin atau dipulihkan.";
     Gap: "Perubahan sebelumnya belum tiba; kiriman ini disimpan sampai lengkap.";
     WrongReplica: "Basis data ini bukan milik perangkat tersebut.";
+    ReplicaTaken: "Nama basis data ini sudah dipakai perangkat lain; perangkat mengambil nama baru sendiri.";
     Purged: "Data ini dihapus dengan keputusan hukum yang tercatat.";
     Escrow: "Perangkat dicabut: perubahannya disimpan terpisah.";
     Unauthorised: "Silakan masuk dahulu.";

@@ -1,0 +1,75 @@
+//! How far a hub holds the history of a guest: of this guest, not of another life of it that has the same name.
+
+use crate::{
+    error::Error,
+    store::{CarriedRow, Tx},
+};
+use sync_protocol::{
+    Hash, ReplicaId,
+    chain::Batch,
+    wire::{Acked, Request},
+};
+
+/// Batches that were cut in another place and are looked into, at each step.
+const LOOKED_INTO: usize = 8;
+
+/// How far the hub holds some history of a name without a gap, from where the server holds it: it may be another life's, and the
+/// guest takes it only if the hash there is its own. It never takes back what the server has.
+pub(super) fn held_through(tx: &Tx<'_>, replica: ReplicaId, safe: Option<Acked>) -> Result<(u64, Hash), Error> {
+    let (mut through, mut hash) = start(safe);
+    loop {
+        let next = match tx.carried_after(replica, through, hash)? {
+            Some(further) => Some(further),
+            None => cut_elsewhere(tx, replica, (through, hash))?,
+        };
+        let Some(further) = next else { return Ok((through, hash)) };
+        (through, hash) = further;
+    }
+}
+
+/// The end of a batch that was cut in another place and holds the same change there.
+fn cut_elsewhere(tx: &Tx<'_>, replica: ReplicaId, at: (u64, Hash)) -> Result<Option<(u64, Hash)>, Error> {
+    for CarriedRow { id, span } in tx.carried_across(replica, at.0, LOOKED_INTO)? {
+        let Some(batch) = tx.carried_batch(id)? else { continue };
+        if (batch.first..).zip(batch.hashes()).any(|link| link == at) {
+            return Ok(Some((span.last, span.after)));
+        }
+    }
+    Ok(None)
+}
+
+/// How far the hub holds what a guest names in its request: the place up to which it was acked, or where what it sends begins
+/// and ends.
+pub(super) fn named_through(
+    tx: &Tx<'_>,
+    replica: ReplicaId,
+    safe: Option<Acked>,
+    request: &Request,
+) -> Result<(u64, Hash), Error> {
+    let start = start(safe);
+    let sent = request.batches.iter().filter(|batch| batch.replica == replica);
+    let ends = |batch: &Batch| [(batch.first.saturating_sub(1), batch.before), (batch.last(), batch.after)];
+    let mut named: Vec<(u64, Hash)> = sent.flat_map(ends).collect();
+    named.extend(request.header.acked.map(|acked| (acked.seq, acked.hash)));
+    named.sort_unstable_by_key(|(seq, _)| std::cmp::Reverse(*seq));
+    for at in named {
+        if reaches_back(tx, replica, at, start.0)? {
+            return Ok(at);
+        }
+    }
+    Ok(start)
+}
+
+/// Whether batches lead without a gap from a place back to where the server holds the history.
+fn reaches_back(tx: &Tx<'_>, replica: ReplicaId, at: (u64, Hash), start: u64) -> Result<bool, Error> {
+    let (mut seq, mut hash) = at;
+    while seq > start {
+        let Some(before) = tx.carried_before(replica, seq, hash)? else { return Ok(false) };
+        (seq, hash) = before;
+    }
+    Ok(at.0 > start)
+}
+
+fn start(safe: Option<Acked>) -> (u64, Hash) {
+    safe.map_or((0, Hash::default()), |safe| (safe.seq, safe.hash))
+}
