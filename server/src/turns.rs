@@ -34,7 +34,7 @@ impl Turns {
 impl InTurn {
     /// Ends the turn so much later.
     pub fn keep_for(self, time: Duration) {
-        actix_web::rt::spawn(async move {
+        tokio::spawn(async move {
             tokio::time::sleep(time).await;
             drop(self);
         });
@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(again.0.lock().unwrap().keys().collect::<Vec<_>>(), ["b"]);
     }
 
-    #[actix_web::test]
+    #[tokio::test]
     async fn a_turn_that_is_kept_ends_later_and_holds_up_nobody_else() {
         tokio::time::pause();
         let (turns, begun) = (Turns::default(), tokio::time::Instant::now());

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use client_core::{Edit, Interview};
-use end_to_end::{photos, survey::Survey};
+use end_to_end::{photos, review::submitted, survey::Survey};
 use serde_json::{Value as Json, json};
 use std::{
     io::{BufRead, BufReader},
@@ -163,16 +163,15 @@ async fn a_coordinator_logs_in_sees_a_conflict_and_keeps_one_value() -> Result<(
 async fn a_coordinator_returns_an_interview_sees_the_correction_and_approves_it() -> Result<()> {
     let survey = Survey::start(24, 1)?;
     let mut a = survey.device(0, "a").await?;
+    let mut records = Vec::new();
+    for number in 0..2 {
+        records.push(submitted(&survey, &mut a, number).await?.1);
+    }
+    // One that is finished and not complete.
     let area = [("area", Value::text(survey.area(0)?)), ("head", Value::text("Maria Nalle"))];
     let home = a.device.register_household(&a.code, &area)?;
-    let mut records = Vec::new();
-    for round in ["1", "2"] {
-        let record = a.device.start_interview(home, round, &end_to_end::field::questionnaire(), &a.code)?;
-        let answers =
-            [Edit::set("floor_m2", Value::Integer(400))?, Edit::set("floor", Value::text("1"))?, Edit::Finish];
-        a.device.save(record, &a.code, &answers)?;
-        records.push(record);
-    }
+    let broken = a.device.start_interview(home, "1", &end_to_end::field::questionnaire(), &a.code)?;
+    a.device.save(broken, &a.code, &[Edit::Finish])?;
     survey.sync(&mut a).await?;
     let (record, url) = (records[0], &survey.server.url);
 
@@ -204,8 +203,11 @@ async fn a_coordinator_returns_an_interview_sees_the_correction_and_approves_it(
     browser.call("/window/rect", &json!({ "width": 1280, "height": 900 })).await?;
 
     // Both are approved from the list, each as it was seen there; one changes meanwhile and is not.
+    survey.coordinator().await?.validated().await?;
     browser.go(&format!("{url}/records?review=waiting")).await?;
-    browser.script("document.querySelectorAll('input[name=approve]').forEach(box => box.checked = true)").await?;
+    let ticked = "const boxes = document.querySelectorAll('input[name=approve]');
+        boxes.forEach(box => box.checked = true); return boxes.length";
+    assert_eq!(browser.script(ticked).await?, json!(2), "where rules are broken somebody looks first");
     a.device.save(records[1], &a.code, &[Edit::set("floor_m2", Value::Integer(41))?])?;
     survey.sync(&mut a).await?;
     browser.click("form[action='/records/approve'] button").await?;

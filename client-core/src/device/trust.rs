@@ -19,7 +19,23 @@ const RENEW_MOST: usize = 100;
 
 /// The server's keys that the device trusts: the one of its enrolment and those that lead on from it, the newest last.
 pub(super) fn keys(tx: &Tx<'_>) -> Result<Vec<PublicKey>, Error> {
-    Ok(trusted(enrolled(tx)?.server_key, &vouched(tx)?))
+    let told = scope(tx)?.map(|scope| scope.vouched).unwrap_or_default();
+    Ok(with_learned(trusted(enrolled(tx)?.server_key, &told), &learned(tx)?))
+}
+
+/// The keys that the server told, with those that other devices told of. Of these only one that the newest vouches for is newer: one
+/// that leads on from an older key is of a life of the server that a restore has ended, whenever it is heard of.
+fn with_learned(mut keys: Vec<PublicKey>, learned: &[Adoption]) -> Vec<PublicKey> {
+    for adoption in learned {
+        let is_known = keys.contains(&adoption.key) || !keys.iter().any(|key| adoption.is_valid(key));
+        match keys.pop() {
+            Some(newest) if is_known => keys.push(newest),
+            Some(newest) if adoption.is_valid(&newest) => keys.extend([newest, adoption.key]),
+            Some(newest) => keys.extend([adoption.key, newest]),
+            None => {}
+        }
+    }
+    keys
 }
 
 /// How the server's keys are vouched for, as far as the server or another device has told.
@@ -47,7 +63,7 @@ pub(super) fn learn(tx: &Tx<'_>, told: &[Adoption]) -> Result<Vec<PublicKey>, Er
     if learned.len() > before {
         tx.set_meta(meta::VOUCHED, &to_json(&learned)?)?;
     }
-    Ok(known)
+    keys(tx)
 }
 
 /// The device's own pass, of this name or of the one before.
@@ -158,4 +174,26 @@ pub(super) fn keep_vouchers(tx: &Tx<'_>, vouchers: &[Voucher], keys: &[PublicKey
 pub(super) fn author_key(tx: &Tx<'_>, replica: ReplicaId) -> Result<Option<PublicKey>, Error> {
     let voucher = tx.voucher(replica)?.map(|json| from_json::<Voucher>(&json)).transpose()?;
     Ok(voucher.map(|voucher| voucher.key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sync_protocol::chain::SecretKey;
+
+    #[test]
+    fn a_key_of_a_life_that_a_restore_has_ended_is_never_the_newest() {
+        let key = |seed: u8| SecretKey::from_seed([seed; 32]);
+        let name = |number: u8| ReplicaId(uuid::Uuid::from_u128(number.into()));
+        let leads = |from: u8, to: u8| Adoption::sign(name(to), key(to).public(), name(from), &key(from));
+        let keys = |told: &[Adoption], learned: &[Adoption]| {
+            let keys = with_learned(trusted(key(1).public(), told), learned);
+            let number = |known: &PublicKey| (1..9).find(|seed| key(*seed).public() == *known).unwrap();
+            keys.iter().map(number).collect::<Vec<u8>>()
+        };
+        assert_eq!(keys(&[], &[leads(1, 2)]), [1, 2], "a newer one, heard from another device");
+        assert_eq!(keys(&[leads(1, 3)], &[leads(1, 2)]), [1, 2, 3], "the server was restored twice from one copy");
+        assert_eq!(keys(&[leads(1, 3)], &[leads(1, 2), leads(2, 4)]), [1, 2, 4, 3]);
+        assert_eq!(keys(&[leads(1, 3)], &[leads(3, 5), leads(1, 3), leads(7, 8)]), [1, 3, 5]);
+    }
 }

@@ -129,10 +129,10 @@ pub const MUTANTS: &[Mutant] = &[
         why: "A save moves the list's line and the chain, and does not reach the log.",
         edits: &[Edit {
             file: CAPTURE,
-            old: "            tx.insert_change(dot, id, Some(hash), None, &bytes)?;\n",
-            new: "            if wall_ms % 7 != 0 {
-                tx.insert_change(dot, id, Some(hash), None, &bytes)?;
-            }\n",
+            old: "        tx.insert_change(dot, id, Some(hash), None, &bytes)?;\n",
+            new: "        if *wall_ms % 7 != 0 {
+            tx.insert_change(dot, id, Some(hash), None, &bytes)?;
+        }\n",
         }],
         test: Test::Simulator,
         says: "law",
@@ -447,8 +447,8 @@ pub const MUTANTS: &[Mutant] = &[
         why: "A phone takes what a hub acks for what the server holds.",
         edits: &[Edit {
             file: PEER,
-            old: "            peer.acked = reply.header.acked_through.min(tx.head(replica)?.0);",
-            new: "            peer.acked = reply.header.acked_through.min(tx.head(replica)?.0);
+            old: "            peer.acked = own_through(tx, reply.header.acked_through, reply.header.acked_hash)?;",
+            new: "            peer.acked = own_through(tx, reply.header.acked_through, reply.header.acked_hash)?;
             tx.set_meta(meta::ACKED, &peer.acked.to_string())?;",
         }],
         test: Test::Simulator,

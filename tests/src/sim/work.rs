@@ -4,7 +4,9 @@ use super::{dice::Dice, forms, network::is_full, office, oracle::Shown, world::W
 use anyhow::{Context, Result, bail};
 use client_core::Edit;
 use std::collections::BTreeMap;
-use sync_protocol::{Change, Dot, HouseholdId, Op, Path, Place, Record, RecordId, Value, engine::device::DeviceStore};
+use sync_protocol::{
+    Change, Dot, HouseholdId, Op, Path, Place, Record, RecordId, Subject, Value, engine::device::DeviceStore,
+};
 
 /// The round of every interview.
 const ROUND: &str = "1";
@@ -223,17 +225,15 @@ impl World {
             let (path, all) = match edit {
                 Edit::Set(path, _) => (path, false),
                 Edit::Resolve(path, _) => (path, true),
-                Edit::Finish => {
-                    let household = record.subject().context("a subject")?.household();
-                    let home = device.record(household.into());
-                    let head: Path = "head".parse()?;
-                    let values = home.ok().map(|home| displayed(&home, &head, false)).unwrap_or_default();
-                    shown.insert((household.into(), head), values);
-                    continue;
-                }
-                Edit::AddRow(_) | Edit::RemoveRow(_) | Edit::Note(_) | Edit::Void { .. } => continue,
+                Edit::Finish | Edit::AddRow(_) | Edit::RemoveRow(_) | Edit::Note(_) | Edit::Void { .. } => continue,
             };
             shown.insert((id, path.clone()), displayed(&record, path, all));
+        }
+        // What an interview says of its household replaces what it held itself, now or before.
+        if let Some(Subject::Interview { household, .. }) = record.subject() {
+            let (head, said): (Path, Path) = ("head".parse()?, "head_now".parse()?);
+            let held = record.history(&said).into_iter().map(|(sibling, _)| sibling.value.clone());
+            shown.insert((RecordId::from(*household), head), held.collect());
         }
         Ok(shown)
     }
