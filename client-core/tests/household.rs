@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails its test")]
 
 use client_core::{Device, Edit, Interview, host::Fixed};
-use sync_protocol::{HouseholdId, RecordId, Value};
+use sync_protocol::{
+    Change, Dot, HouseholdId, Op, RecordId, ReplicaId, Stamp, Subject, Value,
+    engine::device::DeviceStore,
+    wire::{Delivered, Reply, ReplyHeader, Run},
+};
 
 const FORM: &str = r#"{"id":"f","version":"1","lists":{},"items":[
  {"question":{"name":"village","key":"village","kind":"text","row":2,"updates_household":"village"}},
@@ -95,6 +99,65 @@ fn a_correction_leaves_alone_whatever_it_is_not_about() {
     );
     home.finish(record);
     assert_eq!((home.says("village"), home.says("unit")), (vec!["Oesapa".to_owned()], vec!["ton".to_owned()]));
+    // It began with the same word, but this one was said after it.
+    home.answers(record, "village", "Penfui");
+    assert_eq!(home.says("village"), ["Oesapa", "Penfui"]);
+}
+
+#[test]
+fn what_was_typed_and_mended_before_the_end_was_nobodys_word_about_the_household() {
+    let mut home = home();
+    let record = home.begin("1");
+    home.answers(record, "village", "Penfui");
+    home.answers(record, "village", "Liliba");
+    home.is_told("village", Value::text("Penfui"));
+    home.finish(record);
+    assert_eq!(home.says("village"), ["Liliba", "Penfui"]);
+}
+
+#[test]
+fn what_stands_in_the_interviews_own_conflict_stays_until_somebody_resolves_it() {
+    let mut home = home();
+    let record = home.begin("1");
+    home.answers(record, "village", "Liliba");
+    home.finish(record);
+    // Another phone with the same interview said something else, and told it.
+    let merged = home.device.record(record).unwrap();
+    let village = "village".parse().unwrap();
+    let shown = merged.answer(&village).unwrap().displayed();
+    let other = |subject: Subject, form: &str, seq: u64, value: &str, preds: Vec<Dot>| {
+        let dot = Dot { replica: ReplicaId(uuid::Uuid::from_u128(8)), seq };
+        let ops = vec![Op::Set { path: "village".parse().unwrap(), value: Value::text(value), preds }];
+        let questionnaire = form.parse().unwrap();
+        let change = Change { dot, subject, questionnaire, author: "KP001".into(), wall_ms: 1, ops, instead_of: None };
+        let stamp = Stamp { received_ms: 1, skew_ms: 0 };
+        Delivered { replica: dot.replica, seq, stamp, bytes: change.to_bytes() }
+    };
+    let before = merged.history(&village).first().map(|(one, _)| one.dot).into_iter().collect();
+    assert_ne!(shown, before);
+    let mut run = Run::to("area", 1);
+    run.changes.push(other(merged.subject().cloned().unwrap(), "f@1", 1, "Sikumana", before));
+    run.changes.push(other(Subject::Household(home.household), "household@1", 2, "Sikumana", Vec::new()));
+    let header = ReplyHeader {
+        tenun: 1,
+        epoch: "e".into(),
+        acked_through: 0,
+        acked_hash: None,
+        safe_through: 0,
+        clock: 5,
+        more: false,
+    };
+    let mut reply = Reply::new(header);
+    reply.pulled = vec![run];
+    home.device.absorb(&reply).unwrap();
+    assert_eq!(home.says("village"), ["Liliba", "Sikumana"]);
+    // An ordinary edit replaces what it shows.
+    home.answers(record, "village", "Penfui");
+    assert_eq!(home.says("village"), ["Penfui", "Sikumana"]);
+    // Who sees both decides, for the household, too.
+    let mut interview = Interview::open(&mut home.device, record, "KP001").unwrap();
+    interview.resolve(&mut home.device, &village, "Penfui").unwrap();
+    assert_eq!(home.says("village"), ["Penfui"]);
 }
 
 #[test]

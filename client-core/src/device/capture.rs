@@ -215,7 +215,7 @@ impl<H: Host> Device<H> {
             let mut last = saved;
             if (finishes || again) && matches!(subject, Subject::Interview { .. }) {
                 let told = Saved { ops: &ops, finishes, again };
-                last = saving.tell_household(&subject, &questionnaire, &now, told)?.or(last);
+                last = saving.tell_household(&subject, &now, told)?.or(last);
             }
             Ok((saved, last))
         });
@@ -273,10 +273,11 @@ impl Saving<'_, '_> {
     fn tell_household(
         &mut self,
         subject: &Subject,
-        form: &QuestionnaireRef,
         interview: &Record,
         saved: Saved<'_>,
     ) -> Result<Option<Dot>, Error> {
+        // As it was merged: the screen's version may be an older one.
+        let Some(form) = interview.questionnaire() else { return Ok(None) };
         let Some(questionnaire) = self.forms.readable(self.tx, &form.to_string())? else { return Ok(None) };
         let household = subject.household();
         let known = self.forms.merged(self.tx, household.into())?;

@@ -1,13 +1,13 @@
 //! What a finished interview says of its household: answers marked `tenun::household`, and the rows that they stand in.
 //!
-//! An interview has seen of its household what it held itself at some time: what it began with, and what it said. That is all that
-//! it replaces (law L2): whatever else the household shows by now, the enumerator has not seen, and both stay. No phone has to
-//! remember anything for it, so an interview may be mended on another one.
+//! An interview has seen of its household what it began with and, once it has told something, its own word. That is all that it
+//! replaces (law L2): whatever else the household shows by now, and what stands beside in the interview's own conflict, the
+//! enumerator has not seen, and both stay. No phone has to remember anything for it, so an interview may be mended on another one.
 
 use crate::{device::Edit, error::Error, interview::places};
 use questionnaire::{Merge, Question, Questionnaire, text_of};
 use std::collections::BTreeSet;
-use sync_protocol::{Dot, Op, Path, Place, Record, Value};
+use sync_protocol::{Dot, Op, Path, Place, Record, Value, record::Sibling};
 
 /// The save of an interview that its household hears of.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub(super) fn said(
         for row in places(household, &repeats).into_iter().filter(|place| !place.is_record()) {
             // One that the interview never had is somebody else's news.
             let was_here = !interview.touched(&row).is_empty() && !interview.is_shown(&row);
-            if was_here && saved.removes(&row) && !is_news(questionnaire, interview, household, &row)? {
+            if was_here && saved.removes(&row, household) && !is_news(questionnaire, interview, household, &row)? {
                 rows.remove(row);
             }
         }
@@ -44,18 +44,32 @@ pub(super) fn said(
             let asked = Asked::of(question, &place)?;
             let Some(value) = asked.shown(interview) else { continue };
             let (field, text) = (Path::new(place, field.as_str())?, text_of(&value));
-            let had: Vec<String> = household.history(&field).iter().map(|(one, _)| text_of(one.value)).collect();
-            let held = asked.held(interview);
+            let Held { ever, first, beside } = asked.held(interview, &text);
+            let history = household.history(&field);
+            let now: Vec<(&Sibling<'_>, String)> = history
+                .iter()
+                .filter(|(_, replaced_by)| replaced_by.is_empty())
+                .map(|(one, _)| (one, text_of(one.value)))
+                .collect();
+            // A snapshot leaves out what was replaced: then nobody knows what the household has had.
+            let is_folded = household.dead().next().is_some() && !now.is_empty();
+            let had = is_folded || history.iter().any(|(one, _)| text_of(one.value) == text);
             let is_said = asked.is_set(interview, saved.ops, &text)
-                || (saved.finishes && !(had.contains(&text) && (saved.again || held.iter().all(|one| *one == text))));
-            let now = household.answer(&field);
-            let now = now.iter().flat_map(|answer| &answer.siblings).map(|one| (one.dot, text_of(one.value)));
-            let now: Vec<(Dot, String)> = now.collect();
-            if !is_said || now.iter().any(|(_, shown)| *shown == text) {
+                || (saved.finishes && !(had && (saved.again || ever.iter().all(|one| *one == text))));
+            // Once it has said something it has seen its own word there; before that, what it began with.
+            let has_told = history.iter().any(|(one, _)| is_own_word(interview, one));
+            let is_seen = |one: &Sibling<'_>, text: &String| {
+                let is_known = if has_told { is_own_word(interview, one) } else { first.as_ref() == Some(text) };
+                is_known && !beside.contains(text)
+            };
+            let replaced: Vec<_> = now.iter().filter(|(one, text)| is_seen(one, text)).collect();
+            let is_shown = now.iter().any(|(_, one)| *one == text);
+            let has_rivals = replaced.iter().any(|(_, one)| *one != text);
+            let preds = replaced.iter().map(|(one, _)| one.dot).collect();
+            if !is_said || (is_shown && !has_rivals) {
                 continue;
             }
             rows.add(field.place(), household);
-            let preds = now.into_iter().filter(|(_, shown)| held.contains(shown)).map(|(dot, _)| dot).collect();
             answers.push(Op::Set { path: field, value, preds });
         }
     }
@@ -63,11 +77,23 @@ pub(super) fn said(
 }
 
 impl Saved<'_> {
-    /// Whether a row that the interview shows no more goes with this save.
-    fn removes(&self, row: &Place) -> bool {
+    /// Whether a row that the interview shows no more goes with this save; one that was taken out once and brought back only
+    /// if it is taken out now.
+    fn removes(&self, row: &Place, household: &Record) -> bool {
         let removes =
             |op: &Op| matches!(op, Op::RemoveRow { row: removed, .. } if removed == row || removed.contains(row));
-        (self.finishes && !self.again) || self.ops.iter().any(removes)
+        let was_brought_back = || household.all_rows().any(|shown| shown.place == row && shown.kept);
+        (self.finishes && !(self.again && was_brought_back())) || self.ops.iter().any(removes)
+    }
+}
+
+/// Whether a change of a household is what the interview said: of one save with the interview's own, which stands before it in its
+/// author's log.
+fn is_own_word(interview: &Record, said: &Sibling<'_>) -> bool {
+    let before = Dot { seq: said.dot.seq.saturating_sub(1), ..said.dot };
+    match interview.origin(before) {
+        Some(origin) => origin.wall_ms == said.origin.wall_ms && origin.author == said.origin.author,
+        None => interview.dead().any(|dead| dead == before),
     }
 }
 
@@ -76,7 +102,7 @@ fn is_news(questionnaire: &Questionnaire, interview: &Record, household: &Record
     let here: Vec<&str> = row.steps().map(|(repeat, _)| repeat).collect();
     for (repeats, question) in questionnaire.questions() {
         let Some(field) = question.updates_household.as_ref().filter(|_| repeats == here) else { continue };
-        let held = Asked::of(question, row)?.held(interview);
+        let held = Asked::of(question, row)?.held(interview, "").ever;
         let now = household.answer(&Path::new(row.clone(), field.as_str())?);
         if now.is_some_and(|answer| answer.siblings.iter().any(|one| !held.contains(&text_of(one.value)))) {
             return Ok(true);
@@ -113,10 +139,21 @@ impl<'a> Asked<'a> {
         (!matches!(value, Value::Missing(_))).then_some(value)
     }
 
-    /// Every value that the interview ever held.
-    fn held(&self, interview: &Record) -> Vec<String> {
-        let history = interview.history(&self.path);
-        history.iter().filter_map(|(one, _)| Some(text_of(&self.part(one.value)?))).collect()
+    /// What the interview held, when it says this now.
+    fn held(&self, interview: &Record, text: &str) -> Held {
+        let mut held = Held::default();
+        for (one, replaced_by) in interview.history(&self.path) {
+            let Some(value) = self.part(one.value).filter(|value| !matches!(value, Value::Missing(_))) else {
+                continue;
+            };
+            let value = text_of(&value);
+            held.first.get_or_insert_with(|| value.clone());
+            if replaced_by.is_empty() && value != text {
+                held.beside.insert(value.clone());
+            }
+            held.ever.insert(value);
+        }
+        held
     }
 
     /// Whether operations gave it this value in the place of another one.
@@ -127,10 +164,21 @@ impl<'a> Asked<'a> {
             replaced.and_then(|(one, _)| self.part(one.value)).is_some_and(|value| text_of(&value) == text)
         };
         ops.iter().any(|op| match op {
-            Op::Set { path, preds, .. } => *path == self.path && !preds.iter().any(was),
+            Op::Set { path, preds, .. } => *path == self.path && (preds.is_empty() || !preds.iter().all(was)),
             Op::AddRow { .. } | Op::RemoveRow { .. } | Op::Note { .. } | Op::Void { .. } => false,
         })
     }
+}
+
+/// The values that an interview held, but for what is missing.
+#[derive(Default)]
+struct Held {
+    /// All of them.
+    ever: BTreeSet<String>,
+    /// The one that it began with.
+    first: Option<String>,
+    /// Those that stand in conflict beside what it says.
+    beside: BTreeSet<String>,
 }
 
 /// The rows of a household that come and go, each once.

@@ -38,8 +38,8 @@ pub(super) enum Command {
         /// `folder` for the data directory, or `s3://bucket/prefix`; keys and endpoint stand in the environment (`AWS_…`).
         #[arg(long)]
         to: String,
-        /// Go on without those whose bytes are missing or rotten: records say *still to come*, and phones that have them send
-        /// them again.
+        /// Go on without those whose bytes are missing or rotten: records say *still to come* of them until a phone gives them
+        /// again.
         #[arg(long)]
         give_up_lacking: bool,
     },

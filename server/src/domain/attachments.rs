@@ -278,7 +278,7 @@ pub fn copy_all(
     Ok(moved)
 }
 
-/// Takes what is lacking off the list: records say that it is still to come, and whoever has it sends it again.
+/// Takes what is lacking off the list: records say that it is still to come, and it is taken when it is given again.
 ///
 /// # Errors
 /// If the store fails; nothing is taken off then.

@@ -114,9 +114,9 @@ struct Login {
     password: String,
 }
 
-async fn login(server: web::Data<Server>, body: web::Bytes) -> Result<HttpResponse, Rejection> {
+async fn login(server: web::Data<Server>, request: HttpRequest, body: web::Bytes) -> Result<HttpResponse, Rejection> {
     let Login { account, password } = read_json(&body, "`account` and `password`")?;
-    let token = begin_session(server, account, password).await?;
+    let token = begin_session(server, &request, account, password).await?;
     Ok(HttpResponse::Ok().json(json!({ "token": token })))
 }
 
@@ -124,16 +124,27 @@ async fn login(server: web::Data<Server>, body: web::Bytes) -> Result<HttpRespon
 const AFTER_A_WRONG_ONE: Duration = Duration::from_secs(1);
 /// Passwords are checked one at a time: each check takes 19 MiB for a moment, whoever asks.
 static CHECKS: Semaphore = Semaphore::const_new(1);
+/// So many wait to be checked; more are sent away.
+static WAITING: Semaphore = Semaphore::const_new(100);
+/// The longest name of an account, in bytes.
+const NAME_MAX: usize = 200;
 
-/// Checks a password and begins a session; its token. Tries of one account wait for each other.
+/// Checks a password and begins a session; its token. Tries of one account from one address wait for each other: who guesses from
+/// elsewhere does not lock the coordinator out.
 pub(super) async fn begin_session(
     server: web::Data<Server>,
+    request: &HttpRequest,
     name: String,
     password: String,
 ) -> Result<String, Rejection> {
+    let Some(waiting) = WAITING.try_acquire().ok().filter(|_| name.len() <= NAME_MAX) else {
+        return Err(Rejection::new(Code::Busy, "many log in at once: try again in a moment"));
+    };
+    let from = request.connection_info().realip_remote_addr().unwrap_or_default().to_owned();
     // In a task of its own: whoever hangs up before the answer is counted, too.
     let task = actix_web::rt::spawn(async move {
-        let turn = server.turns.of(format!("log in {name}")).await;
+        let _waiting = waiting;
+        let turn = server.turns.of(format!("log in {from} {name}")).await;
         let check = CHECKS.acquire().await;
         let account = server
             .read(move |tx| {

@@ -22,7 +22,7 @@ pub fn returned_in(tx: Tx<'_>, device: &Device, areas: &BTreeSet<i64>) -> Result
     let mut remarks = 0;
     for row in tx.returned(areas, &device.enumerator, MOST)? {
         remarks += row.remarks.len();
-        if remarks > MOST_REMARKS {
+        if remarks > MOST_REMARKS && !list.interviews.is_empty() {
             break;
         }
         list.interviews.push(Returned { record: row.record, whose: row.whose, remarks: row.remarks });

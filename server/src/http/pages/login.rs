@@ -55,7 +55,7 @@ pub(super) async fn log_in(
     let failed = |rejection: Rejection| broken(&rejection, language, None);
     let Login { account, password, next } = desk::form(&request, payload, language).await.map_err(failed)?;
     let next = local(next.as_deref());
-    match api::begin_session(server, account.trim().to_owned(), password).await {
+    match api::begin_session(server, &request, account.trim().to_owned(), password).await {
         Ok(token) => {
             let mut response = redirect(next);
             set_cookie(&mut response, session_cookie(&request, token));
