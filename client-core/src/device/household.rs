@@ -44,6 +44,10 @@ pub(super) fn said(
             let asked = Asked::of(question, &place)?;
             let Some(value) = asked.shown(interview) else { continue };
             let (field, text) = (Path::new(place, field.as_str())?, text_of(&value));
+            let is_set = asked.is_set(interview, saved.ops, &text);
+            if !is_set && !saved.finishes {
+                continue;
+            }
             let Held { ever, first, beside } = asked.held(interview, &text);
             let history = household.history(&field);
             let now: Vec<(&Sibling<'_>, String)> = history
@@ -54,8 +58,9 @@ pub(super) fn said(
             // A snapshot leaves out what was replaced: then nobody knows what the household has had.
             let is_folded = household.dead().next().is_some() && !now.is_empty();
             let had = is_folded || history.iter().any(|(one, _)| text_of(one.value) == text);
-            let is_said = asked.is_set(interview, saved.ops, &text)
-                || (saved.finishes && !(had && (saved.again || ever.iter().all(|one| *one == text))));
+            if !is_set && had && (saved.again || ever.iter().all(|one| *one == text)) {
+                continue;
+            }
             // Once it has said something it has seen its own word there; before that, what it began with.
             let has_told = history.iter().any(|(one, _)| is_own_word(interview, one));
             let is_seen = |one: &Sibling<'_>, text: &String| {
@@ -65,10 +70,10 @@ pub(super) fn said(
             let replaced: Vec<_> = now.iter().filter(|(one, text)| is_seen(one, text)).collect();
             let is_shown = now.iter().any(|(_, one)| *one == text);
             let has_rivals = replaced.iter().any(|(_, one)| *one != text);
-            let preds = replaced.iter().map(|(one, _)| one.dot).collect();
-            if !is_said || (is_shown && !has_rivals) {
+            if is_shown && !has_rivals {
                 continue;
             }
+            let preds = replaced.iter().map(|(one, _)| one.dot).collect();
             rows.add(field.place(), household);
             answers.push(Op::Set { path: field, value, preds });
         }

@@ -19,8 +19,7 @@ const RENEW_MOST: usize = 100;
 
 /// The server's keys that the device trusts: the one of its enrolment and those that lead on from it, the newest last.
 pub(super) fn keys(tx: &Tx<'_>) -> Result<Vec<PublicKey>, Error> {
-    let told = scope(tx)?.map(|scope| scope.vouched).unwrap_or_default();
-    Ok(with_learned(trusted(enrolled(tx)?.server_key, &told), &learned(tx)?))
+    Ok(with_learned(trusted(enrolled(tx)?.server_key, &told(tx)?), &learned(tx)?))
 }
 
 /// The keys that the server told, with those that other devices told of. Of these only one that the newest vouches for is newer: one
@@ -40,9 +39,13 @@ fn with_learned(mut keys: Vec<PublicKey>, learned: &[Adoption]) -> Vec<PublicKey
 
 /// How the server's keys are vouched for, as far as the server or another device has told.
 fn vouched(tx: &Tx<'_>) -> Result<Vec<Adoption>, Error> {
-    let mut vouched = scope(tx)?.map(|scope| scope.vouched).unwrap_or_default();
+    let mut vouched = told(tx)?;
     vouched.extend(learned(tx)?);
     Ok(vouched)
+}
+
+fn told(tx: &Tx<'_>) -> Result<Vec<Adoption>, Error> {
+    Ok(scope(tx)?.map(|scope| scope.vouched).unwrap_or_default())
 }
 
 fn learned(tx: &Tx<'_>) -> Result<Vec<Adoption>, Error> {
@@ -60,9 +63,10 @@ pub(super) fn learn(tx: &Tx<'_>, told: &[Adoption]) -> Result<Vec<PublicKey>, Er
             learned.push(adoption.clone());
         }
     }
-    if learned.len() > before {
-        tx.set_meta(meta::VOUCHED, &to_json(&learned)?)?;
+    if learned.len() == before {
+        return Ok(known);
     }
+    tx.set_meta(meta::VOUCHED, &to_json(&learned)?)?;
     keys(tx)
 }
 
