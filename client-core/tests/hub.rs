@@ -69,7 +69,7 @@ fn a_guest_takes_only_what_its_author_signed_and_the_server_stamped() {
             let batch = Batch::sign(replica, 1, Hash::default(), bodies, &eve);
             run.proofs[0] = Proof { after: batch.after, signature: batch.signature, ..run.proofs[0].clone() };
         }
-        reply.keys = reply.keys.iter().map(|key| Voucher::sign(key.replica, eve.public(), &eve)).collect();
+        reply.keys = reply.keys.iter().map(|key| Voucher { key: eve.public(), ..key.clone() }.signed(&eve)).collect();
     };
     let lies: [&dyn Fn(&mut Reply); 7] = [
         &|reply| reply.pulled.iter_mut().flat_map(|run| &mut run.changes).for_each(|change| change.bytes.push(b' ')),

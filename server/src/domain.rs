@@ -11,6 +11,7 @@
 //! | [`pull`] | the reply: scope and buckets; `carry` adds what proves others' changes, and what a restored server lacks |
 //! | [`snapshot`] | records as they stand, for devices that are far behind |
 //! | [`people`] | enrolment, logins |
+//! | `forgotten` | whom a restored server takes back by its own earlier word |
 //! | `hubs` | what it signs for devices that meet without it |
 //! | [`migrate`] | interviews moved to a later version of their questionnaire |
 //! | [`review`] | coordinators' decisions, which are changes of the server's replica |
@@ -27,6 +28,7 @@ pub mod catalogue;
 pub mod derive;
 pub mod detail;
 pub mod export;
+mod forgotten;
 pub mod households;
 mod hubs;
 pub mod identity;

@@ -104,34 +104,43 @@ impl Pass {
     }
 }
 
-/// The server's word for whose a key is: with it what an author signed can be believed, whoever brings it.
+/// The server's word for whose a key is: with it what an author signed can be believed, whoever brings it, and by a server that was
+/// restored and has forgotten the author, too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Voucher {
     /// The replica …
     pub replica: ReplicaId,
     /// … and its key.
     pub key: PublicKey,
-    /// The server's signature over both.
+    /// The code of its device's enumerator; empty for the server's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub enumerator: String,
+    /// What people call the device.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The server's signature over all of that.
     pub signature: Signature,
 }
 
 impl Voucher {
-    /// Vouches for a replica's key.
+    /// Signs a voucher; what its signature was before does not matter.
     #[must_use]
-    pub fn sign(replica: ReplicaId, key: PublicKey, server: &SecretKey) -> Self {
-        Self { replica, key, signature: server.sign(&voucher_message(replica, key)) }
+    pub fn signed(mut self, server: &SecretKey) -> Self {
+        self.signature = server.sign(&self.message());
+        self
     }
 
     /// Whether one of the server's keys signed it.
     #[must_use]
     pub fn is_signed(&self, server: &[PublicKey]) -> bool {
-        let message = voucher_message(self.replica, self.key);
+        let message = self.message();
         server.iter().any(|key| key.verify(&message, &self.signature))
     }
-}
 
-fn voucher_message(replica: ReplicaId, key: PublicKey) -> Vec<u8> {
-    Message::new("tenun key 1").fixed(replica.0.as_bytes()).fixed(&key.0).0
+    fn message(&self) -> Vec<u8> {
+        let Self { replica, key, enumerator, name, signature: _ } = self;
+        Message::new("tenun key 1").fixed(replica.0.as_bytes()).fixed(&key.0).text(enumerator).text(name).0
+    }
 }
 
 /// The server's word that it holds a history and that all of it counts.

@@ -82,7 +82,7 @@ impl DeviceStore for Phone {
         Ok(Vec::new())
     }
 
-    fn introductions(&mut self, _: &[Span]) -> Result<Introductions, Infallible> {
+    fn introductions(&mut self, _: &[Span], _: &[ReplicaId]) -> Result<Introductions, Infallible> {
         Ok(Introductions::default())
     }
 

@@ -311,6 +311,35 @@ async fn what_a_revoked_hub_carries_stays_there_until_another_one_brings_it() ->
 }
 
 #[tokio::test]
+async fn a_restored_server_takes_what_a_hub_carries_of_a_phone_that_it_has_forgotten() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, mut leader, _, _, area) = village().await?;
+    let backup = std::fs::read_dir(survey.back_up()?)?.next().unwrap()?.path();
+    // It enrols after the backup, meets the hub, and is lost; and another one that had met the server with all that it has.
+    let (mut late, mut known) = (survey.device(0, "late").await?, survey.device(1, "known").await?);
+    let hub = Running::start(&leader.file)?;
+    let (home, _) = interviewed(&mut late, &area, "Maria Nalle")?;
+    let (other, _) = interviewed(&mut known, &area, "Yohanis Taek")?;
+    survey.sync(&mut known).await?;
+    survey.sync(&mut leader).await?;
+    survey.meet(&mut late, &hub).await?;
+    drop((late, known));
+
+    let mut parts = survey.into_parts();
+    let port = parts.server.port()?;
+    parts.server.kill()?;
+    parts.office.run("restore", &["--from", backup.to_str().unwrap()])?;
+    parts.server = parts.office.serve(port)?;
+    client_core::transport::Http::new()?.sync(&mut leader.device, |_| ()).await?;
+    assert!(leader.device.load()?.iter().all(|load| load.waiting == 0), "{:?}", leader.device.load()?);
+    let coordinator = end_to_end::server::Coordinator::log_in(&parts.server.url, end_to_end::survey::PASSWORD).await?;
+    for (home, head) in [(home, "Maria Nalle"), (other, "Yohanis Taek")] {
+        assert!(coordinator.get(&format!("records/{home}")).await?.to_string().contains(head), "{head}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn strangers_who_begin_to_send_and_stop_keep_no_phone_from_a_hub() -> Result<()> {
     use std::io::Write;
     let _one = ONE_AT_A_TIME.lock().await;

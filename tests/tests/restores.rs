@@ -11,7 +11,7 @@ use client_core::Edit;
 use end_to_end::{
     field::Enumerator,
     server::Coordinator,
-    survey::{PASSWORD, Survey, household},
+    survey::{PASSWORD, Parts, Survey, household},
 };
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
@@ -261,8 +261,11 @@ async fn a_copy_that_was_altered_is_no_backup_and_a_running_server_is_not_restor
 }
 
 /// Ends the server, brings a backup back in its place and serves it under the same address.
-async fn restored(survey: Survey, backup: &std::path::Path) -> Result<(end_to_end::survey::Parts, Coordinator)> {
-    let mut parts = survey.into_parts();
+async fn restored(survey: Survey, backup: &std::path::Path) -> Result<(Parts, Coordinator)> {
+    once_more(survey.into_parts(), backup).await
+}
+
+async fn once_more(mut parts: Parts, backup: &std::path::Path) -> Result<(Parts, Coordinator)> {
     let port = parts.server.port()?;
     parts.server.kill()?;
     parts.office.run("restore", &["--from", backup.to_str().unwrap()])?;
@@ -354,5 +357,98 @@ async fn what_a_phone_wrote_under_an_earlier_name_is_given_back_too() -> Result<
     let http = client_core::transport::Http::new()?;
     http.sync(&mut a.device, |_| ()).await?;
     assert_eq!(view(&coordinator, record).await?, before, "also what the copy did, which is gone");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_others_hold_of_a_phone_that_enrolled_after_the_backup_comes_back_and_it_may_enrol_again() -> Result<()> {
+    let survey = Survey::start(24, 2)?;
+    let mut b = survey.device(1, "b").await?;
+    survey.sync(&mut b).await?;
+    let folder = survey.back_up()?;
+    let backup = backups(&folder)?.remove(0);
+    // A person and a phone that the backup does not know, in B's area.
+    let area = survey.area(1)?;
+    survey.office.run("enumerator", &["KP777", "Yohana Bria"])?;
+    survey.office.run("assign", &["KP777", &area])?;
+    let phone = end_to_end::field::Phone::new(55, 1_767_225_600_000, 0);
+    let (http, url) = (&survey.http, survey.server.url.clone());
+    let code = survey.office.device_code("KP777")?;
+    let mut late = Enumerator::enrol(http, &url, &code, "KP777", "late", &survey.file("late"), phone).await?;
+    survey.sync(&mut late).await?;
+    let home = late.device.register_household(&late.code, &[("area", Value::text(&area))])?;
+    let record = late.device.start_interview(home, "1", &end_to_end::field::questionnaire(), &late.code)?;
+    survey.sync(&mut late).await?;
+    survey.sync(&mut b).await?;
+    let coordinator = survey.coordinator().await?;
+    let before = view(&coordinator, record).await?;
+
+    let (parts, coordinator) = restored(survey, &backup).await?;
+    assert!(coordinator.get(&format!("records/{record}")).await.is_err(), "the backup knows nothing of it");
+    let http = client_core::transport::Http::new()?;
+    http.sync(&mut b.device, |_| ()).await?;
+    assert_eq!(view(&coordinator, record).await?, before, "with dots and stamps, and who said it");
+    let devices = coordinator.get("devices").await?.to_string();
+    assert!(devices.contains("late") && devices.contains("KP777"), "{devices}");
+
+    // It was not lost after all: with a new code it goes on where it was.
+    assert!(http.sync(&mut late.device, |_| ()).await.is_err(), "its token is of a life that has ended");
+    let code = parts.office.device_code("KP777")?;
+    http.enrol(&mut late.device, &url, &code, "late").await?;
+    parts.office.run("assign", &["KP777", &area])?;
+    late.device.save(record, &late.code, &[Edit::set("floor", Value::text("1"))?])?;
+    http.sync(&mut late.device, |_| ()).await?;
+    assert_eq!(late.device.status()?.unsent, 0);
+    let detail = coordinator.get(&format!("records/{record}")).await?.to_string();
+    assert!(detail.contains("floor"), "{detail}");
+    let rebuilt = parts.office.run("rebuild", &[])?;
+    let hashes: Vec<&str> = rebuilt.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(hashes[0], hashes[1]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_restored_twice_takes_back_what_it_said_in_the_life_between() -> Result<()> {
+    let survey = Survey::start(24, 2)?;
+    let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
+    let home = a.device.register_household(&a.code, &[("area", Value::text(survey.area(1)?))])?;
+    let record = a.device.start_interview(home, "1", &end_to_end::field::questionnaire(), &a.code)?;
+    survey.sync(&mut a).await?;
+    let folder = survey.back_up()?;
+    let backup = backups(&folder)?.remove(0);
+    let url = survey.server.url.clone();
+
+    // In the life between, a coordinator says something, and a new phone writes something: B alone heard of both.
+    let (parts, coordinator) = restored(survey, &backup).await?;
+    let http = client_core::transport::Http::new()?;
+    http.sync(&mut a.device, |_| ()).await?;
+    coordinator.post(&format!("records/{record}/remark"), &json!({ "text": "between" })).await?;
+    let (phone, file) = (end_to_end::field::Phone::new(55, 1_767_225_600_000, 0), parts.folder.path().join("late"));
+    let code = parts.office.device_code(&b.code)?;
+    let mut late = Enumerator::enrol(&http, &url, &code, &b.code, "late", &file, phone).await?;
+    http.sync(&mut late.device, |_| ()).await?;
+    late.device.save(record, &late.code, &[Edit::set("floor", Value::text("1"))?])?;
+    http.sync(&mut late.device, |_| ()).await?;
+    http.sync(&mut b.device, |_| ()).await?;
+    let before = view(&coordinator, record).await?;
+    drop(late);
+
+    let (parts, coordinator) = once_more(parts, &backup).await?;
+    assert_ne!(view(&coordinator, record).await?, before, "the backup is older");
+    http.sync(&mut b.device, |_| ()).await?;
+    http.sync(&mut a.device, |_| ()).await?;
+    assert_eq!(view(&coordinator, record).await?, before, "with the stamps of the life between");
+    let detail = coordinator.get(&format!("records/{record}")).await?.to_string();
+    assert!(detail.contains("between"), "{detail}");
+    // Whose word is the newest stays clear: what is decided now reaches everybody, stamped by the life of today.
+    coordinator.post(&format!("records/{record}/remark"), &json!({ "text": "today" })).await?;
+    for person in [&mut a, &mut b] {
+        http.sync(&mut person.device, |_| ()).await?;
+        assert!(person.device.record(record)?.notes().any(|(_, text)| text == "today"), "{}", person.code);
+        assert_eq!(person.device.status()?.unsent, 0);
+    }
+    let rebuilt = parts.office.run("rebuild", &[])?;
+    let hashes: Vec<&str> = rebuilt.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(hashes[0], hashes[1]);
     Ok(())
 }

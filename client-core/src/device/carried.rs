@@ -1,10 +1,13 @@
 //! What the device gives back to a server that was restored: others' changes, as their authors signed them, and its own under
 //! the names that it had (DESIGN §5, rule 9).
 
-use super::{from_secret, trust};
+use super::{from_json, from_secret, trust};
 use crate::{error::Error, store::Tx};
+use std::collections::BTreeSet;
 use sync_protocol::{
+    ReplicaId,
     chain::{Batch, Carried, Span},
+    engine::device::Introductions,
     wire::Lack,
 };
 
@@ -24,6 +27,34 @@ pub(super) fn give_back(tx: &Tx<'_>, budget: usize) -> Result<Vec<Batch>, Error>
         batches.append(&mut tx.to_give(budget.saturating_sub(size), trust::heard_ms(tx)?)?);
     }
     Ok(batches)
+}
+
+/// What the server may not know of authors: how they took their names, and where it was restored or has refused them, what it
+/// signed for them once, with the keys that it had in between.
+pub(super) fn introductions(tx: &Tx<'_>, batches: &[Span], held: &[ReplicaId]) -> Result<Introductions, Error> {
+    let mut shown = Introductions::default();
+    let mut strangers: BTreeSet<ReplicaId> = held.iter().copied().collect();
+    for author in batches.iter().map(|span| span.replica).collect::<BTreeSet<_>>() {
+        if tx.was_refused(author)? {
+            strangers.insert(author);
+        } else {
+            let adoption = tx.guest(author)?.and_then(|guest| guest.adoption);
+            shown.adoptions.extend(adoption.map(|json| from_json(&json)).transpose()?);
+        }
+    }
+    if !strangers.is_empty() {
+        shown.adoptions.extend(trust::learned(tx)?);
+    }
+    for author in strangers {
+        if let Some(voucher) = tx.voucher(author)? {
+            shown.keys.push(from_json(&voucher)?);
+        }
+        if let Some(guest) = tx.guest(author)? {
+            shown.passes.push(from_json(&guest.pass)?);
+            shown.adoptions.extend(guest.adoption.map(|json| from_json(&json)).transpose()?);
+        }
+    }
+    Ok(shown)
 }
 
 /// Forgets what is wanted and can't be proved here.

@@ -179,15 +179,17 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
         self.device.store.read(|tx| tx.to_hand(hub, budget))
     }
 
-    fn introductions(&mut self, batches: &[Span]) -> Result<Introductions, Error> {
-        let mut shown = self.device.introductions(batches)?;
+    fn introductions(&mut self, batches: &[Span], _held: &[ReplicaId]) -> Result<Introductions, Error> {
         self.device.store.read(|tx| {
+            let mut shown = Introductions::default();
             for author in batches.iter().map(|span| span.replica).collect::<BTreeSet<_>>() {
-                shown.passes.extend(tx.guest(author)?.map(|guest| from_json(&guest.pass)).transpose()?);
+                if let Some(guest) = tx.guest(author)? {
+                    shown.passes.push(from_json(&guest.pass)?);
+                    shown.adoptions.extend(guest.adoption.map(|json| from_json(&json)).transpose()?);
+                }
             }
-            Ok(())
-        })?;
-        Ok(shown)
+            Ok(shown)
+        })
     }
 
     fn given(&mut self, batches: &[Span], _refused: &[Span]) -> Result<(), Error> {

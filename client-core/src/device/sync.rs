@@ -84,15 +84,8 @@ impl<H: Host> DeviceStore for Device<H> {
         self.store.read(|tx| carried::give_back(tx, budget))
     }
 
-    fn introductions(&mut self, batches: &[Span]) -> Result<Introductions, Error> {
-        self.store.read(|tx| {
-            let mut adoptions = Vec::new();
-            for author in batches.iter().map(|span| span.replica).collect::<BTreeSet<_>>() {
-                let adoption = tx.guest(author)?.and_then(|guest| guest.adoption);
-                adoptions.extend(adoption.map(|json| super::from_json(&json)).transpose()?);
-            }
-            Ok(Introductions { adoptions, passes: Vec::new() })
-        })
+    fn introductions(&mut self, batches: &[Span], held: &[ReplicaId]) -> Result<Introductions, Error> {
+        self.store.read(|tx| carried::introductions(tx, batches, held))
     }
 
     fn given(&mut self, batches: &[Span], refused: &[Span]) -> Result<(), Error> {
@@ -126,6 +119,7 @@ impl<H: Host> DeviceStore for Device<H> {
             }
             // A server that was restored signs with another key: the scope tells.
             if let Some(scope) = &reply.scope {
+                trust::keep_forgotten(tx, scope)?;
                 tx.set_meta(meta::SCOPE, &to_json(scope)?)?;
             }
             if let Some(returned) = &reply.returned {

@@ -9,7 +9,7 @@ use sync_protocol::{
     ReplicaId,
     chain::{Adoption, PublicKey, trusted},
     pass::{Pass, Receipt, Voucher},
-    wire::{Reply, Shown},
+    wire::{Reply, Scope, Shown},
 };
 
 /// A guest's pass is asked for anew after so long, in milliseconds of the server's clock: a day.
@@ -48,8 +48,22 @@ fn told(tx: &Tx<'_>) -> Result<Vec<Adoption>, Error> {
     Ok(scope(tx)?.map(|scope| scope.vouched).unwrap_or_default())
 }
 
-fn learned(tx: &Tx<'_>) -> Result<Vec<Adoption>, Error> {
+/// How keys are vouched for that other devices told of, or that the server told of before it was restored.
+pub(super) fn learned(tx: &Tx<'_>) -> Result<Vec<Adoption>, Error> {
     tx.meta(meta::VOUCHED)?.map_or(Ok(Vec::new()), |json| from_json(&json))
+}
+
+/// Keeps how those keys are vouched for that a server knows no more when it tells its scope: it was restored, and what it signed with
+/// them in between is to be proved to it.
+pub(super) fn keep_forgotten(tx: &Tx<'_>, scope: &Scope) -> Result<(), Error> {
+    let mut kept = learned(tx)?;
+    let before = kept.len();
+    for adoption in told(tx)? {
+        if !scope.vouched.contains(&adoption) && !kept.contains(&adoption) {
+            kept.push(adoption);
+        }
+    }
+    if kept.len() > before { tx.set_meta(meta::VOUCHED, &to_json(&kept)?) } else { Ok(()) }
 }
 
 /// Takes over newer keys of the server that another device tells of; what nothing vouches for is passed over.

@@ -132,7 +132,7 @@ impl Tx<'_> {
     /// offered again a day later, by its own clock: it may know the author by then.
     pub(crate) fn to_give(&self, budget: usize, heard_ms: i64) -> Result<Vec<Batch>, Error> {
         let mut query = self.tx.prepare_cached(
-            "SELECT body FROM carried WHERE given = 0 AND coalesce(refused_ms NOT BETWEEN ?1 - ?2 AND ?1, 1) ORDER BY id",
+            "SELECT body FROM carried WHERE given = 0 AND coalesce(nullif(refused_ms, 0) NOT BETWEEN ?1 - ?2 AND ?1, 1) ORDER BY id",
         )?;
         fitting(&mut query.query(params![heard_ms, REFUSED_MS])?, budget)
     }
@@ -149,37 +149,39 @@ impl Tx<'_> {
     /// Whether there is something to give to the server.
     pub(crate) fn has_to_give(&self, heard_ms: i64) -> Result<bool, Error> {
         let mut query = self.tx.prepare_cached(
-            "SELECT 1 FROM carried WHERE given = 0 AND coalesce(refused_ms NOT BETWEEN ?1 - ?2 AND ?1, 1)",
+            "SELECT 1 FROM carried WHERE given = 0 AND coalesce(nullif(refused_ms, 0) NOT BETWEEN ?1 - ?2 AND ?1, 1)",
         )?;
         Ok(query.exists(params![heard_ms, REFUSED_MS])?)
     }
 
-    /// The server refused a batch: it stays here, and waits.
+    /// The server refused a batch: it stays here. It is offered once more with all that is known of its author, and then it waits.
     pub(crate) fn set_not_taken(&self, span: &Span, heard_ms: i64) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(
-            "UPDATE carried SET given = 0, refused_ms = ?6
+            "UPDATE carried SET given = 0, refused_ms = iif(refused_ms IS NULL, 0, ?6)
              WHERE replica = ?1 AND first = ?2 AND last = ?3 AND before = ?4 AND after = ?5",
         )?;
         put.execute(params![span.replica.0, span.first, span.last, span.before.0, span.after.0, heard_ms])?;
         Ok(())
     }
 
-    /// The server was restored: what it refused it may take now, and it may not know names any more that phones took since the
-    /// backup, and does not ask for what they wrote.
+    /// Whether the server has refused something of an author: it may not know them, or not any more.
+    pub(crate) fn was_refused(&self, author: ReplicaId) -> Result<bool, Error> {
+        let mut query =
+            self.tx.prepare_cached("SELECT 1 FROM carried WHERE replica = ?1 AND refused_ms IS NOT NULL")?;
+        Ok(query.exists([author.0])?)
+    }
+
+    /// The server was restored: what it refused it may take now.
     pub(crate) fn give_again(&self) -> Result<(), Error> {
-        self.tx.execute("UPDATE carried SET refused_ms = NULL WHERE refused_ms IS NOT NULL", [])?;
-        self.tx.execute(
-            "UPDATE carried SET given = 0 WHERE given = 1 AND size > 0
-             AND replica IN (SELECT replica FROM guest WHERE adoption IS NOT NULL)",
-            [],
-        )?;
+        self.tx.execute("UPDATE carried SET refused_ms = NULL WHERE given = 0", [])?;
         Ok(())
     }
 
     /// The server has a batch. The oldest of those that it has make room.
     pub(crate) fn set_given(&self, span: &Span) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(
-            "UPDATE carried SET given = 1 WHERE replica = ?1 AND first = ?2 AND last = ?3 AND before = ?4 AND after = ?5",
+            "UPDATE carried SET given = 1, refused_ms = NULL
+             WHERE replica = ?1 AND first = ?2 AND last = ?3 AND before = ?4 AND after = ?5",
         )?;
         put.execute(params![span.replica.0, span.first, span.last, span.before.0, span.after.0])?;
         Ok(())

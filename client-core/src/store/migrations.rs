@@ -205,7 +205,7 @@ const STEPS: &[&str] = &[
     // 2026-11: how far a hub holds a history is found from its end.
     "CREATE INDEX carried_end ON carried (replica, last);",
     // 2026-11: what the server refuses of what is carried is not lost.
-    "ALTER TABLE carried ADD COLUMN refused_ms INTEGER; -- when, by the server's clock",
+    "ALTER TABLE carried ADD COLUMN refused_ms INTEGER; -- when, by the server's clock; 0: once, and not yet with who its author is",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

@@ -42,7 +42,7 @@ fn as_if(at: &Position, name: ReplicaId) -> Request {
 
 fn carries(hub: &mut (Hub, Device<Fixed>), name: ReplicaId) -> bool {
     let batches = hub.1.give_back(usize::MAX).unwrap();
-    let shown = hub.1.introductions(&[words(name, &eve()).span()]).unwrap();
+    let shown = hub.1.introductions(&[words(name, &eve()).span()], &[]).unwrap();
     batches.iter().any(|batch| batch.replica == name) || shown.adoptions.iter().any(|adopt| adopt.replica == name)
 }
 
@@ -71,13 +71,13 @@ fn nobody_takes_the_name_of_a_phone_that_the_server_or_the_hub_knows() {
     register(&mut elsewhere, "Yohanis Taek");
     let author = elsewhere.position().unwrap();
     let mut reply = office.reply(0);
-    reply.keys = vec![sync_protocol::pass::Voucher::sign(author.replica, author.key.public(), &office.key)];
+    reply.keys = vec![office.voucher(&author)];
     hub.1.absorb(&reply).unwrap();
     meet(&mut hub, &mut a, |_| ()).unwrap();
     for name in [name, author.replica] {
         let reply = say(&mut hub, &mut b, &as_if(&liar, name)).unwrap();
         assert_eq!(reply.outcomes.len(), 1, "{name}");
-        let shown = hub.1.introductions(&[words(name, &eve()).span()]).unwrap();
+        let shown = hub.1.introductions(&[words(name, &eve()).span()], &[]).unwrap();
         assert_eq!(shown.adoptions, []);
     }
     office.hear_out(&mut hub.1, &mut [&mut a]);
@@ -94,7 +94,7 @@ fn the_first_word_for_a_new_name_stays() {
     let told = Request { adoptions: vec![adopt.clone()], ..Request::new(at.replica, 0, vec![words(name, &key)]) };
     assert_eq!(say(&mut hub, &mut a, &told).unwrap().outcomes, []);
     assert_eq!(say(&mut hub, &mut b, &as_if(&liar, name)).unwrap().outcomes.len(), 1);
-    assert_eq!(hub.1.introductions(&[words(name, &key).span()]).unwrap().adoptions, [adopt]);
+    assert_eq!(hub.1.introductions(&[words(name, &key).span()], &[]).unwrap().adoptions, [adopt]);
 }
 
 /// How many receipts and stamps a guest is told that asks for those of some replica.

@@ -10,7 +10,7 @@ use sync_protocol::{
     chain::{Adoption, Batch, Carried, SecretKey},
     engine::device::{Action, DeviceStore, Event, Turn},
     problem::Problem,
-    wire::{Outcome, Request, Verdict},
+    wire::{Lack, Outcome, Request, Verdict},
 };
 
 const DAY: i64 = 86_400_000;
@@ -44,16 +44,20 @@ fn what_the_server_refuses_of_a_hub_s_load_waits_and_is_offered_again_another_da
     meet(&mut hub, &mut a, |_| ()).unwrap();
     register(&mut b, "Yohanis Taek");
     meet(&mut hub, &mut b, |_| ()).unwrap();
-    assert_eq!(refused(&office, &mut hub, NOW, "e"), 2, "each once in a night");
+    let author = words(a.position().unwrap().replica, &SecretKey::from_seed([1; 32])).span();
+    assert_eq!(hub.1.introductions(&[author], &[]).unwrap().passes, [], "the server knows its own phones");
+    assert_eq!(refused(&office, &mut hub, NOW, "e"), 4, "each once, and once more with who its author is");
+    let shown = hub.1.introductions(&[author], &[]).unwrap().passes;
+    assert_eq!(shown.iter().map(|pass| pass.replica).collect::<Vec<_>>(), [author.replica]);
     assert_eq!(waiting(&mut hub), 2);
     assert_eq!(refused(&office, &mut hub, NOW + 1, "e"), 0);
     assert_eq!(refused(&office, &mut hub, NOW + DAY + 1, "e"), 2);
-    assert_eq!(refused(&office, &mut hub, NOW + DAY + 2, "restored"), 2, "another life of it may take them");
+    assert_eq!(refused(&office, &mut hub, NOW + DAY + 2, "restored"), 4, "another life of it may take them");
     assert_eq!(waiting(&mut hub), 2);
 }
 
 #[test]
-fn a_restored_server_is_given_again_what_phones_wrote_under_names_that_it_may_have_forgotten() {
+fn a_restored_server_is_shown_the_names_that_it_may_have_forgotten_and_given_what_it_lacks_of_them() {
     let Village { office, mut hub, mut a, .. } = village();
     let (at, key, name) = (a.position().unwrap(), SecretKey::from_seed([9; 32]), ReplicaId(uuid::Uuid::from_u128(9)));
     let adopt = Adoption::sign(name, key.public(), at.replica, &at.key);
@@ -64,10 +68,12 @@ fn a_restored_server_is_given_again_what_phones_wrote_under_names_that_it_may_ha
     let mut reply = office.reply(0);
     reply.header.epoch = "restored".into();
     hub.1.absorb(&reply).unwrap();
+    assert_eq!(hub.1.position().unwrap().held.get(&name), Some(&1));
+    assert_eq!(hub.1.introductions(&[], &[name]).unwrap().adoptions, [adopt]);
+    reply.lacks = vec![Lack { replica: name, first: 1, last: 1 }];
+    hub.1.absorb(&reply).unwrap();
     let batches = hub.1.give_back(usize::MAX).unwrap();
-    let spans: Vec<_> = batches.iter().map(Batch::span).collect();
     assert_eq!(batches.iter().map(|batch| batch.replica).collect::<Vec<_>>(), [name]);
-    assert_eq!(hub.1.introductions(&spans).unwrap().adoptions, [adopt]);
 }
 
 /// A hub's night with a server that fails whatever holds batches of others; it got through to its end.

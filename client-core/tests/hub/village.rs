@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sync_protocol::{
     HouseholdId, Limits, ReplicaId, Stamp, Value,
     chain::{Batch, Carried, SecretKey, Signature, SignedStamp},
-    engine::device::{Action, DeviceStore, Event, Report, Turn},
+    engine::device::{Action, DeviceStore, Event, Position, Report, Turn},
     pass::{LIFETIME_MS, Pass, Receipt, Voucher},
     wire::{Area, Delivered, Enrolled, Proof, Reply, ReplyHeader, Run, Scope, Stamped},
 };
@@ -22,6 +22,13 @@ pub(crate) struct Office {
 impl Office {
     pub(crate) fn new(seed: u8) -> Self {
         Self { key: SecretKey::from_seed([seed; 32]), replica: ReplicaId(uuid::Uuid::from_u128(seed.into())) }
+    }
+
+    /// The server's word for whose a key is.
+    pub(crate) fn voucher(&self, at: &Position) -> Voucher {
+        let (replica, key) = (at.replica, at.key.public());
+        let (enumerator, name) = ("KP001".into(), "HP".into());
+        Voucher { replica, key, enumerator, name, signature: Signature([0; 64]) }.signed(&self.key)
     }
 
     pub(crate) fn pass(&self, device: &mut Device<Fixed>, name: &str, areas: &[&str]) -> Pass {
@@ -126,8 +133,7 @@ impl Office {
             reply.receipts.push(Receipt::sign(span.replica, span.last, span.after, &self.key));
         }
         for author in authors {
-            let at = author.position().unwrap();
-            reply.keys.push(Voucher::sign(at.replica, at.key.public(), &self.key));
+            reply.keys.push(self.voucher(&author.position().unwrap()));
         }
         reply.pulled = vec![run];
         hub.absorb(&reply).unwrap();

@@ -22,7 +22,7 @@ pub(super) fn barred(tx: Tx<'_>, request: &RequestHeader, now_ms: i64) -> Result
     }
 }
 
-/// Adds passes for a device that asks; and for a hub receipts and the keys of those whose changes are told.
+/// Adds passes for a device that asks, the keys of those whose changes are proved, and for a hub receipts.
 pub(super) fn add(
     tx: Tx<'_>,
     device: &Device,
@@ -38,23 +38,33 @@ pub(super) fn add(
             reply.passes.extend(pass(tx, request.replica, identity, now_ms)?);
         }
     }
-    if !may_carry(tx, device, request)? {
-        return Ok(());
-    }
-    for replica in request.renew.iter().take(MOST) {
-        reply.passes.extend(pass(tx, *replica, identity, now_ms)?);
-    }
-    for (replica, after) in request.carries.iter().take(MOST) {
-        receipt(tx, *replica, *after, identity, reply)?;
-    }
-    let mut authors: BTreeSet<ReplicaId> = BTreeSet::from([request.replica]);
-    authors.extend(reply.pulled.iter().flat_map(|run| &run.proofs).map(|proof| proof.replica));
-    for author in authors {
-        if let Some(row) = tx.replica(author)? {
-            reply.keys.push(Voucher::sign(author, row.key, &identity.key));
+    let proofs = reply.pulled.iter().flat_map(|run| &run.proofs);
+    let mut authors: BTreeSet<ReplicaId> = proofs.map(|proof| proof.replica).collect();
+    let is_hub = may_carry(tx, device, request)?;
+    if is_hub {
+        for replica in request.renew.iter().take(MOST) {
+            reply.passes.extend(pass(tx, *replica, identity, now_ms)?);
         }
+        for (replica, after) in request.carries.iter().take(MOST) {
+            receipt(tx, *replica, *after, identity, reply)?;
+        }
+        authors.insert(request.replica);
+    }
+    for author in authors {
+        reply.keys.extend(voucher(tx, author, is_hub, identity)?);
     }
     Ok(())
+}
+
+/// Vouches for an author's key: to a hub always, to others where a restore might make the server forget who that is.
+fn voucher(tx: Tx<'_>, author: ReplicaId, is_hub: bool, identity: &Identity) -> Result<Option<Voucher>, StoreError> {
+    let (Some(row), bearer) = (tx.replica(author)?, tx.bearer(author)?) else { return Ok(None) };
+    if !is_hub && (bearer.is_none() || tx.safe_through(author)? > 0) {
+        return Ok(None);
+    }
+    let (enumerator, name) = bearer.map(|bearer| (bearer.enumerator, bearer.name)).unwrap_or_default();
+    let unsigned = Voucher { replica: author, key: row.key, enumerator, name, signature: Signature([0; 64]) };
+    Ok(Some(unsigned.signed(&identity.key)))
 }
 
 /// Whether a device says that it is a hub, and may be one.
@@ -64,8 +74,9 @@ pub(super) fn may_carry(tx: Tx<'_>, device: &Device, request: &RequestHeader) ->
 
 /// Makes the pass of a replica; none where its device was revoked.
 fn pass(tx: Tx<'_>, replica: ReplicaId, identity: &Identity, now_ms: i64) -> Result<Option<Pass>, StoreError> {
-    let (Some(row), Some(bearer)) = (tx.replica(replica)?, tx.bearer(replica)?) else { return Ok(None) };
-    let Bearer { enumerator, name, leads } = bearer;
+    let bearer = tx.bearer(replica)?.filter(|bearer| !bearer.revoked);
+    let (Some(row), Some(bearer)) = (tx.replica(replica)?, bearer) else { return Ok(None) };
+    let Bearer { enumerator, name, leads, revoked: _ } = bearer;
     let areas = tx.seen_areas(&enumerator)?.into_iter().map(|seen| seen.code).collect();
     let pass = Pass {
         replica,

@@ -12,6 +12,7 @@ use super::{
     Failure, attachments,
     catalogue::Catalogue,
     derive,
+    forgotten::claimable,
     identity::Identity,
     prepare::{Checked, Prepared, check},
     review,
@@ -64,14 +65,20 @@ pub struct World {
 /// # Errors
 /// If the store fails; nothing is stored then.
 pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Result<Applied, Failure> {
-    let Prepared { device, header, adoptions, stamps, haves, mut batches, refused, .. } = prepared;
+    let Prepared { device, header, forgotten, adoptions, stamps, haves, mut batches, refused, .. } = prepared;
     // Whatever carried them: what comes after a fork is told from what comes after a gap.
     batches.sort_by_key(|batch| (batch.verified.batch.replica, batch.verified.batch.first));
+    forgotten.remember(tx, now_ms)?;
     for adoption in adoptions {
-        if tx.replica(adoption.replica)?.is_none() {
-            let from = tx.replica(adoption.from)?;
+        let from = tx.replica(adoption.from)?;
+        let Some(row) = tx.replica(adoption.replica)? else {
             let lives_on = from.and_then(|row| row.device).unwrap_or(device.id);
             tx.insert_replica(adoption.replica, Some(lives_on), adoption.key, from.map(|row| row.id))?;
+            continue;
+        };
+        // Others had spoken for it.
+        if let Some(absent) = claimable(tx, &row, adoption.key, &device.enumerator)? {
+            tx.unite_devices(absent, device.id)?;
         }
     }
     let skew_ms = header.clock.saturating_sub(now_ms);

@@ -2,6 +2,7 @@
 
 use super::{
     Failure,
+    forgotten::claimable,
     identity::{Identity, random},
 };
 use crate::store::{Account, Device, Tx};
@@ -57,14 +58,22 @@ pub fn enrol(tx: Tx<'_>, ask: &Enrol, identity: &Identity, limits: &Limits, now_
     let Some(enumerator) = tx.use_device_code(hash_secret(&code), now_ms)? else {
         return Err(Failure::problem(Code::BadDeviceCode, "ask your coordinator for a new code"));
     };
-    if tx.replica(ask.replica)?.is_some() {
-        let detail = "this database is enrolled already: start with a new one";
-        return Err(Failure::problem(Code::WrongReplica, detail));
-    }
     let token = hex::encode(random::<32>()?);
     let name: String = ask.name.chars().take(80).collect();
-    let device = tx.insert_device(&enumerator, &name, hash_secret(&token), now_ms)?;
-    tx.insert_replica(ask.replica, Some(device), ask.key, None)?;
+    match tx.replica(ask.replica)? {
+        None => {
+            let device = tx.insert_device(&enumerator, &name, hash_secret(&token), now_ms)?;
+            tx.insert_replica(ask.replica, Some(device), ask.key, None)?;
+        }
+        // It was enrolled before, and the server was restored: it knows the device by what others gave back.
+        Some(row) => match claimable(tx, &row, ask.key, &enumerator)? {
+            Some(absent) => tx.enrol_absent_device(absent, &name, hash_secret(&token), now_ms)?,
+            None => {
+                let detail = "this database is enrolled already: start with a new one";
+                return Err(Failure::problem(Code::WrongReplica, detail));
+            }
+        },
+    }
     Ok(Enrolled {
         token,
         enumerator,

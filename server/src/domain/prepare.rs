@@ -2,7 +2,11 @@
 //!
 //! Everything that costs time and needs no write happens here, on as many threads as there are.
 
-use super::{Failure, catalogue::Catalogue};
+use super::{
+    Failure,
+    catalogue::Catalogue,
+    forgotten::{Forgotten, claimable},
+};
 use crate::store::{Device, StoreError, Tx};
 use std::collections::BTreeMap;
 use sync_protocol::{
@@ -20,6 +24,8 @@ pub struct Prepared {
     pub device: Device,
     /// What its first line said.
     pub header: RequestHeader,
+    /// Whom the server has forgotten since it was restored, by its own word.
+    pub forgotten: Forgotten,
     /// New identities, each vouched for by a replica of this device.
     pub adoptions: Vec<Adoption>,
     /// Stamps that the server gave in an earlier epoch: its signature is right.
@@ -84,13 +90,14 @@ pub fn prepare(
     limits: &Limits,
 ) -> Result<Prepared, Failure> {
     let request = Request::from_bytes(body)?;
-    let mut keys = Keys { tx, device: &device, known: BTreeMap::new(), carried: BTreeMap::new() };
+    let forgotten = Forgotten::read(tx, &request)?;
+    let mut keys = Keys { tx, device: &device, known: BTreeMap::new(), carried: forgotten.keys().collect() };
     let mut adoptions = Vec::new();
     for adoption in request.adoptions {
         // What a hub was told of others' names says nothing of its own: it is passed over where nothing vouches for it.
         if keys.of(adoption.from)?.is_none() {
             let is_own = adoption.replica == request.header.replica;
-            if let Some(adoption) = carried(tx, adoption)?.filter(|_| !is_own) {
+            if let Some(adoption) = keys.carried(adoption)?.filter(|_| !is_own) {
                 keys.carried.insert(adoption.replica, adoption.key);
                 adoptions.push(adoption);
             }
@@ -101,7 +108,13 @@ pub fn prepare(
             return Err(Failure::problem(Code::WrongReplica, detail));
         }
         let is_today = adoption.replica == request.header.replica;
-        if !tx.replica(adoption.replica)?.is_none_or(|row| row.device == Some(device.id) && row.key == adoption.key) {
+        let row = tx.replica(adoption.replica)?;
+        let is_taken = match &row {
+            Some(row) if row.device == Some(device.id) => row.key != adoption.key,
+            Some(row) => claimable(tx, row, adoption.key, &device.enumerator)?.is_none(),
+            None => false,
+        };
+        if is_taken {
             if is_today {
                 let detail = format!("`adopt`: {} is another device's: take another name", adoption.replica);
                 return Err(Failure::problem(Code::ReplicaTaken, detail));
@@ -126,18 +139,12 @@ pub fn prepare(
     }
     let mut stamps = request.stamps;
     if !stamps.is_empty() {
-        let own: Vec<PublicKey> = tx.own_replicas()?.into_iter().map(|(_, key)| key).collect();
+        let mut own: Vec<PublicKey> = tx.own_replicas()?.into_iter().map(|(_, key)| key).collect();
+        own.extend(forgotten.own_keys());
         stamps.retain(|stamped| stamped.is_signed(&own));
     }
     let (header, haves, cut_off) = (request.header, request.haves, request.cut_off);
-    Ok(Prepared { device, header, adoptions, stamps, haves, batches, refused, cut_off })
-}
-
-/// The new name of another device, which a hub was shown; none where nothing vouches for it, or it is known.
-fn carried(tx: Tx<'_>, adoption: Adoption) -> Result<Option<Adoption>, StoreError> {
-    let from = tx.replica(adoption.from)?.filter(|row| row.device.is_some());
-    let is_good = from.is_some_and(|from| adoption.is_valid(&from.key)) && tx.replica(adoption.replica)?.is_none();
-    Ok(is_good.then_some(adoption))
+    Ok(Prepared { device, header, forgotten, adoptions, stamps, haves, batches, refused, cut_off })
 }
 
 /// Verifies a batch; true beside one that another replica than the device's authored.
@@ -174,11 +181,19 @@ struct Keys<'a> {
     tx: Tx<'a>,
     device: &'a Device,
     known: BTreeMap<ReplicaId, PublicKey>,
-    /// Keys of other devices' new names.
+    /// Keys of other devices' new names, and of those whom the server has forgotten.
     carried: BTreeMap<ReplicaId, PublicKey>,
 }
 
 impl Keys<'_> {
+    /// The new name of another device, which a hub was shown; none where nothing vouches for it, or it is known.
+    fn carried(&self, adoption: Adoption) -> Result<Option<Adoption>, StoreError> {
+        let known = self.tx.replica(adoption.from)?.filter(|row| row.device.is_some()).map(|row| row.key);
+        let from = known.or(self.carried.get(&adoption.from).copied());
+        let is_new = self.tx.replica(adoption.replica)?.is_none() && !self.carried.contains_key(&adoption.replica);
+        Ok(from.filter(|from| is_new && adoption.is_valid(from)).map(|_| adoption))
+    }
+
     fn of(&mut self, replica: ReplicaId) -> Result<Option<PublicKey>, StoreError> {
         if let Some(key) = self.known.get(&replica) {
             return Ok(Some(*key));

@@ -66,7 +66,7 @@ pub fn reply(
     if device.revoked {
         return Ok(reply);
     }
-    let (scope, areas) = scope(tx, device, limits)?;
+    let (scope, areas) = scope(tx, device, identity, limits)?;
     if scope.version != request.scope {
         reply.scope = Some(scope);
     }
@@ -216,7 +216,12 @@ fn team_device(row: TeamDevice) -> wire::TeamDevice {
 }
 
 /// What the device works with, and the numbers of its areas by code.
-fn scope(tx: Tx<'_>, device: &Device, limits: &Limits) -> Result<(Scope, BTreeMap<String, i64>), StoreError> {
+fn scope(
+    tx: Tx<'_>,
+    device: &Device,
+    identity: &Identity,
+    limits: &Limits,
+) -> Result<(Scope, BTreeMap<String, i64>), StoreError> {
     let mut areas = BTreeMap::new();
     let mut named: Vec<Area> = Vec::new();
     for Seen { area, code, name } in tx.seen_areas(&device.enumerator)? {
@@ -238,7 +243,7 @@ fn scope(tx: Tx<'_>, device: &Device, limits: &Limits) -> Result<(Scope, BTreeMa
         questionnaires,
         limits: limits.clone(),
         server: tx.own_replicas()?.into_iter().collect(),
-        vouched: tx.vouched()?,
+        vouched: tx.vouched(identity.replica)?,
     };
     let content = serde_json::to_vec(&scope).unwrap_or_default();
     scope.version = hex::encode(Sha256::digest(content).get(..6).unwrap_or_default());

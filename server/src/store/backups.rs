@@ -248,17 +248,18 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// How each of the server's replicas is vouched for by the one before, in the order of their epochs.
+    /// How each of the server's replicas is vouched for by the one before, in the order in which it heard of them, and the one of
+    /// today last: devices take that for the newest.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn vouched(&self) -> Result<Vec<Adoption>, StoreError> {
+    pub fn vouched(&self, today: ReplicaId) -> Result<Vec<Adoption>, StoreError> {
         let mut query = self.conn.prepare_cached(
             "SELECT own.uuid, own.key, earlier.uuid, own.vouched FROM replica AS own
              JOIN replica AS earlier ON earlier.id = own.adopted_from
-             WHERE own.device IS NULL AND own.vouched IS NOT NULL ORDER BY own.id",
+             WHERE own.device IS NULL AND own.vouched IS NOT NULL ORDER BY own.uuid = ?1, own.id",
         )?;
-        let rows = query.query_map([], |row| {
+        let rows = query.query_map([today.0], |row| {
             Ok(Adoption {
                 replica: ReplicaId(row.get(0)?),
                 key: PublicKey(row.get(1)?),

@@ -13,20 +13,23 @@ pub struct Bearer {
     pub name: String,
     /// Its enumerator leads a team: it may be a hub.
     pub leads: bool,
+    /// It was revoked.
+    pub revoked: bool,
 }
 
 impl Tx<'_> {
-    /// The device on which a replica lives, unless it was revoked; none for the server's own.
+    /// The device on which a replica lives; none for the server's own.
     ///
     /// # Errors
     /// If the store fails.
     pub fn bearer(&self, replica: ReplicaId) -> Result<Option<Bearer>, StoreError> {
         let mut query = self.conn.prepare_cached(
-            "SELECT enumerator, name, EXISTS (SELECT 1 FROM lead WHERE lead.enumerator = device.enumerator)
-             FROM replica JOIN device ON device.id = replica.device WHERE uuid = ?1 AND revoked_ms IS NULL",
+            "SELECT enumerator, name, EXISTS (SELECT 1 FROM lead WHERE lead.enumerator = device.enumerator),
+                revoked_ms IS NOT NULL
+             FROM replica JOIN device ON device.id = replica.device WHERE uuid = ?1",
         )?;
         let row = query.query_row([replica.0], |row| {
-            Ok(Bearer { enumerator: row.get(0)?, name: row.get(1)?, leads: row.get(2)? })
+            Ok(Bearer { enumerator: row.get(0)?, name: row.get(1)?, leads: row.get(2)?, revoked: row.get(3)? })
         });
         Ok(row.optional()?)
     }

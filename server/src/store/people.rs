@@ -5,7 +5,7 @@
 use super::{StoreError, Tx};
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::BTreeMap;
-use sync_protocol::Hash;
+use sync_protocol::{Hash, ReplicaId};
 
 /// A device that holds a valid token.
 #[derive(Clone, Debug)]
@@ -96,6 +96,56 @@ impl Tx<'_> {
             .conn
             .prepare_cached("INSERT INTO device (enumerator, name, token, enrolled_ms) VALUES (?1, ?2, ?3, ?4)")?;
         Ok(put.insert(params![enumerator, name, token.0, now_ms])?)
+    }
+
+    /// Adds a device that is known by a restored server's own earlier word alone; its number. It has no token: what stands in its
+    /// place is no hash, so nothing opens it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn insert_absent_device(
+        &self,
+        enumerator: &str,
+        name: &str,
+        replica: ReplicaId,
+        now_ms: i64,
+    ) -> Result<i64, StoreError> {
+        let mut put = self
+            .conn
+            .prepare_cached("INSERT INTO device (enumerator, name, token, enrolled_ms) VALUES (?1, ?2, ?3, ?4)")?;
+        Ok(put.insert(params![enumerator, name, replica.0, now_ms])?)
+    }
+
+    /// The enumerator of a device, if it is absent and was not revoked.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn absent_device(&self, device: i64) -> Result<Option<String>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT enumerator FROM device WHERE id = ?1 AND length(token) < 32 AND revoked_ms IS NULL",
+        )?;
+        Ok(query.query_row([device], |row| row.get(0)).optional()?)
+    }
+
+    /// Gives an absent device that has come back its token.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn enrol_absent_device(&self, device: i64, name: &str, token: Hash, now_ms: i64) -> Result<(), StoreError> {
+        let mut put =
+            self.conn.prepare_cached("UPDATE device SET name = ?2, token = ?3, enrolled_ms = ?4 WHERE id = ?1")?;
+        put.execute(params![device, name, token.0, now_ms])?;
+        Ok(())
+    }
+
+    /// An absent device turns out to be another one that is known.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn unite_devices(&self, absent: i64, known: i64) -> Result<(), StoreError> {
+        self.conn.prepare_cached("UPDATE replica SET device = ?2 WHERE device = ?1")?.execute([absent, known])?;
+        self.conn.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([absent])?;
+        Ok(())
     }
 
     /// The device that holds a token.

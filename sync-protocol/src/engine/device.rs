@@ -7,7 +7,7 @@
 use crate::{
     chain::{Adoption, Batch, Carried, SecretKey, Span},
     ids::{Hash, ReplicaId},
-    pass::Pass,
+    pass::{Pass, Voucher},
     problem::{Code, Problem},
     wire::{Acked, Have, Outcome, Reply, Request, RequestHeader, Stamped, VERSIONS, Verdict},
 };
@@ -58,13 +58,15 @@ pub struct Position {
     pub carries: BTreeMap<ReplicaId, u64>,
 }
 
-/// What those must be shown who are given batches of others.
+/// What those must be shown who are given batches of others, or told that they can be given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Introductions {
     /// How replicas that may not be known yet are vouched for, the oldest first.
     pub adoptions: Vec<Adoption>,
-    /// What the server says of authors, for another hub.
+    /// What the server says of authors, in their passes …
     pub passes: Vec<Pass>,
+    /// … and in its words for their keys.
+    pub keys: Vec<Voucher>,
 }
 
 /// The device's database, as the engine needs it.
@@ -109,11 +111,11 @@ pub trait DeviceStore {
     /// If the store fails.
     fn give_back(&mut self, budget: usize) -> Result<Vec<Batch>, Self::Error>;
 
-    /// What the receiver may not know of the authors of batches that are about to be given to it.
+    /// What the receiver may not know of authors: of batches that are about to be given to it, and of what it is told can be given.
     ///
     /// # Errors
     /// If the store fails.
-    fn introductions(&mut self, batches: &[Span]) -> Result<Introductions, Self::Error>;
+    fn introductions(&mut self, batches: &[Span], held: &[ReplicaId]) -> Result<Introductions, Self::Error>;
 
     /// The server has answered to these batches: they are not given back again in this epoch, but for those that it refused,
     /// which may be taken another day.
@@ -455,7 +457,6 @@ impl Turn {
         // later, too: it may hold that already, parked behind the gap that this request closes.
         let mut stamps = if tells_own { store.stamps(at.replica, at.acked_through + 1, at.last)? } else { Vec::new() };
         let mut adoptions = if self.vouches { store.adoptions()? } else { at.adoption.into_iter().collect() };
-        let mut passes = Vec::new();
         self.carried.clear();
         let room = match self.sent {
             _ if self.alone || self.asking => 0,
@@ -469,9 +470,12 @@ impl Turn {
                 self.carried.push(batch.span());
                 batches.push(batch);
             }
-            let mut shown = store.introductions(&self.carried)?;
+        }
+        let mut shown = Introductions::default();
+        if !self.carried.is_empty() || !at.held.is_empty() {
+            let held: Vec<ReplicaId> = at.held.keys().copied().collect();
+            shown = store.introductions(&self.carried, &held)?;
             adoptions.append(&mut shown.adoptions);
-            passes = shown.passes;
         }
         let request = Request {
             stamps,
@@ -499,7 +503,8 @@ impl Turn {
                 carries: at.carries,
             },
             adoptions,
-            passes,
+            passes: shown.passes,
+            keys: shown.keys,
             haves,
             batches,
             cut_off: false,

@@ -4,7 +4,7 @@ use super::{Lines, Stamped, VERSIONS, frame_name, read_frame, read_line, write_l
 use crate::{
     chain::{Adoption, Batch, Carried, Signature},
     ids::{Hash, ReplicaId},
-    pass::Pass,
+    pass::{Pass, Voucher},
     problem::{Code, Problem},
     strict::Anything,
 };
@@ -109,8 +109,10 @@ pub struct Request {
     pub header: RequestHeader,
     /// New identities of forked devices, to be known before their batches.
     pub adoptions: Vec<Adoption>,
-    /// What the server says of authors whose batches a hub carries to another.
+    /// What the server says of authors whose batches somebody else brings: a hub to another, or to a server that was restored …
     pub passes: Vec<Pass>,
+    /// … and of authors whose changes the device can prove.
+    pub keys: Vec<Voucher>,
     /// Stamps that the server gave to these changes in an earlier epoch: it was restored, and takes them back.
     pub stamps: Vec<Stamped>,
     /// What the device sent before and got no answer to.
@@ -144,6 +146,11 @@ struct AdoptFrame {
 #[derive(Serialize)]
 struct PassFrame {
     pass: Pass,
+}
+
+#[derive(Serialize)]
+struct KeyFrame {
+    key: Voucher,
 }
 
 #[derive(Serialize)]
@@ -190,6 +197,7 @@ impl Request {
             header,
             adoptions: Vec::new(),
             passes: Vec::new(),
+            keys: Vec::new(),
             stamps: Vec::new(),
             haves: Vec::new(),
             batches,
@@ -207,6 +215,9 @@ impl Request {
         }
         for pass in &self.passes {
             write_line(&mut out, &PassFrame { pass: pass.clone() });
+        }
+        for key in &self.keys {
+            write_line(&mut out, &KeyFrame { key: key.clone() });
         }
         for stamp in &self.stamps {
             write_line(&mut out, &StampFrame { stamp: stamp.clone() });
@@ -259,6 +270,7 @@ impl Request {
             header,
             adoptions: Vec::new(),
             passes: Vec::new(),
+            keys: Vec::new(),
             stamps: Vec::new(),
             haves: Vec::new(),
             batches: Vec::new(),
@@ -272,6 +284,7 @@ impl Request {
                 },
                 Some("adopt") => request.adoptions.push(read_frame(line, "`adopt`")?),
                 Some("pass") => request.passes.push(read_frame(line, "`pass`")?),
+                Some("key") => request.keys.push(read_frame(line, "`key`")?),
                 Some("stamp") => request.stamps.push(read_frame(line, "`stamp`")?),
                 Some("have") => request.haves.push(read_frame(line, "`have`")?),
                 Some("end") => {

@@ -304,7 +304,7 @@ fn forge(reply: &mut Reply) {
         }
     }
     for key in &mut reply.keys {
-        *key = Voucher::sign(key.replica, eve().public(), &eve());
+        *key = Voucher { key: eve().public(), ..key.clone() }.signed(&eve());
     }
 }
 

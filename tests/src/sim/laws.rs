@@ -58,6 +58,7 @@ impl World {
         self.clocks_only_show(&records);
         self.devices_agree(&log, &records)?;
         self.devices_see_their_scope(&log)?;
+        self.proved_is_there()?;
         self.derived_follows()
     }
 
@@ -458,6 +459,24 @@ impl World {
         }
         for what in wrong {
             self.oracle.broken("L8", what);
+        }
+        Ok(())
+    }
+
+    /// Law L1, by DESIGN §5, rule 9: what a device that hears the server can prove of others is on the server, whatever that had
+    /// forgotten.
+    fn proved_is_there(&mut self) -> Result<()> {
+        let held = self.held()?;
+        let lives: Vec<usize> = self.phones.iter().filter(|phone| phone.is_alive).map(|phone| phone.life).collect();
+        for life in lives {
+            if self.is_revoked(life)? {
+                continue;
+            }
+            for (hash, dot) in self.phone(life)?.proved()? {
+                if !held.contains(&hash) {
+                    self.oracle.broken("L1", format!("life {life} can prove {dot}, which the server has not"));
+                }
+            }
         }
         Ok(())
     }

@@ -8,7 +8,10 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
-use sync_protocol::{Dot, ReplicaId};
+use sync_protocol::{
+    Dot, Hash, ReplicaId,
+    chain::{digest, link},
+};
 
 /// The clock and the chance of a phone.
 #[derive(Clone, Debug)]
@@ -119,6 +122,47 @@ impl Phone {
         let conn = rusqlite::Connection::open(&self.file)?;
         let query = "SELECT bytes FROM change WHERE replica = ?1 AND seq = ?2";
         Ok(conn.query_row(query, rusqlite::params![dot.replica.0, dot.seq], |row| row.get(0)).optional()?)
+    }
+
+    /// What the database can prove of others' changes: where each stands in its author's chain.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn proved(&self) -> Result<BTreeMap<Hash, Dot>> {
+        let conn = rusqlite::Connection::open(&self.file)?;
+        let mut spans = conn.prepare("SELECT replica, first, last, before FROM proof")?;
+        let mut digests = conn.prepare(
+            "SELECT bytes, NULL FROM change WHERE replica = ?1 AND seq = ?2 AND length(bytes) > 0
+             UNION ALL SELECT NULL, digest FROM withheld WHERE replica = ?1 AND seq = ?2",
+        )?;
+        let mut proved = BTreeMap::new();
+        let mut rows = spans.query([])?;
+        while let Some(row) = rows.next()? {
+            let (replica, first, last): (ReplicaId, u64, u64) = (ReplicaId(row.get(0)?), row.get(1)?, row.get(2)?);
+            let mut hash = Hash(row.get(3)?);
+            let mut here = BTreeMap::new();
+            for seq in first..=last {
+                let found = digests.query_row(rusqlite::params![replica.0, seq], |row| {
+                    Ok((row.get::<_, Option<Vec<u8>>>(0)?, row.get::<_, Option<[u8; 32]>>(1)?))
+                });
+                let digest = match found.optional()? {
+                    Some((Some(bytes), _)) => {
+                        let digest = digest(&bytes);
+                        here.insert(link(hash, replica, seq, digest), Dot { replica, seq });
+                        digest
+                    }
+                    Some((None, Some(withheld))) => Hash(withheld),
+                    // It was dropped with its household: the batch can't be given whole.
+                    Some((None, None)) | None => {
+                        here.clear();
+                        break;
+                    }
+                };
+                hash = link(hash, replica, seq, digest);
+            }
+            proved.append(&mut here);
+        }
+        Ok(proved)
     }
 
     fn next_file(&mut self) -> PathBuf {
