@@ -4,6 +4,8 @@
 
 #[path = "hub/copies.rs"]
 mod copies;
+#[path = "hub/crowds.rs"]
+mod crowds;
 #[path = "hub/liars.rs"]
 mod liars;
 #[path = "hub/load.rs"]

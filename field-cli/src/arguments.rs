@@ -62,6 +62,9 @@ pub(crate) enum Command {
         /// The address to listen on, such as 0.0.0.0:8080.
         #[arg(long)]
         listen: String,
+        /// Take nothing from phones while less than so many MiB of the disk are free: the hub's own answers need them.
+        #[arg(long, default_value_t = 256)]
+        keep_free: u64,
         /// The language of messages, such as id or en.
         #[arg(long)]
         language: Option<String>,

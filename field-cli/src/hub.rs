@@ -1,6 +1,7 @@
 //! `hub`: answers the phones nearby over HTTP, and tells on the terminal who has synced and what waits for the server.
 
 mod body;
+mod space;
 
 use crate::{Answer, Field, sync::Words};
 use actix_web::{
@@ -13,6 +14,7 @@ use client_core::{Answered, Error, Failure, Host, Hub, Load, transport};
 use serde_json::json;
 use std::{
     net::TcpListener,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 use sync_protocol::{
@@ -38,6 +40,13 @@ struct Desk {
     words: &'static Words,
 }
 
+/// Where the hub's database is, and how many bytes of that disk it leaves free.
+#[derive(Clone)]
+pub(crate) struct Disk {
+    pub(crate) file: PathBuf,
+    pub(crate) keep_free: u64,
+}
+
 type Shared = Arc<Mutex<Desk>>;
 
 /// Answers phones until the program is ended.
@@ -46,6 +55,7 @@ type Shared = Arc<Mutex<Desk>>;
 /// If the device may not be a hub, or the address can't be listened on.
 pub(crate) async fn run(
     mut device: Field,
+    disk: Disk,
     listen: &str,
     language: Option<&str>,
     is_json: bool,
@@ -67,6 +77,7 @@ pub(crate) async fn run(
         App::new()
             .app_data(web::Data::new(desk.clone()))
             .app_data(boxes.clone())
+            .app_data(web::Data::new(disk.clone()))
             .route("/v1/hub", web::post().to(greet))
             .route("/v1/sync", web::post().to(answer))
     });
@@ -88,6 +99,7 @@ async fn greet(desk: web::Data<Shared>, payload: web::Payload) -> HttpResponse {
 async fn answer(
     desk: web::Data<Shared>,
     boxes: web::Data<Semaphore>,
+    disk: web::Data<Disk>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
@@ -99,6 +111,9 @@ async fn answer(
     if !is_met.await.unwrap_or(false) {
         // Nobody reads what a stranger sends.
         return refuse_and_close(&Problem::new(Code::Unauthorised, "this hub has not met you: greet it again"));
+    }
+    if space::is_scarce(&disk.file, disk.keep_free) {
+        return refuse_and_close(&Problem::new(Code::Busy, "the hub's disk is nearly full: sync with the server"));
     }
     let body = {
         let Ok(_one) = boxes.acquire().await else { return unread(Broken::CutOff) };

@@ -100,7 +100,10 @@ async fn run(arguments: &Arguments) -> Result<Answer, Error> {
                 None => sync::run(&mut device, *night, language.as_deref(), how, *answers_only).await,
             }
         }
-        Command::Hub { listen, language } => hub::run(device, listen, language.as_deref(), arguments.json).await,
+        Command::Hub { listen, keep_free, language } => {
+            let disk = hub::Disk { file: arguments.db.clone(), keep_free: keep_free.saturating_mul(1 << 20) };
+            hub::run(device, disk, listen, language.as_deref(), arguments.json).await
+        }
         Command::Load { language } => hub::load(&mut device, language.as_deref()),
         Command::Attachments { get: None, .. } => attachments::list(&mut device),
         Command::Attachments { get: Some(hash), to } => attachments::get(&mut device, hash, to.as_deref()).await,

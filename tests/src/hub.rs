@@ -35,13 +35,22 @@ impl Running {
     /// # Errors
     /// If it does not start.
     pub fn start(database: &Path) -> Result<Self> {
+        Self::start_with(database, "127.0.0.1:0", &[])
+    }
+
+    /// Starts a hub at an address, with further options.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_with(database: &Path, listen: &str, options: &[&str]) -> Result<Self> {
         // The test itself made the database, on a machine without marks: it is no copy.
         let mut child = Command::new(program("tenun-field")?)
             .env_remove("HOME")
             .env_remove("XDG_STATE_HOME")
             .arg("--db")
             .arg(database)
-            .args(["--json", "hub", "--listen", "127.0.0.1:0"])
+            .args(["--json", "hub", "--listen", listen])
+            .args(options)
             .stdout(Stdio::piped())
             .spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("no standard output")?);

@@ -340,6 +340,66 @@ async fn a_restored_server_takes_what_a_hub_carries_of_a_phone_that_it_has_forgo
 }
 
 #[tokio::test]
+async fn a_hub_whose_disk_is_nearly_full_takes_nothing_and_loses_nothing() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, leader, mut a, _, area) = village().await?;
+    interviewed(&mut a, &area, "Maria Nalle")?;
+    let hub = Running::start_with(&leader.file, "127.0.0.1:0", &["--keep-free", "1000000000"])?;
+    assert!(survey.meet(&mut a, &hub).await.is_err());
+    hub.kill()?;
+    assert_eq!((a.device.status()?.interviews_on_hub, a.device.status()?.unsent), (0, 3));
+    let hub = Running::start(&leader.file)?;
+    survey.meet(&mut a, &hub).await?;
+    assert_eq!(a.device.status()?.interviews_on_hub, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_phone_greets_again_where_the_hub_was_started_anew_in_the_middle_of_its_sync() -> Result<()> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, leader, mut a, _, area) = village().await?;
+    interviewed(&mut a, &area, "Maria Nalle")?;
+    let mut hub = Running::start(&leader.file)?;
+    let between = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", between.local_addr()?);
+    // Whoever stands between phone and hub lets greetings through, and ends the hub when the first sync comes.
+    let forward = async {
+        let mut syncs = 0;
+        loop {
+            let (mut phone, _) = between.accept().await.unwrap();
+            let mut line = tokio::net::TcpStream::connect(hub.url.strip_prefix("http://").unwrap()).await.unwrap();
+            let (mut asked, mut answered) = ([0; 16384], [0; 16384]);
+            loop {
+                tokio::select! {
+                    read = phone.read(&mut asked) => {
+                        let Ok(count @ 1..) = read else { break };
+                        syncs += usize::from(asked[..count].starts_with(b"POST /v1/sync"));
+                        if syncs == 1 {
+                            syncs += 1;
+                            hub.kill().unwrap();
+                            hub = Running::start(&leader.file).unwrap();
+                            break;
+                        }
+                        line.write_all(&asked[..count]).await.unwrap();
+                    }
+                    read = line.read(&mut answered) => {
+                        let Ok(count @ 1..) = read else { break };
+                        phone.write_all(&answered[..count]).await.unwrap();
+                    }
+                }
+            }
+        }
+    };
+    let synced = tokio::select! {
+        synced = survey.http.sync_with_hub(&mut a.device, &url, |_| ()) => synced?,
+        never = forward => never,
+    };
+    assert_eq!((synced.report.acked, a.device.status()?.interviews_on_hub), (3, 1));
+    Ok(())
+}
+
+#[tokio::test]
 async fn strangers_who_begin_to_send_and_stop_keep_no_phone_from_a_hub() -> Result<()> {
     use std::io::Write;
     let _one = ONE_AT_A_TIME.lock().await;

@@ -25,7 +25,7 @@ use sync_protocol::{
     wire::{Acked, Cursor, Delivered, Greeting, Proof, Reply, ReplyHeader, Request, Run, VERSIONS, Welcome},
 };
 
-/// Meetings that a hub remembers; whoever comes back after more than these greets again.
+/// Meetings that a hub remembers; whoever's was forgotten greets again.
 const MEETINGS: usize = 256;
 /// Bytes of changes in one reply, before compression, unless the guest wants less.
 const BUDGET: usize = 512 << 10;
@@ -74,6 +74,8 @@ struct Met {
     /// How far the server has told the guest that its history is held.
     safe: Option<Acked>,
     channel: Channel,
+    /// The guest has proved that it holds its key: whoever has overheard its greeting can say that again.
+    is_proved: bool,
 }
 
 /// What a hub answers to a request.
@@ -172,6 +174,9 @@ impl Hub {
             if keep::is_own(tx, guest)? || known.is_some_and(|known| known != guest_key) {
                 return Ok(Err(refused(Code::WrongReplica, "somebody else has this name: sync with the server")));
             }
+            if !keep::may_take_name(tx, guest, &shown.pass)? {
+                return Ok(Err(refused(Code::Busy, "this phone had too many names here: sync it with the server")));
+            }
             if let Some(area) = shown.pass.areas.iter().find(|area| !own.pass.areas.contains(area)) {
                 return Ok(Err(refused(Code::Forbidden, format!("this hub does not cover {area}"))));
             }
@@ -182,15 +187,38 @@ impl Hub {
             let welcome = Welcome { tenun, shown: own, nonce, acked_through, acked_hash, signature };
             let adoption = shown.adopt.as_ref().map(to_json).transpose()?;
             Ok(Ok((
-                Met { meeting, key: guest_key, pass: shown.pass.clone(), adoption, safe: greeting.safe, channel },
+                Met {
+                    meeting,
+                    key: guest_key,
+                    pass: shown.pass.clone(),
+                    adoption,
+                    safe: greeting.safe,
+                    channel,
+                    is_proved: false,
+                },
                 welcome,
             )))
         })??;
-        if self.meetings.len() >= MEETINGS {
-            self.meetings.pop_front();
-        }
+        self.make_room();
         self.meetings.push_back(met);
         Ok(welcome)
+    }
+
+    /// Forgets a meeting where there are many: one of the guest that has most of them, and rather one that nobody proved to be
+    /// there. So whoever repeats an overheard greeting without end pushes nobody else out.
+    fn make_room(&mut self) {
+        if self.meetings.len() < MEETINGS {
+            return;
+        }
+        let mut counts: BTreeMap<ReplicaId, usize> = BTreeMap::new();
+        for met in &self.meetings {
+            *counts.entry(met.meeting.guest).or_default() += 1;
+        }
+        let crowd = counts.into_iter().max_by_key(|(_, count)| *count).map(|(guest, _)| guest);
+        let is_crowd = |met: &Met| Some(met.meeting.guest) == crowd;
+        let unproved = self.meetings.iter().position(|met| is_crowd(met) && !met.is_proved);
+        let oldest = unproved.or_else(|| self.meetings.iter().position(is_crowd));
+        self.meetings.remove(oldest.unwrap_or(0));
     }
 
     /// The channel of a meeting.
@@ -226,6 +254,9 @@ impl Hub {
     ) -> Result<Answered, Failure> {
         let met = self.met(nonce, proof).cloned();
         let met = met.ok_or_else(|| refused(Code::Unauthorised, "this hub has not met you: greet it again"))?;
+        for same in self.meetings.iter_mut().filter(|same| same.meeting == met.meeting) {
+            same.is_proved = true;
+        }
         let request = Request::from_bytes(body)?;
         if request.header.replica != met.meeting.guest {
             return Err(refused(Code::WrongReplica, "the request is not of the replica that greeted"));

@@ -236,6 +236,8 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
             if is_hub {
                 let records = touched.iter().map(|touched| touched.record).collect();
                 relay::extend(tx, host, forms, reply, &records)?;
+            } else {
+                tx.forget_old_proofs()?;
             }
             if absorbed.pulled > 0 {
                 // The server may have been restored and lack what this brought: it is told what the device can prove.

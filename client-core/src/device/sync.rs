@@ -205,6 +205,8 @@ impl<H: Host> DeviceStore for Device<H> {
             }
             if relay::is_hub(tx)? {
                 relay::extend(tx, host, forms, reply, &touched.iter().map(|touched| touched.record).collect())?;
+            } else {
+                tx.forget_old_proofs()?;
             }
             // What a restored server may still ask for stays until it has been given back. And in the middle of a history a
             // household may seem to live where it lived long ago.

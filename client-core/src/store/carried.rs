@@ -9,7 +9,8 @@ use sync_protocol::{
     wire::{Lack, Proof},
 };
 
-/// So many proofs are kept, the latest ones: a server is restored to a few days ago, not to last year.
+/// So many proofs a phone keeps, the latest ones: a server is restored to a few days ago, not to last year. A hub keeps all: without
+/// proof it tells nothing.
 const MOST_PROOFS: u64 = 20_000;
 
 pub(super) fn proof(row: &Row<'_>) -> rusqlite::Result<(Span, Signature)> {
@@ -63,6 +64,11 @@ impl Tx<'_> {
             self.withhold(*replica, *seq, *digest)?;
         }
         stamps.iter().try_for_each(|stamped| self.stamp(stamped))?;
+        Ok(())
+    }
+
+    /// Forgets the oldest proofs where there are very many.
+    pub(crate) fn forget_old_proofs(&self) -> Result<(), Error> {
         let mut forget = self.tx.prepare_cached("DELETE FROM proof WHERE id <= (SELECT max(id) FROM proof) - ?1")?;
         forget.execute([MOST_PROOFS])?;
         Ok(())

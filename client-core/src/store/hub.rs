@@ -128,6 +128,13 @@ impl Tx<'_> {
         body.map(|body| batch(&body)).transpose()
     }
 
+    /// Bytes of an author's batches that the server does not have.
+    pub(crate) fn waiting_bytes(&self, author: ReplicaId) -> Result<u64, Error> {
+        let mut sum =
+            self.tx.prepare_cached("SELECT coalesce(sum(size), 0) FROM carried WHERE replica = ?1 AND given = 0")?;
+        Ok(sum.query_row([author.0], |row| row.get(0))?)
+    }
+
     /// Batches that the server does not have, in the order in which they came: as many as fit, at least one. What it refused is
     /// offered again a day later, by its own clock: it may know the author by then.
     pub(crate) fn to_give(&self, budget: usize, heard_ms: i64) -> Result<Vec<Batch>, Error> {
@@ -265,6 +272,13 @@ impl Tx<'_> {
         )?;
         put.execute(params![guest.replica.0, guest.pass, guest.adoption, guest.seen_ms])?;
         Ok(())
+    }
+
+    /// How many names a hub knows by the one pass of a device.
+    pub(crate) fn names_under(&self, pass: ReplicaId) -> Result<usize, Error> {
+        let mut query =
+            self.tx.prepare_cached("SELECT count(*) FROM guest WHERE json_extract(pass, '$.replica') = ?1")?;
+        Ok(query.query_row([pass.to_string()], |row| row.get(0))?)
     }
 
     pub(crate) fn guest(&self, replica: ReplicaId) -> Result<Option<GuestRow>, Error> {

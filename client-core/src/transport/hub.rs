@@ -19,6 +19,8 @@ use sync_protocol::{
 };
 use tokio::time::timeout;
 
+/// So often a phone greets a hub in one sync: it may have been started anew, or have met many since.
+const GREETINGS: u32 = 3;
 /// How hard bodies are compressed for a network in one room.
 const LEVEL: i32 = 3;
 /// A request is never larger than this after decompression, like a server's.
@@ -59,31 +61,53 @@ impl Http {
     ) -> Result<Meeting, Error> {
         let hub = hub.trim_end_matches('/');
         let _lock = SyncLock::take(&device.file)?;
+        let mut teller = Teller::new(progress, device.to_send()?.0);
+        let mut turn = Turn::with_sizes(concat!("tenun/", env!("CARGO_PKG_VERSION")), HUB_SIZES).with_hub();
+        for _ in 0..GREETINGS {
+            if let Some((hub, report)) = self.meet(device, hub, &mut turn, &mut teller).await? {
+                teller.sent_all();
+                return Ok(Meeting { hub, report, traffic: teller.traffic() });
+            }
+        }
+        Err(Error::Refused(Problem::new(
+            Code::Unauthorised,
+            "the hub forgets whom it has met; nothing is lost, try later",
+        )))
+    }
+
+    /// Greets a hub and runs the turn, or goes on with it: the hub's name, and what the turn did. None where the hub forgot the
+    /// meeting.
+    async fn meet<H: Host>(
+        &self,
+        device: &mut Device<H>,
+        hub: &str,
+        turn: &mut Turn,
+        teller: &mut Teller<impl FnMut(&Progress)>,
+    ) -> Result<Option<(String, Report)>, Error> {
         let ephemeral = Ephemeral::new(draw(device.host()));
         let greeting = device.greeting(ephemeral.nonce())?;
         let welcome = self.greet(hub, &greeting).await?;
         let channel = ephemeral.channel(welcome.nonce).ok_or(HubProblem::Unknown)?;
-        let mut teller = Teller::new(progress, device.to_send()?.0);
         let met = device.meet(&greeting, &welcome)?;
         let token = format!("{}{}", welcome.nonce, met.proof);
         let mut visit = device.visit(&met);
-        let mut turn = Turn::with_sizes(concat!("tenun/", env!("CARGO_PKG_VERSION")), HUB_SIZES).with_hub();
         let mut event = Event::Begin;
-        let report = loop {
+        loop {
             let now = visit.device().host().now_ms();
             match turn.step(&mut visit, event, now)? {
                 Action::Send(body) => {
                     let device = visit.device();
                     teller.sending(device.to_send()?.0, None);
                     let drawn = draw(device.host());
-                    event = self.exchange_sealed(hub, &token, &channel, drawn, &body, &mut teller).await?;
+                    event = self.exchange_sealed(hub, &token, &channel, drawn, &body, teller).await?;
+                    if matches!(&event, Event::Rejected(problem) if problem.code == Code::Unauthorised) {
+                        return Ok(None);
+                    }
                 }
-                Action::Done(report) => break report,
+                Action::Done(report) => return Ok(Some((met.name, report))),
                 Action::GiveUp(_, why) => return Err(why.into()),
             }
-        };
-        teller.sent_all();
-        Ok(Meeting { hub: met.name, report, traffic: teller.traffic() })
+        }
     }
 
     async fn greet(&self, hub: &str, greeting: &Greeting) -> Result<Welcome, Error> {

@@ -510,4 +510,28 @@ pub const MUTANTS: &[Mutant] = &[
         test: Test::Process("hubs", "what_waits"),
         says: "FAILED",
     },
+    Mutant {
+        name: "stranger-taken-back",
+        law: "L1",
+        why: "A restored server takes whoever is named for an author whom it has forgotten: the word is there, nobody looks whose.",
+        edits: &[Edit {
+            file: "server/src/domain/forgotten.rs",
+            old: " && voucher.is_signed(&keys) {",
+            new: " && !keys.is_empty() {",
+        }],
+        test: Test::Simulator,
+        says: "nobody vouched for",
+    },
+    Mutant {
+        name: "author-not-vouched-for",
+        law: "L1",
+        why: "Only hubs are told whose keys they are: what a plain phone holds of somebody whom no backup knows stays there.",
+        edits: &[Edit {
+            file: "server/src/domain/hubs.rs",
+            old: "    if !is_hub && (bearer.is_none() || tx.safe_through(author)? > 0) {",
+            new: "    if !is_hub {",
+        }],
+        test: Test::Process("restores", "what_others_hold"),
+        says: "FAILED",
+    },
 ];

@@ -11,9 +11,9 @@ use super::{
 use anyhow::{Context, Result};
 use client_core::{Error, Failure, Host, MetHub, channel::Ephemeral};
 use sync_protocol::{
-    Hash,
-    chain::{Batch, Carried, SecretKey, Signature},
-    engine::device::{Action, Event, Turn},
+    Hash, ReplicaId,
+    chain::{Adoption, Batch, Carried, SecretKey, Signature},
+    engine::device::{Action, DeviceStore, Event, Turn},
     pass::{Receipt, Voucher},
     problem::{Class, Problem},
     wire::{Acked, Fork, Reply, ReplyHeader, Request, Run},
@@ -21,6 +21,9 @@ use sync_protocol::{
 
 /// Replies of hubs that a liar remembers.
 const OVERHEARD: usize = 20;
+
+/// A name that nobody has.
+pub(super) const EVE: ReplicaId = ReplicaId(uuid::Uuid::from_u128(66));
 
 /// The key of whoever forges.
 fn eve() -> SecretKey {
@@ -174,6 +177,11 @@ impl World {
         if dice.chance(weather.doubled) {
             self.hub_answers(meeting, &body, dice)?;
         }
+        if dice.chance(weather.lies) {
+            self.count("hub: was lied to by a guest");
+            let forged = self.lie_to_the_hub(meeting, dice)?;
+            self.hub_answers(meeting, &forged, dice)?;
+        }
         let Some(reply) = self.hub_answers(meeting, &body, dice)? else { return Ok(Event::TimedOut) };
         if dice.chance(weather.reply_lost) {
             return Ok(Event::TimedOut);
@@ -225,6 +233,24 @@ impl World {
             Err(Failure::Device(error)) if is_full(&error) => Ok(None),
             Err(Failure::Device(error)) => Err(error).context("a hub's answer"),
         }
+    }
+
+    /// What a lying guest says: that the hub's own name, somebody else's or a new one is its own, and words under that name.
+    fn lie_to_the_hub(&mut self, meeting: &Meeting, dice: &mut Dice) -> Result<Vec<u8>> {
+        let some = dice.below(self.phones.len());
+        let whose = if dice.chance(500) { meeting.hub } else { some };
+        let name = match self.phones.get_mut(whose).filter(|phone| phone.is_alive) {
+            Some(phone) if whose != meeting.guest => client_core::Device::status(phone.device()?)?.replica,
+            Some(_) | None => EVE,
+        };
+        let at = self.phone(meeting.guest)?.device()?.position()?;
+        let adopt = Adoption::sign(name, eve().public(), at.replica, &at.key);
+        let words = Carried::Bytes(br#"{"remark":"said by nobody"}"#.to_vec());
+        let batch = Batch::sign(name, 1, Hash::default(), vec![words], &eve());
+        let mut request = Request::new(at.replica, 0, vec![batch]);
+        // A new name is its own to take, once the server hears of it, and what it says there is its own: that is no lie.
+        request.adoptions.extend((name != EVE).then_some(adopt));
+        Ok(request.to_bytes())
     }
 
     /// What a lying hub makes of a reply.
@@ -339,6 +365,12 @@ pub(super) fn lie_to_the_server(body: &[u8], dice: &mut Dice) -> Result<Vec<u8>>
         }
         told.push(batch);
     }
+    // Somebody whom the server is said to have forgotten, by nobody's word.
+    let (enumerator, name, signature) = (office::enumerator(0), "HP".into(), Signature([0; 64]));
+    let word = Voucher { replica: EVE, key: eve().public(), enumerator, name, signature };
+    request.keys.iter_mut().for_each(|key| *key = Voucher { key: eve().public(), ..key.clone() }.signed(&eve()));
+    request.keys.push(word.signed(&eve()));
+    told.push(Batch::sign(EVE, 1, Hash::default(), vec![Carried::Bytes(b"{}".to_vec())], &eve()));
     request.batches = told;
     Ok(request.to_bytes())
 }

@@ -17,6 +17,10 @@ use sync_protocol::{
 
 /// A batch is kept up to this size, in bytes of changes: it can't be cut on the way, and the hub's own line may be 2G.
 const BATCH_MOST: usize = 512 << 10;
+/// So many bytes of an author's batches wait here at most: ten thousand interviews that the server has not seen.
+const WAITING_MOST: u64 = 64 << 20;
+/// So many names are believed by one pass: a phone that the server has not met meanwhile was not copied more often.
+const NAMES_MOST: usize = 16;
 /// What a digest in place of a change takes in a request, in bytes.
 const DIGEST: usize = 66;
 
@@ -40,6 +44,7 @@ pub(super) fn keep(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Re
             && !is_own(tx, adopt.replica)?
             && from.is_some_and(|from| adopt.is_valid(&from))
             && let Some(before) = tx.guest(adopt.from)?
+            && may_take_name(tx, adopt.replica, &from_json::<Pass>(&before.pass)?)?
         {
             let row = GuestRow { replica: adopt.replica, adoption: Some(to_json(adopt)?), seen_ms: None, ..before };
             tx.put_guest(&newer_pass(tx, row)?)?;
@@ -49,22 +54,30 @@ pub(super) fn keep(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Re
     let (mut kept, mut refusals) = (0, Vec::new());
     for batch in &request.batches {
         match verify(tx, met, batch)? {
+            Ok(()) if tx.waiting_bytes(batch.replica)? > WAITING_MOST => refusals.push(refusal(
+                batch,
+                Problem::new(Code::Busy, "64 MiB of this phone wait here: sync it with the server"),
+            )),
             Ok(()) => {
                 if tx.carry(batch)? {
                     kept += u64::try_from(batch.changes.len()).unwrap_or(0);
                 }
                 tx.set_handed(&batch.span(), guest)?;
             }
-            Err(problem) => refusals.push(Outcome {
-                replica: batch.replica,
-                seq: batch.first,
-                verdict: Verdict::Refused,
-                code: Some(problem.code),
-                detail: problem.detail,
-            }),
+            Err(problem) => refusals.push(refusal(batch, problem)),
         }
     }
     Ok((kept, refusals))
+}
+
+fn refusal(batch: &Batch, problem: Problem) -> Outcome {
+    let (replica, seq) = (batch.replica, batch.first);
+    Outcome { replica, seq, verdict: Verdict::Refused, code: Some(problem.code), detail: problem.detail }
+}
+
+/// Whether a device may be known by a name: it is already, or its pass does not stand for too many.
+pub(super) fn may_take_name(tx: &Tx<'_>, replica: ReplicaId, pass: &Pass) -> Result<bool, Error> {
+    Ok(replica == pass.replica || tx.guest(replica)?.is_some() || tx.names_under(pass.replica)? < NAMES_MOST)
 }
 
 /// The row of a device with the newest pass that was seen of it.
