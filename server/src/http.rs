@@ -24,7 +24,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(web::scope("/api/v1").configure(api::routes))
         .configure(export::routes)
         .configure(pages::routes)
-        .default_service(web::to(failure::not_found));
+        .default_service(web::to(pages::not_found));
 }
 
 /// Serves on a socket that is bound already; ends when the handle is stopped or on SIGTERM or SIGINT.

@@ -279,3 +279,28 @@ async fn an_unknown_query_parameter_is_named() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn an_address_that_leads_nowhere_answers_browsers_with_a_page_and_programs_with_a_problem() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let client = reqwest::Client::new();
+    for (path, accept, kind) in [
+        ("/records/x/y", "text/html,*/*;q=0.8", "text/html"),
+        ("/nothing<here", "text/html", "text/html"),
+        ("/nothing", "*/*", "application/problem+json"),
+        ("/v1/nothing", "text/html", "application/problem+json"),
+        ("/api/v1/nothing", "text/html", "application/problem+json"),
+    ] {
+        let request = client.get(format!("{}{path}", survey.server.url)).header("accept", accept);
+        let answer = request.header("accept-language", "id").send().await?;
+        assert_eq!(answer.status(), 404, "{path}");
+        let said = answer.headers()["content-type"].to_str()?.to_owned();
+        assert!(said.starts_with(kind), "{path}: {said}");
+        let text = answer.text().await?;
+        assert!(
+            kind != "text/html" || (text.contains("Yang dicari tidak ada di sini.") && !text.contains("<here")),
+            "{text}"
+        );
+    }
+    Ok(())
+}

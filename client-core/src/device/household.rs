@@ -48,32 +48,12 @@ pub(super) fn said(
             if !is_set && !saved.finishes {
                 continue;
             }
-            let Held { ever, first, beside } = asked.held(interview, &text);
-            let history = household.history(&field);
-            let now: Vec<(&Sibling<'_>, String)> = history
-                .iter()
-                .filter(|(_, replaced_by)| replaced_by.is_empty())
-                .map(|(one, _)| (one, text_of(one.value)))
-                .collect();
-            // A snapshot leaves out what was replaced: then nobody knows what the household has had.
-            let is_folded = household.dead().next().is_some() && !now.is_empty();
-            let had = is_folded || history.iter().any(|(one, _)| text_of(one.value) == text);
-            if !is_set && had && (saved.again || ever.iter().all(|one| *one == text)) {
+            let held = asked.held(interview, &text);
+            let there = There::of(household, &field);
+            if !is_set && there.had(&text) && (saved.again || held.ever.iter().all(|one| *one == text)) {
                 continue;
             }
-            // Once it has said something it has seen its own word there; before that, what it began with.
-            let has_told = history.iter().any(|(one, _)| is_own_word(interview, one));
-            let is_seen = |one: &Sibling<'_>, text: &String| {
-                let is_known = if has_told { is_own_word(interview, one) } else { first.as_ref() == Some(text) };
-                is_known && !beside.contains(text)
-            };
-            let replaced: Vec<_> = now.iter().filter(|(one, text)| is_seen(one, text)).collect();
-            let is_shown = now.iter().any(|(_, one)| *one == text);
-            let has_rivals = replaced.iter().any(|(_, one)| *one != text);
-            if is_shown && !has_rivals {
-                continue;
-            }
-            let preds = replaced.iter().map(|(one, _)| one.dot).collect();
+            let Some(preds) = there.replaced(interview, &held, &text) else { continue };
             rows.add(field.place(), household);
             answers.push(Op::Set { path: field, value, preds });
         }
@@ -184,6 +164,44 @@ struct Held {
     first: Option<String>,
     /// Those that stand in conflict beside what it says.
     beside: BTreeSet<String>,
+}
+
+/// An answer as the household has it.
+struct There<'a> {
+    history: Vec<(Sibling<'a>, Vec<Dot>)>,
+    /// A snapshot left out what was replaced: then nobody knows what the household has had.
+    is_folded: bool,
+}
+
+impl<'a> There<'a> {
+    fn of(household: &'a Record, field: &Path) -> Self {
+        Self { history: household.history(field), is_folded: household.dead().next().is_some() }
+    }
+
+    /// What it shows now.
+    fn now(&self) -> impl Iterator<Item = (&Sibling<'a>, String)> {
+        let live = self.history.iter().filter(|(_, replaced_by)| replaced_by.is_empty());
+        live.map(|(one, _)| (one, text_of(one.value)))
+    }
+
+    /// Whether it ever showed this.
+    fn had(&self, text: &str) -> bool {
+        let is_unknown = self.is_folded && self.now().next().is_some();
+        is_unknown || self.history.iter().any(|(one, _)| text_of(one.value) == text)
+    }
+
+    /// What an interview that says this replaces: once it has told something, its own word, and before that what it began with; but
+    /// nothing that stands beside in its own conflict. None where there is nothing to tell.
+    fn replaced(&self, interview: &Record, held: &Held, text: &str) -> Option<Vec<Dot>> {
+        let has_told = self.history.iter().any(|(one, _)| is_own_word(interview, one));
+        let is_seen = |(one, shown): &(&Sibling<'_>, String)| {
+            let is_known = if has_told { is_own_word(interview, one) } else { held.first.as_ref() == Some(shown) };
+            is_known && !held.beside.contains(shown)
+        };
+        let has_rivals = self.now().filter(is_seen).any(|(_, shown)| shown != text);
+        let is_shown = self.now().any(|(_, shown)| shown == text);
+        (has_rivals || !is_shown).then(|| self.now().filter(is_seen).map(|(one, _)| one.dot).collect())
+    }
 }
 
 /// The rows of a household that come and go, each once.

@@ -137,9 +137,12 @@ pub(super) async fn begin_session(
     name: String,
     password: String,
 ) -> Result<String, Rejection> {
-    let Some(waiting) = WAITING.try_acquire().ok().filter(|_| name.len() <= NAME_MAX) else {
-        return Err(Rejection::new(Code::Busy, "many log in at once: try again in a moment"));
-    };
+    let wrong = || Rejection::new(Code::Unauthorised, "wrong name or password");
+    if name.len() > NAME_MAX {
+        return Err(wrong());
+    }
+    let busy = |_| Rejection::new(Code::Busy, "many log in at once: try again in a moment");
+    let waiting = WAITING.try_acquire().map_err(busy)?;
     let from = request.connection_info().realip_remote_addr().unwrap_or_default().to_owned();
     // In a task of its own: whoever hangs up before the answer is counted, too.
     let task = actix_web::rt::spawn(async move {
@@ -155,7 +158,7 @@ pub(super) async fn begin_session(
         drop(check);
         let Some(account) = account else {
             turn.keep_for(AFTER_A_WRONG_ONE);
-            return Err(Rejection::new(Code::Unauthorised, "wrong name or password"));
+            return Err(wrong());
         };
         Ok(server.write(move |tx| people::begin_session(tx, &account.name, now_ms())).await?)
     });

@@ -112,7 +112,7 @@ impl ResponseError for Rejection {
     }
 }
 
-/// Answers where no route leads.
-pub(super) async fn not_found() -> Result<HttpResponse, Rejection> {
-    Err(Rejection::new(Code::NotFound, "no such address; /api/v1/openapi.json lists those that there are"))
+/// What programs hear where no route leads.
+pub(super) fn not_found() -> Rejection {
+    Rejection::new(Code::NotFound, "no such address; /api/v1/openapi.json lists those that there are")
 }

@@ -23,7 +23,9 @@ mod shell;
 mod values;
 mod words;
 
-use actix_web::web;
+use super::failure::{self, Rejection};
+use actix_web::{HttpRequest, HttpResponse, http::header::ACCEPT, web};
+use sync_protocol::problem::Code;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -48,4 +50,15 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/quarantine/{number}/release", web::post().to(quarantine::release))
         .route("/branches/{replica}/release", web::post().to(quarantine::release_branch))
         .route("/export", web::get().to(exports::show));
+}
+
+/// Answers where no route leads: with a page to whoever reads pages.
+pub(super) async fn not_found(request: HttpRequest) -> actix_web::Result<HttpResponse> {
+    let is_for_programs = ["/v1/", "/api/"].iter().any(|scope| request.path().starts_with(scope));
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    if is_for_programs || !accept.is_some_and(|accept| accept.contains("text/html")) {
+        return Err(failure::not_found().into());
+    }
+    let nowhere = Rejection::new(Code::NotFound, format!("no page at {}", request.path()));
+    Err(desk::broken(&nowhere, desk::language_of(&request), None).into())
 }
