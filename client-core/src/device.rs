@@ -232,7 +232,8 @@ impl<H: Host> Device<H> {
     pub fn enrolment(&mut self, code: &str, name: &str) -> Result<Enrol, Error> {
         self.store.read(|tx| {
             let (replica, key) = identity(tx)?;
-            Ok(Enrol { code: code.into(), replica, key: key.public(), name: name.into() })
+            let ask = Enrol { code: code.into(), replica, key: key.public(), name: name.into(), signature: None };
+            Ok(ask.signed(&key))
         })
     }
 

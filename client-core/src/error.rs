@@ -93,6 +93,9 @@ pub enum HubProblem {
     /// It was a hub.
     #[error("{0} is no hub any more, or has not met the server for long: it has to sync with the server first")]
     RunOut(String),
+    /// The hub takes no more of this device.
+    #[error("{0} takes no more of this phone now: sync with the server, nothing is lost")]
+    Full(String),
     /// The hub may not see all of the device's areas.
     #[error("{hub} does not cover your area {area}: sync with the hub of your team, or with the server")]
     Elsewhere {

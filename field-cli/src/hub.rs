@@ -180,7 +180,12 @@ fn refuse(problem: &Problem) -> HttpResponse {
     };
     let Problem { code, detail } = problem;
     let body = json!({ "type": "about:blank", "title": code.title(), "status": status.as_u16(), "code": code, "detail": detail });
-    HttpResponse::build(status).content_type("application/problem+json").body(body.to_string())
+    let mut response = HttpResponse::build(status);
+    if *code == Code::Busy {
+        // It is not retried at once: whoever looks after the hub has to make room, or the phone goes to the server.
+        response.insert_header((header::RETRY_AFTER, "600"));
+    }
+    response.content_type("application/problem+json").body(body.to_string())
 }
 
 impl Desk {

@@ -307,13 +307,17 @@ pub struct Adoption {
     pub from: ReplicaId,
     /// The old key's signature over both ids and the new key.
     pub signature: Signature,
+    /// The old key, for a server that may have forgotten the old replica: whoever is known by the new name says by it what it
+    /// was before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_key: Option<PublicKey>,
 }
 
 impl Adoption {
     /// Vouches for a new replica with the old one's key.
     #[must_use]
     pub fn sign(replica: ReplicaId, key: PublicKey, from: ReplicaId, old: &SecretKey) -> Self {
-        Self { replica, key, from, signature: old.sign(&adoption_message(replica, key, from)) }
+        Self { replica, key, from, signature: old.sign(&adoption_message(replica, key, from)), from_key: None }
     }
 
     /// Whether the owner of the old replica's key made this.

@@ -118,6 +118,9 @@ pub struct Voucher {
     /// What people call the device.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
+    /// The names that the device had before this one, the latest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<ReplicaId>,
     /// The server's signature over all of that.
     pub signature: Signature,
 }
@@ -138,8 +141,9 @@ impl Voucher {
     }
 
     fn message(&self) -> Vec<u8> {
-        let Self { replica, key, enumerator, name, signature: _ } = self;
-        Message::new("tenun key 1").fixed(replica.0.as_bytes()).fixed(&key.0).text(enumerator).text(name).0
+        let Self { replica, key, enumerator, name, earlier, signature: _ } = self;
+        let message = Message::new("tenun key 1").fixed(replica.0.as_bytes()).fixed(&key.0).text(enumerator).text(name);
+        earlier.iter().fold(message.count(earlier.len()), |message, name| message.fixed(name.0.as_bytes())).0
     }
 }
 

@@ -7,7 +7,7 @@ use sync_protocol::{
     Hash, ReplicaId,
     chain::{Adoption, PublicKey, SecretKey, Signature},
     pass::{Meeting, Pass, Receipt, Side, Voucher},
-    wire::{Reply, Request},
+    wire::{Enrol, Reply, Request},
 };
 
 #[derive(Deserialize)]
@@ -19,6 +19,7 @@ struct File {
     receipts: Vec<ReceiptCase>,
     meetings: Vec<MeetingCase>,
     server_replica: ReplicaId,
+    enrol: Enrol,
     request: Shown,
     reply: Told,
 }
@@ -29,6 +30,7 @@ struct Shown {
     bytes: String,
     held: BTreeMap<ReplicaId, u64>,
     adopt: Adoption,
+    before: Adoption,
     pass: Pass,
     key: Voucher,
 }
@@ -109,14 +111,20 @@ fn a_hub_and_its_guest_prove_their_keys_as_the_vectors_say() {
 
 #[test]
 fn what_a_restored_server_is_shown_and_what_a_hub_tells_reads_and_writes_as_the_vectors_say() {
-    let File { server, server_replica, request, reply, .. } = file();
+    let File { server, server_replica, enrol, request, reply, .. } = file();
+    assert!(enrol.is_signed());
+    assert!(!Enrol { code: "AB2CD-EF3GJ".into(), ..enrol.clone() }.is_signed());
+    assert!(!Enrol { replica: server_replica, ..enrol.clone() }.is_signed());
+    assert!(!Enrol { signature: None, ..enrol }.is_signed());
     let shown = Request::from_bytes(request.bytes.as_bytes()).unwrap();
     assert_eq!(shown.header.held, request.held);
     assert_eq!(
         (&shown.adoptions, &shown.passes, &shown.keys),
-        (&vec![request.adopt], &vec![request.pass], &vec![request.key])
+        (&vec![request.adopt, request.before], &vec![request.pass], &vec![request.key])
     );
     let adopt = shown.adoptions.first().unwrap();
+    let before = shown.adoptions.last().unwrap();
+    assert!(before.from_key.is_some_and(|key| before.is_valid(&key)), "what the device was before");
     assert!(adopt.from == server_replica && adopt.is_valid(&server), "a key of the server's own, in the life between");
     assert_eq!(String::from_utf8(shown.to_bytes()).unwrap(), request.bytes);
 

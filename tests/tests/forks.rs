@@ -8,9 +8,14 @@ use end_to_end::{
     survey::{Survey, household},
 };
 use serde_json::{Value as Json, json};
+use server::{
+    domain::{Failure, catalogue::Catalogue, identity::Identity, ingest, people, prepare},
+    store,
+};
+use std::sync::Arc;
 use sync_protocol::{
-    Dot, Hash, HouseholdId, RecordId, ReplicaId, Value,
-    chain::{Adoption, SecretKey},
+    Code, Dot, Hash, HouseholdId, Limits, RecordId, ReplicaId, Value,
+    chain::{Adoption, Batch, Carried, SecretKey},
     engine::reauthor::{Renumbered, reauthor},
     wire::{Acked, Have, Request, Verdict},
 };
@@ -369,5 +374,58 @@ async fn a_phone_takes_another_name_where_its_other_life_was_carried_past_its_en
     // A phone that has something to send is asked for it first: it may be what is missing.
     asks.header.unsent = 1;
     assert_eq!(phone.send(url, asks.to_bytes(), None).await?.reply()?.fork, None);
+    Ok(())
+}
+
+/// Two devices say in the same moment that a name is theirs, each with a key of its own, and write under it.
+#[test]
+fn of_two_who_take_a_name_at_once_the_first_has_it_and_its_chain_holds_nothing_of_the_other() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let world = fixtures::World::new(7, 24, 2);
+    let data = folder.path().join("server");
+    end_to_end::server::Office::new(&data).prepare(&world, "tenun-ikat")?;
+    let mut conn = store::open_writer(&data)?;
+    let identity = store::in_transaction(&mut conn, Identity::load_or_make)?;
+    let catalogue = store::in_transaction(&mut conn, |tx| Catalogue::refresh(&Arc::default(), tx))?;
+    let world = ingest::World { catalogue, identity: Arc::new(identity), limits: Limits::default() };
+    let name = ReplicaId(uuid::Uuid::from_u128(9));
+    let mut requests = Vec::new();
+    for number in 1..=3_u8 {
+        let (old, key) = (ReplicaId(uuid::Uuid::from_u128(number.into())), SecretKey::from_seed([number; 32]));
+        let new = SecretKey::from_seed([number + 10; 32]);
+        let device = store::in_transaction(&mut conn, |tx| -> Result<_, Failure> {
+            let token = people::hash_secret(&number.to_string());
+            let device = tx.insert_device("KP001", "raced", token, 0)?;
+            tx.insert_replica(old, Some(device), key.public(), None)?;
+            people::device(tx, &number.to_string())
+        })?;
+        let change = household(uuid::Uuid::from_u128(number.into()), "", &format!("head {number}"));
+        let batch = Batch::sign(name, 1, Hash::default(), vec![Carried::Bytes(change)], &new);
+        // The third comes under its old name, and brings the new one's words beside.
+        let speaks = if number == 3 { old } else { name };
+        let mut request = Request::new(speaks, 0, vec![batch]);
+        request.adoptions = vec![Adoption::sign(name, new.public(), old, &key)];
+        requests.push((device, request.to_bytes()));
+    }
+    // All are read before any is applied.
+    let mut prepared = Vec::new();
+    for (device, body) in requests {
+        prepared.push(store::in_transaction(&mut conn, |tx| {
+            prepare::prepare(tx, device, &body, &world.catalogue, &world.limits)
+        })?);
+    }
+    let mut apply = |prepared| store::in_transaction(&mut conn, |tx| ingest::apply(tx, prepared, &world, 1));
+    let mut prepared = prepared.into_iter();
+    let mut next = || apply(prepared.next().unwrap());
+    assert_eq!(next()?.acked_through, 1);
+    assert!(next().is_err_and(|error| error.to_string().contains("replica-taken")));
+    let third = next()?;
+    assert_eq!(
+        third.outcomes.iter().map(|o| (o.replica, o.code)).collect::<Vec<_>>(),
+        [(name, Some(Code::WrongReplica))]
+    );
+    let query = "SELECT group_concat(CAST(bytes AS TEXT)) FROM change";
+    let held: String = conn.query_row(query, [], |row| row.get(0))?;
+    assert!(held.contains("head 1") && !held.contains("head 2") && !held.contains("head 3"), "{held}");
     Ok(())
 }

@@ -340,12 +340,38 @@ async fn a_restored_server_takes_what_a_hub_carries_of_a_phone_that_it_has_forgo
 }
 
 #[tokio::test]
+async fn a_restored_server_takes_what_a_guest_alone_heard_of_a_phone_that_it_has_forgotten() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, mut leader, mut a, _, area) = village().await?;
+    let backup = std::fs::read_dir(survey.back_up()?)?.next().unwrap()?.path();
+    let mut late = survey.device(1, "late").await?;
+    let (home, _) = interviewed(&mut late, &area, "Maria Nalle")?;
+    survey.sync(&mut late).await?;
+    let hub = Running::start(&leader.file)?;
+    survey.sync(&mut leader).await?;
+    survey.meet(&mut a, &hub).await?;
+    assert!(a.has(home)?);
+    drop((late, leader, hub));
+
+    let mut parts = survey.into_parts();
+    let port = parts.server.port()?;
+    parts.server.kill()?;
+    parts.office.run("restore", &["--from", backup.to_str().unwrap()])?;
+    parts.server = parts.office.serve(port)?;
+    client_core::transport::Http::new()?.sync(&mut a.device, |_| ()).await?;
+    let coordinator = end_to_end::server::Coordinator::log_in(&parts.server.url, end_to_end::survey::PASSWORD).await?;
+    assert!(coordinator.get(&format!("records/{home}")).await?.to_string().contains("Maria Nalle"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_hub_whose_disk_is_nearly_full_takes_nothing_and_loses_nothing() -> Result<()> {
     let _one = ONE_AT_A_TIME.lock().await;
     let (survey, leader, mut a, _, area) = village().await?;
     interviewed(&mut a, &area, "Maria Nalle")?;
     let hub = Running::start_with(&leader.file, "127.0.0.1:0", &["--keep-free", "1000000000"])?;
-    assert!(survey.meet(&mut a, &hub).await.is_err());
+    let full = survey.meet(&mut a, &hub).await.unwrap_err();
+    assert!(full.to_string().contains("busy"), "{full}");
     hub.kill()?;
     assert_eq!((a.device.status()?.interviews_on_hub, a.device.status()?.unsent), (0, 3));
     let hub = Running::start(&leader.file)?;

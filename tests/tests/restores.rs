@@ -15,7 +15,7 @@ use end_to_end::{
 };
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
-use sync_protocol::{Path, Place, RecordId, Value};
+use sync_protocol::{Path, Place, RecordId, Value, wire::Enrol};
 
 fn path(text: &str) -> Path {
     text.parse().unwrap()
@@ -391,9 +391,19 @@ async fn what_others_hold_of_a_phone_that_enrolled_after_the_backup_comes_back_a
     let devices = coordinator.get("devices").await?.to_string();
     assert!(devices.contains("late") && devices.contains("KP777"), "{devices}");
 
-    // It was not lost after all: with a new code it goes on where it was.
+    // It was not lost after all: with a new code it goes on where it was. Nobody else does, who knows no more than its public key, nor
+    // a device of another enumerator.
     assert!(http.sync(&mut late.device, |_| ()).await.is_err(), "its token is of a life that has ended");
     let code = parts.office.device_code("KP777")?;
+    let ask = late.device.enrolment(&code, "late")?;
+    let enrol = async |ask: Enrol| -> Result<u16> {
+        let request = reqwest::Client::new().post(format!("{url}/v1/enrol"));
+        let answer = request.body(serde_json::to_vec(&ask)?).send().await?;
+        Ok(answer.status().as_u16())
+    };
+    assert_eq!(enrol(Enrol { signature: None, ..ask.clone() }).await?, 403);
+    let other = parts.office.device_code(&b.code)?;
+    assert_eq!(enrol(late.device.enrolment(&other, "late")?).await?, 403);
     http.enrol(&mut late.device, &url, &code, "late").await?;
     parts.office.run("assign", &["KP777", &area])?;
     late.device.save(record, &late.code, &[Edit::set("floor", Value::text("1"))?])?;
@@ -447,6 +457,65 @@ async fn a_server_restored_twice_takes_back_what_it_said_in_the_life_between() -
         assert!(person.device.record(record)?.notes().any(|(_, text)| text == "today"), "{}", person.code);
         assert_eq!(person.device.status()?.unsent, 0);
     }
+    let rebuilt = parts.office.run("rebuild", &[])?;
+    let hashes: Vec<&str> = rebuilt.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(hashes[0], hashes[1]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_phone_that_took_its_name_after_the_backup_gives_back_what_it_was_before_and_nothing_counts_twice()
+-> Result<()> {
+    let survey = Survey::start(24, 2)?;
+    let mut c = survey.device(1, "c").await?;
+    survey.sync(&mut c).await?;
+    let backup = backups(&survey.back_up()?)?.remove(0);
+    // It enrols, writes, and is copied: by now it has another name, and C has heard it under both.
+    let mut a = survey.device(0, "a").await?;
+    let home = a.device.register_household(&a.code, &[("area", Value::text(survey.area(1)?))])?;
+    let record = a.device.start_interview(home, "1", &end_to_end::field::questionnaire(), &a.code)?;
+    survey.sync(&mut a).await?;
+    let copy = survey.file("copy");
+    rusqlite::Connection::open(&a.file)?.execute("VACUUM INTO ?1", [copy.to_str().unwrap()])?;
+    let phone = end_to_end::field::Phone::new(77, 1_767_225_700_000, 0);
+    let mut other = Enumerator::unenrolled(client_core::Device::open(&copy, phone)?, &copy, &a.code);
+    for (person, question) in [(&mut other, "floor"), (&mut a, "wall")] {
+        let edits = [Edit::set(question, Value::text("1"))?, Edit::Note(question.into())];
+        person.device.save(record, &person.code, &edits)?;
+        survey.sync(person).await?;
+    }
+    survey.sync(&mut c).await?;
+    let coordinator = survey.coordinator().await?;
+    let before = view(&coordinator, record).await?;
+    let notes = async |coordinator: &Coordinator| -> Result<usize> {
+        Ok(coordinator.get(&format!("records/{record}")).await?["notes"].as_array().map_or(0, Vec::len))
+    };
+    assert_eq!(notes(&coordinator).await?, 2);
+    drop(other);
+    let url = survey.server.url.clone();
+
+    let (parts, coordinator) = restored(survey, &backup).await?;
+    let http = client_core::transport::Http::new()?;
+    http.sync(&mut c.device, |_| ()).await?;
+    assert_eq!(view(&coordinator, record).await?, before, "what C heard of both lives");
+    let code = parts.office.device_code(&a.code)?;
+    http.enrol(&mut a.device, &url, &code, "a").await?;
+    http.sync(&mut a.device, |_| ()).await?;
+    http.sync(&mut c.device, |_| ()).await?;
+    assert_eq!((view(&coordinator, record).await?, notes(&coordinator).await?), (before, 2));
+    assert_eq!(a.device.status()?.unsent, 0);
+    let devices = coordinator.get("devices").await?;
+    let named = devices["items"].as_array().unwrap().iter().filter(|device| device["name"] == "a").count();
+    assert_eq!(named, 1, "{devices}");
+
+    // Once more, and with nobody's word left, nor anybody but the phone: what it wrote under the name before is its own to give.
+    let (parts, coordinator) = once_more(parts, &backup).await?;
+    drop(c);
+    rusqlite::Connection::open(&a.file)?.execute("DELETE FROM voucher", [])?;
+    let code = parts.office.device_code(&a.code)?;
+    http.enrol(&mut a.device, &url, &code, "a").await?;
+    http.sync(&mut a.device, |_| ()).await?;
+    assert_eq!(notes(&coordinator).await?, 2);
     let rebuilt = parts.office.run("rebuild", &[])?;
     let hashes: Vec<&str> = rebuilt.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
     assert_eq!(hashes[0], hashes[1]);

@@ -6,7 +6,7 @@ use crate::{error::Error, store::Tx};
 use std::collections::BTreeSet;
 use sync_protocol::{
     ReplicaId,
-    chain::{Batch, Carried, Span},
+    chain::{Adoption, Batch, Carried, Span},
     engine::device::Introductions,
     wire::Lack,
 };
@@ -30,7 +30,7 @@ pub(super) fn give_back(tx: &Tx<'_>, budget: usize) -> Result<Vec<Batch>, Error>
 }
 
 /// What the server may not know of authors: how they took their names, and where it was restored or has refused them, what it
-/// signed for them once, with the keys that it had in between.
+/// signed for them once, with the keys that it had in between, and how the device itself came by its name.
 pub(super) fn introductions(tx: &Tx<'_>, batches: &[Span], held: &[ReplicaId]) -> Result<Introductions, Error> {
     let mut shown = Introductions::default();
     let mut strangers: BTreeSet<ReplicaId> = held.iter().copied().collect();
@@ -45,14 +45,22 @@ pub(super) fn introductions(tx: &Tx<'_>, batches: &[Span], held: &[ReplicaId]) -
     if !strangers.is_empty() {
         shown.adoptions.extend(trust::learned(tx)?);
     }
+    let own = tx.adoptions()?.iter().map(|json| from_json(json)).collect::<Result<Vec<Adoption>, _>>()?;
+    for mut adoption in own {
+        if let Some(secret) = tx.life(adoption.from)?.filter(|_| strangers.contains(&adoption.from)) {
+            adoption.from_key = Some(from_secret(&secret)?.public());
+            shown.adoptions.push(adoption);
+        }
+    }
     for author in strangers {
-        if let Some(voucher) = tx.voucher(author)? {
-            shown.keys.push(from_json(&voucher)?);
+        let guest = tx.guest(author)?;
+        match (tx.voucher(author)?, &guest) {
+            (Some(voucher), _) => shown.keys.push(from_json(&voucher)?),
+            (None, Some(guest)) => shown.passes.push(from_json(&guest.pass)?),
+            (None, None) => {}
         }
-        if let Some(guest) = tx.guest(author)? {
-            shown.passes.push(from_json(&guest.pass)?);
-            shown.adoptions.extend(guest.adoption.map(|json| from_json(&json)).transpose()?);
-        }
+        let adoption = guest.and_then(|guest| guest.adoption);
+        shown.adoptions.extend(adoption.map(|json| from_json(&json)).transpose()?);
     }
     Ok(shown)
 }

@@ -12,11 +12,11 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
-    Dot, Hash, RecordId, ReplicaId, Stamp,
+    Code, Dot, Hash, RecordId, ReplicaId, Stamp,
     chain::{Adoption, Batch, Carried, PublicKey, Signature, Span},
     engine::device::{Absorbed, DeviceStore, Introductions, Position, Sizes},
     pass::{Meeting, Pass, Side, Voucher},
-    wire::{Acked, Delivered, Greeting, Proof, Reply, Run, Stamped, VERSIONS, Welcome},
+    wire::{Acked, Delivered, Greeting, Outcome, Proof, Reply, Run, Stamped, VERSIONS, Welcome},
 };
 
 /// The sizes of a turn with a hub, in bytes before compression.
@@ -205,7 +205,7 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
         let Self { device, met } = self;
         let (hub, areas) = (&met.meeting.hub, &met.areas);
         let Device { store, host, forms, .. } = &mut **device;
-        store.write(|tx| {
+        let (absorbed, is_full) = store.write(|tx| {
             let (replica, _) = identity(tx)?;
             let keys = trust::keys(tx)?;
             let mut peer = tx.peer(*hub, replica)?.ok_or(HubProblem::Unknown)?;
@@ -219,8 +219,8 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
             let is_hub = relay::is_hub(tx)?;
             if is_hub {
                 trust::keep_receipts(tx, &reply.receipts, &keys)?;
-                trust::keep_vouchers(tx, &reply.keys, &keys)?;
             }
+            trust::keep_vouchers(tx, &reply.keys, &keys)?;
             take_receipt(tx, reply, &keys, is_hub)?;
             let mut absorbed = Absorbed::default();
             let mut touched = BTreeSet::new();
@@ -243,8 +243,11 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
                 // The server may have been restored and lack what this brought: it is told what the device can prove.
                 tx.set_meta(meta::TELLS, "1")?;
             }
-            Ok(absorbed)
-        })
+            let is_busy = |outcome: &Outcome| outcome.replica == replica && outcome.code == Some(Code::Busy);
+            Ok((absorbed, reply.outcomes.iter().any(is_busy)))
+        })?;
+        // What came with it is stored; sent again, it would be refused again.
+        if is_full { Err(HubProblem::Full(met.name.clone()).into()) } else { Ok(absorbed) }
     }
 }
 

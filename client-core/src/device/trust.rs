@@ -56,14 +56,16 @@ pub(super) fn learned(tx: &Tx<'_>) -> Result<Vec<Adoption>, Error> {
 /// Keeps how those keys are vouched for that a server knows no more when it tells its scope: it was restored, and what it signed with
 /// them in between is to be proved to it.
 pub(super) fn keep_forgotten(tx: &Tx<'_>, scope: &Scope) -> Result<(), Error> {
-    let mut kept = learned(tx)?;
-    let before = kept.len();
-    for adoption in told(tx)? {
-        if !scope.vouched.contains(&adoption) && !kept.contains(&adoption) {
-            kept.push(adoption);
-        }
-    }
-    if kept.len() > before { tx.set_meta(meta::VOUCHED, &to_json(&kept)?) } else { Ok(()) }
+    let learned = learned(tx)?;
+    let kept = with_forgotten(told(tx)?, &scope.vouched, learned.clone());
+    if kept.len() > learned.len() { tx.set_meta(meta::VOUCHED, &to_json(&kept)?) } else { Ok(()) }
+}
+
+/// What was told and is told no more, in front of what was learned: that may lead on from it.
+fn with_forgotten(mut told: Vec<Adoption>, today: &[Adoption], learned: Vec<Adoption>) -> Vec<Adoption> {
+    told.retain(|adoption| !today.contains(adoption) && !learned.contains(adoption));
+    told.extend(learned);
+    told
 }
 
 /// Takes over newer keys of the server that another device tells of; what nothing vouches for is passed over.
@@ -213,5 +215,8 @@ mod tests {
         assert_eq!(keys(&[leads(1, 3)], &[leads(1, 2)]), [1, 2, 3], "the server was restored twice from one copy");
         assert_eq!(keys(&[leads(1, 3)], &[leads(1, 2), leads(2, 4)]), [1, 2, 4, 3]);
         assert_eq!(keys(&[leads(1, 3)], &[leads(3, 5), leads(1, 3), leads(7, 8)]), [1, 3, 5]);
+        // It told of 2, a hub of 3; then it was restored, and tells of 4.
+        let kept = with_forgotten(vec![leads(1, 2)], &[leads(1, 4)], vec![leads(2, 3)]);
+        assert_eq!(keys(&[leads(1, 4)], &kept), [1, 2, 3, 4]);
     }
 }

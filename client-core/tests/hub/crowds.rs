@@ -4,11 +4,12 @@ use crate::{
     liars::{say, words},
     village::{Village, draw, meet, register, village},
 };
+use client_core::{Error, Failure, HubProblem};
 use sync_protocol::{
     Code, Hash, ReplicaId,
     chain::{Adoption, Batch, Carried, SecretKey},
     engine::device::DeviceStore,
-    wire::Request,
+    wire::{Outcome, Reply, Request, Verdict},
 };
 
 #[test]
@@ -81,6 +82,15 @@ fn what_waits_of_one_author_takes_so_much_of_the_hubs_disk_and_no_more() {
     let code = refused.first().unwrap().code;
     assert_eq!((code, hub.1.load().unwrap()[0].waiting), (Some(Code::Busy), refused.first().unwrap().seq - 1));
     assert!((131..=132).contains(&hub.1.load().unwrap()[0].waiting), "64 MiB");
+    // An honest phone hears why, and keeps what it has.
+    register(&mut a, "Dorce Lay");
+    let full = |reply: &mut Reply| {
+        let (replica, seq) = (at.replica, 1);
+        let (verdict, code, detail) = (Verdict::Refused, Some(Code::Busy), String::new());
+        reply.outcomes = vec![Outcome { replica, seq, verdict, code, detail }];
+    };
+    let told = meet(&mut hub, &mut a, full).unwrap_err();
+    assert!(matches!(told, Failure::Device(Error::Hub(HubProblem::Full(_)))), "{told}");
     register(&mut b, "Yohanis Taek");
     meet(&mut hub, &mut b, |_| ()).unwrap();
     let other = b.position().unwrap().replica;

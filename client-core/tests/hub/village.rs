@@ -28,7 +28,7 @@ impl Office {
     pub(crate) fn voucher(&self, at: &Position) -> Voucher {
         let (replica, key) = (at.replica, at.key.public());
         let (enumerator, name) = ("KP001".into(), "HP".into());
-        Voucher { replica, key, enumerator, name, signature: Signature([0; 64]) }.signed(&self.key)
+        Voucher { replica, key, enumerator, name, earlier: Vec::new(), signature: Signature([0; 64]) }.signed(&self.key)
     }
 
     pub(crate) fn pass(&self, device: &mut Device<Fixed>, name: &str, areas: &[&str]) -> Pass {

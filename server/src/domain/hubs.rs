@@ -63,7 +63,9 @@ fn voucher(tx: Tx<'_>, author: ReplicaId, is_hub: bool, identity: &Identity) -> 
         return Ok(None);
     }
     let (enumerator, name) = bearer.map(|bearer| (bearer.enumerator, bearer.name)).unwrap_or_default();
-    let unsigned = Voucher { replica: author, key: row.key, enumerator, name, signature: Signature([0; 64]) };
+    // The server's own names come by their adoptions.
+    let earlier = if enumerator.is_empty() { Vec::new() } else { tx.earlier_names(row.id)? };
+    let unsigned = Voucher { replica: author, key: row.key, enumerator, name, earlier, signature: Signature([0; 64]) };
     Ok(Some(unsigned.signed(&identity.key)))
 }
 

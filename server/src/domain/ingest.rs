@@ -4,6 +4,7 @@ mod acks;
 mod buckets;
 mod log;
 mod shared;
+mod stamps;
 
 use buckets::Buckets;
 use shared::Shared;
@@ -12,15 +13,12 @@ use super::{
     Failure, attachments,
     catalogue::Catalogue,
     derive,
-    forgotten::claimable,
     identity::Identity,
     prepare::{Checked, Prepared, check},
     review,
     validate::Merged,
 };
-use crate::store::{
-    ChangeInsert, ChangeState, Derived, NewChange, RecordKey, ReplicaRow, StampRow, StoreError, Tx, Waiting,
-};
+use crate::store::{ChangeInsert, ChangeState, Derived, NewChange, RecordKey, ReplicaRow, StoreError, Tx, Waiting};
 use compact_str::CompactString;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +26,6 @@ use std::{
 };
 use sync_protocol::{
     Change, Hash, HouseholdId, Limits, RecordId, ReplicaId, Stamp, Subject,
-    chain::SignedStamp,
     engine::intake::{Intake, Log, Verified, carry, receive},
     problem::{Code, Problem},
     wire::{Fork, Outcome, RequestHeader, Stamped, Verdict},
@@ -68,23 +65,27 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     let Prepared { device, header, forgotten, adoptions, stamps, haves, mut batches, refused, .. } = prepared;
     // Whatever carried them: what comes after a fork is told from what comes after a gap.
     batches.sort_by_key(|batch| (batch.verified.batch.replica, batch.verified.batch.first));
-    forgotten.remember(tx, now_ms)?;
+    forgotten.remember(tx, device.id, now_ms)?;
     for adoption in adoptions {
         let from = tx.replica(adoption.from)?;
-        let Some(row) = tx.replica(adoption.replica)? else {
-            let lives_on = from.and_then(|row| row.device).unwrap_or(device.id);
-            tx.insert_replica(adoption.replica, Some(lives_on), adoption.key, from.map(|row| row.id))?;
-            continue;
-        };
-        // Others had spoken for it.
-        if let Some(absent) = claimable(tx, &row, adoption.key, &device.enumerator)? {
-            tx.unite_devices(absent, device.id)?;
+        match (tx.replica(adoption.replica)?, from) {
+            (None, from) => {
+                let lives_on = from.and_then(|row| row.device).unwrap_or(device.id);
+                tx.insert_replica(adoption.replica, Some(lives_on), adoption.key, from.map(|row| row.id))?;
+            }
+            // What it was before had been forgotten.
+            (Some(row), Some(from)) => tx.set_adopted_from(row.id, from.id)?,
+            (Some(_), None) => {}
         }
     }
     let skew_ms = header.clock.saturating_sub(now_ms);
     let stamp = Stamp { received_ms: now_ms, skew_ms };
     let mut turn = Turn { given: stamps, ..Turn::new(tx, world, stamp, device.revoked) };
     let mut applied = Applied { outcomes: refused, ..Applied::default() };
+    // Somebody else may have been faster since the request was read.
+    if tx.replica(header.replica)?.is_none_or(|row| row.device != Some(device.id)) {
+        return Err(Failure::problem(Code::ReplicaTaken, format!("{} is another device's", header.replica)));
+    }
     let held_before = turn.row(header.replica)?.head;
     let mut shared = Shared::new(&header);
     if turn.is_another_life(&header)? {
@@ -94,11 +95,16 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
         applied.fork = Some(Fork { replica: header.replica, common: held_before });
     }
     for batch in batches {
+        if !turn.is_the_author(&batch, device.id)? {
+            applied.outcomes.push(refusal(&batch, Code::WrongReplica, "somebody else has this name by now"));
+            continue;
+        }
         if batch.is_carried {
             // A device that was revoked brings nothing of others: kept apart under their names, it would stand in the way of
             // what they bring themselves. It is not lost with that: the carrier keeps what was refused.
             if device.revoked {
-                applied.outcomes.push(not_by_a_revoked_one(&batch));
+                let detail = "this device was revoked: somebody else has to bring it";
+                applied.outcomes.push(refusal(&batch, Code::Forbidden, detail));
             } else {
                 turn.carried(batch, device.id)?;
             }
@@ -126,14 +132,9 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     Ok(applied)
 }
 
-fn not_by_a_revoked_one(Checked { verified, .. }: &Checked) -> Outcome {
-    Outcome {
-        replica: verified.batch.replica,
-        seq: verified.batch.first,
-        verdict: Verdict::Refused,
-        code: Some(Code::Forbidden),
-        detail: "this device was revoked: somebody else has to bring it".into(),
-    }
+fn refusal(Checked { verified, .. }: &Checked, code: Code, detail: &str) -> Outcome {
+    let (replica, seq) = (verified.batch.replica, verified.batch.first);
+    Outcome { replica, seq, verdict: Verdict::Refused, code: Some(code), detail: detail.into() }
 }
 
 /// Applies a batch that the server authored itself; what was not plainly accepted.
@@ -144,7 +145,8 @@ pub fn apply_own(tx: Tx<'_>, verified: Verified, world: &World, now_ms: i64) -> 
     let stamp = Stamp { received_ms: now_ms, skew_ms: 0 };
     let mut turn = Turn::new(tx, world, stamp, false);
     let mut applied = Applied::default();
-    turn.batch(check(verified, &world.catalogue, &world.limits), &mut applied)?;
+    let key = world.identity.key.public();
+    turn.batch(check(verified, key, &world.catalogue, &world.limits), &mut applied)?;
     turn.finish(None)?;
     match applied.fork {
         None => Ok(turn.outcomes),
@@ -248,6 +250,17 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// Whether a batch was verified with the key that its replica has now, and is the device's own if it was taken for that.
+    fn is_the_author(&mut self, batch: &Checked, device: i64) -> Result<bool, StoreError> {
+        let replica = batch.verified.batch.replica;
+        let is_known = self.replicas.contains_key(&replica) || self.tx.replica(replica)?.is_some();
+        if !is_known {
+            return Ok(false);
+        }
+        let row = self.row(replica)?;
+        Ok(row.key == batch.key && (batch.is_carried || row.device == Some(device)))
+    }
+
     /// Whether another life's changes stand where a device takes its own for acked: after a restore, a copy of it was
     /// faster. The device finds where the histories part by sending from the start.
     fn is_another_life(&mut self, header: &RequestHeader) -> Result<bool, StoreError> {
@@ -269,37 +282,6 @@ impl<'a> Turn<'a> {
             self.carried.insert(id);
         }
         self.fresh.entry(key).or_default().push((id, stamp, change));
-    }
-
-    /// The stamp of a change: the one that it got in an earlier epoch, or else this turn's.
-    fn stamp_of(&self, replica: ReplicaId, seq: u64) -> Stamp {
-        let given = self.given.iter().find(|s| s.replica == replica && (s.first..=s.last).contains(&seq));
-        given.map_or(self.stamp, |given| given.stamp)
-    }
-
-    /// Keeps the stamps of what a batch added: those that came with it, and one for each stretch that has none.
-    fn stamp(&self, replica: ReplicaId, id: i64, from: u64, to: u64) -> Result<(), StoreError> {
-        let mut next = from;
-        while next <= to {
-            let ahead = self.given.iter().filter(|s| s.replica == replica && s.last >= next && s.first <= to);
-            let given = ahead.min_by_key(|s| s.first);
-            let free = given.map_or(to, |given| given.first.saturating_sub(1));
-            if next <= free {
-                let signed = SignedStamp::sign(self.stamp, replica, next, free, &self.world.identity.key);
-                let row = StampRow { first: next, last: free, stamp: self.stamp, signature: signed.signature };
-                self.tx.insert_stamp(id, &row)?;
-            }
-            if let Some(Stamped { first, last, stamp, signature, .. }) = given {
-                // Of what was stamped together a part may be here already, with a stamp of its own: the rest keeps its times.
-                let part = (next.max(*first), to.min(*last));
-                let resigned =
-                    || SignedStamp::sign(*stamp, replica, part.0, part.1, &self.world.identity.key).signature;
-                let signature = if part == (*first, *last) { *signature } else { resigned() };
-                self.tx.insert_stamp(id, &StampRow { first: part.0, last: part.1, stamp: *stamp, signature })?;
-            }
-            next = given.map_or(to, |given| given.last).saturating_add(1);
-        }
-        Ok(())
     }
 
     /// The key of the record that a change is about; a record that is not there yet gets its number.
@@ -462,10 +444,6 @@ impl<'a> Turn<'a> {
         self.stamp_added(row.replica, row.id)?;
         (self.is_carried, self.to_escrow, self.stamp) = (false, to_escrow, stamp);
         Ok(())
-    }
-
-    fn stamp_added(&mut self, replica: ReplicaId, id: i64) -> Result<(), StoreError> {
-        std::mem::take(&mut self.added).into_iter().try_for_each(|(from, to)| self.stamp(replica, id, from, to))
     }
 
     /// Derives every record that the turn touched, marks what was out of scope, and fills the buckets.

@@ -2,7 +2,7 @@
 
 use super::{
     Failure,
-    forgotten::claimable,
+    forgotten::absent_device,
     identity::{Identity, random},
 };
 use crate::store::{Account, Device, Tx};
@@ -66,7 +66,7 @@ pub fn enrol(tx: Tx<'_>, ask: &Enrol, identity: &Identity, limits: &Limits, now_
             tx.insert_replica(ask.replica, Some(device), ask.key, None)?;
         }
         // It was enrolled before, and the server was restored: it knows the device by what others gave back.
-        Some(row) => match claimable(tx, &row, ask.key, &enumerator)? {
+        Some(row) => match absent_device(tx, &row, ask, &enumerator)? {
             Some(absent) => tx.enrol_absent_device(absent, &name, hash_secret(&token), now_ms)?,
             None => {
                 let detail = "this database is enrolled already: start with a new one";

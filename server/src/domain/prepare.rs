@@ -2,11 +2,7 @@
 //!
 //! Everything that costs time and needs no write happens here, on as many threads as there are.
 
-use super::{
-    Failure,
-    catalogue::Catalogue,
-    forgotten::{Forgotten, claimable},
-};
+use super::{Failure, catalogue::Catalogue, forgotten::Forgotten};
 use crate::store::{Device, StoreError, Tx};
 use std::collections::BTreeMap;
 use sync_protocol::{
@@ -47,13 +43,15 @@ pub struct Checked {
     pub verified: Verified,
     /// Its changes, or why one can't be applied; each is taken once.
     pub changes: Vec<Option<Result<Change, Problem>>>,
+    /// The key that its signature fits.
+    pub key: PublicKey,
     /// Another device than its author's brought it.
     pub is_carried: bool,
 }
 
 /// Reads and checks the changes of a batch.
 #[must_use]
-pub fn check(verified: Verified, catalogue: &Catalogue, limits: &Limits) -> Checked {
+pub fn check(verified: Verified, key: PublicKey, catalogue: &Catalogue, limits: &Limits) -> Checked {
     let changes = verified
         .batch
         .changes
@@ -64,7 +62,7 @@ pub fn check(verified: Verified, catalogue: &Catalogue, limits: &Limits) -> Chec
             Some(read(dot, carried, catalogue, limits))
         })
         .collect();
-    Checked { verified, changes, is_carried: false }
+    Checked { verified, changes, key, is_carried: false }
 }
 
 fn read(dot: Dot, carried: &Carried, catalogue: &Catalogue, limits: &Limits) -> Result<Change, Problem> {
@@ -90,8 +88,9 @@ pub fn prepare(
     limits: &Limits,
 ) -> Result<Prepared, Failure> {
     let request = Request::from_bytes(body)?;
-    let forgotten = Forgotten::read(tx, &request)?;
-    let mut keys = Keys { tx, device: &device, known: BTreeMap::new(), carried: forgotten.keys().collect() };
+    let forgotten = Forgotten::read(tx, &device, &request)?;
+    let (known, carried) = (forgotten.own_names().collect(), forgotten.keys().collect());
+    let mut keys = Keys { tx, device: &device, known, carried };
     let mut adoptions = Vec::new();
     for adoption in request.adoptions {
         // What a hub was told of others' names says nothing of its own: it is passed over where nothing vouches for it.
@@ -108,13 +107,7 @@ pub fn prepare(
             return Err(Failure::problem(Code::WrongReplica, detail));
         }
         let is_today = adoption.replica == request.header.replica;
-        let row = tx.replica(adoption.replica)?;
-        let is_taken = match &row {
-            Some(row) if row.device == Some(device.id) => row.key != adoption.key,
-            Some(row) => claimable(tx, row, adoption.key, &device.enumerator)?.is_none(),
-            None => false,
-        };
-        if is_taken {
+        if !tx.replica(adoption.replica)?.is_none_or(|row| row.device == Some(device.id) && row.key == adoption.key) {
             if is_today {
                 let detail = format!("`adopt`: {} is another device's: take another name", adoption.replica);
                 return Err(Failure::problem(Code::ReplicaTaken, detail));
@@ -131,8 +124,8 @@ pub fn prepare(
     let (mut batches, mut refused) = (Vec::new(), Vec::new());
     for batch in request.batches {
         match verify(&mut keys, batch)? {
-            Ok((verified, is_carried)) => {
-                batches.push(Checked { is_carried, ..check(verified, catalogue, limits) });
+            Ok((verified, key, is_carried)) => {
+                batches.push(Checked { is_carried, ..check(verified, key, catalogue, limits) });
             }
             Err(outcome) => refused.push(outcome),
         }
@@ -147,8 +140,8 @@ pub fn prepare(
     Ok(Prepared { device, header, forgotten, adoptions, stamps, haves, batches, refused, cut_off })
 }
 
-/// Verifies a batch; true beside one that another replica than the device's authored.
-fn verify(keys: &mut Keys<'_>, batch: Batch) -> Result<Result<(Verified, bool), Outcome>, StoreError> {
+/// Verifies a batch: with which key, and whether another replica than the device's authored it.
+fn verify(keys: &mut Keys<'_>, batch: Batch) -> Result<Result<(Verified, PublicKey, bool), Outcome>, StoreError> {
     let refuse = |batch: &Batch, problem: Problem| Outcome {
         replica: batch.replica,
         seq: batch.first,
@@ -171,7 +164,7 @@ fn verify(keys: &mut Keys<'_>, batch: Batch) -> Result<Result<(Verified, bool), 
         return Ok(Err(refuse(&batch, problem)));
     }
     Ok(match batch.verify(&key) {
-        Ok(hashes) => Ok((Verified { batch, hashes }, is_carried)),
+        Ok(hashes) => Ok((Verified { batch, hashes }, key, is_carried)),
         Err(problem) => Err(refuse(&batch, problem)),
     })
 }

@@ -265,6 +265,7 @@ impl Tx<'_> {
                 key: PublicKey(row.get(1)?),
                 from: ReplicaId(row.get(2)?),
                 signature: Signature(row.get(3)?),
+                from_key: None,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -34,6 +34,21 @@ impl Tx<'_> {
         Ok(row.optional()?)
     }
 
+    /// The names that a device had before this one, the latest first.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn earlier_names(&self, replica: i64) -> Result<Vec<ReplicaId>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "WITH RECURSIVE earlier (id, depth) AS (
+                 SELECT adopted_from, 1 FROM replica WHERE id = ?1 UNION
+                 SELECT adopted_from, depth + 1 FROM earlier JOIN replica USING (id) WHERE depth < 100)
+             SELECT uuid FROM earlier JOIN replica USING (id) ORDER BY depth",
+        )?;
+        let rows = query.query_map([replica], |row| Ok(ReplicaId(row.get(0)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The replicas of devices that were revoked after a time.
     ///
     /// # Errors

@@ -205,6 +205,18 @@ impl<'a> Tx<'a> {
         Ok(put.insert(params![replica.0, device, key.0, adopted_from, Hash::default().0])?)
     }
 
+    /// Notes which replica a device was before, where that was not known.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn set_adopted_from(&self, replica: i64, from: i64) -> Result<(), StoreError> {
+        let mut put = self.conn.prepare_cached(
+            "UPDATE replica SET adopted_from = ?2 WHERE id = ?1 AND adopted_from IS NULL AND id <> ?2",
+        )?;
+        put.execute([replica, from])?;
+        Ok(())
+    }
+
     /// Moves the end of a replica's chain.
     ///
     /// # Errors

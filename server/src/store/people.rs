@@ -116,35 +116,25 @@ impl Tx<'_> {
         Ok(put.insert(params![enumerator, name, replica.0, now_ms])?)
     }
 
-    /// The enumerator of a device, if it is absent and was not revoked.
+    /// The enumerator of a device, if it is absent.
     ///
     /// # Errors
     /// If the store fails.
     pub fn absent_device(&self, device: i64) -> Result<Option<String>, StoreError> {
-        let mut query = self.conn.prepare_cached(
-            "SELECT enumerator FROM device WHERE id = ?1 AND length(token) < 32 AND revoked_ms IS NULL",
-        )?;
+        let mut query =
+            self.conn.prepare_cached("SELECT enumerator FROM device WHERE id = ?1 AND length(token) < 32")?;
         Ok(query.query_row([device], |row| row.get(0)).optional()?)
     }
 
-    /// Gives an absent device that has come back its token.
+    /// Gives an absent device that has come back its token. Whoever gave the code out knew of it, if it was revoked.
     ///
     /// # Errors
     /// If the store fails.
     pub fn enrol_absent_device(&self, device: i64, name: &str, token: Hash, now_ms: i64) -> Result<(), StoreError> {
-        let mut put =
-            self.conn.prepare_cached("UPDATE device SET name = ?2, token = ?3, enrolled_ms = ?4 WHERE id = ?1")?;
+        let mut put = self.conn.prepare_cached(
+            "UPDATE device SET name = ?2, token = ?3, enrolled_ms = ?4, revoked_ms = NULL WHERE id = ?1",
+        )?;
         put.execute(params![device, name, token.0, now_ms])?;
-        Ok(())
-    }
-
-    /// An absent device turns out to be another one that is known.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn unite_devices(&self, absent: i64, known: i64) -> Result<(), StoreError> {
-        self.conn.prepare_cached("UPDATE replica SET device = ?2 WHERE device = ?1")?.execute([absent, known])?;
-        self.conn.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([absent])?;
         Ok(())
     }
 

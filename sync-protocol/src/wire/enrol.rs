@@ -1,6 +1,10 @@
 //! The messages of `POST /v1/enrol`: a device becomes known to its server.
 
-use crate::{chain::PublicKey, ids::ReplicaId, limits::Limits};
+use crate::{
+    chain::{PublicKey, SecretKey, Signature},
+    ids::ReplicaId,
+    limits::Limits,
+};
 use serde::{Deserialize, Serialize};
 
 /// A device asks to be known.
@@ -15,6 +19,32 @@ pub struct Enrol {
     /// What the device is called in lists.
     #[serde(default)]
     pub name: String,
+    /// The key's signature over code, replica and key: only who holds the key goes on under a name that a restored server knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+}
+
+impl Enrol {
+    /// Signs the question with the replica's key.
+    #[must_use]
+    pub fn signed(mut self, key: &SecretKey) -> Self {
+        self.signature = Some(key.sign(&self.message()));
+        self
+    }
+
+    /// Whether whoever asks holds the key.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        self.signature.is_some_and(|signature| self.key.verify(&self.message(), &signature))
+    }
+
+    fn message(&self) -> Vec<u8> {
+        let mut message = b"tenun enrol 1\0".to_vec();
+        message.extend(self.replica.0.as_bytes());
+        message.extend(self.key.0);
+        message.extend(self.code.as_bytes());
+        message
+    }
 }
 
 /// The server knows the device from now on.

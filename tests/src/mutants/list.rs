@@ -96,8 +96,8 @@ pub const MUTANTS: &[Mutant] = &[
             old: "if sent_everything && !self.forked { head } else { through.min(head) }",
             new: "{\n            let _ = (sent_everything, through, self.forked);\n            head\n        }",
         }],
-        test: Test::Simulator,
-        says: "law L",
+        test: Test::Process("forks", "a_copy_that_could_send_only_a_part"),
+        says: "FAILED",
     },
     Mutant {
         name: "branch-dropped",
@@ -264,7 +264,7 @@ pub const MUTANTS: &[Mutant] = &[
             new: "uuid = ?1 AND backup = (SELECT max(id) FROM backup)",
         }],
         test: Test::Simulator,
-        says: "law L6",
+        says: "law L",
     },
     Mutant {
         name: "backup-not-named-for-good",
@@ -340,7 +340,7 @@ pub const MUTANTS: &[Mutant] = &[
         why: "A copied phone takes a new name and leaves what it said under the old one.",
         edits: &[Edit { file: ABSORB, old: "held.retain(|(_, _, bytes)| !bytes.is_empty());", new: "held.clear();" }],
         test: Test::Simulator,
-        says: "law L2",
+        says: "law L",
     },
     Mutant {
         name: "said-again-counts-twice",
@@ -358,8 +358,8 @@ pub const MUTANTS: &[Mutant] = &[
                 new: "INSERT OR IGNORE INTO said_again (hash, change)",
             },
         ],
-        test: Test::Simulator,
-        says: "law L2",
+        test: Test::Process("forks", "copies_that_learn_of_their_fork"),
+        says: "FAILED",
     },
     Mutant {
         name: "preds-not-renamed",
@@ -370,8 +370,8 @@ pub const MUTANTS: &[Mutant] = &[
             old: "Renamed::To(dot) => Some(dot),",
             new: "Renamed::To(_) => Some(pred),",
         }],
-        test: Test::Simulator,
-        says: "law L2",
+        test: Test::Device("replies", "what_another_life_authored"),
+        says: "FAILED",
     },
     Mutant {
         name: "revoked-device-pulls",

@@ -364,7 +364,8 @@ impl World {
         let replica = ReplicaId(uuid::Builder::from_random_bytes(id).into_uuid());
         let key = SecretKey::from_seed(seed);
         let code = format!("STRANGER-{replica}");
-        let ask = sync_protocol::wire::Enrol { code, replica, key: key.public(), name: "stranger".into() };
+        let ask =
+            sync_protocol::wire::Enrol { code, replica, key: key.public(), name: "stranger".into(), signature: None };
         let now_ms = self.office_ms();
         let Ok(enrolled) = self.office.enrol(&who, &ask, now_ms) else { return Ok(()) };
         let good = json!({ "household": household.0, "form": "household@1", "by": who, "at": 5, "set": { "": { "stranger": replica.to_string() } } });

@@ -14,7 +14,7 @@ use sync_protocol::{
     Hash, ReplicaId,
     chain::{Adoption, Batch, Carried, SecretKey, Signature},
     engine::device::{Action, DeviceStore, Event, Turn},
-    pass::{Receipt, Voucher},
+    pass::{Pass, Receipt, Voucher},
     problem::{Class, Problem},
     wire::{Acked, Fork, Reply, ReplyHeader, Request, Run},
 };
@@ -367,9 +367,16 @@ pub(super) fn lie_to_the_server(body: &[u8], dice: &mut Dice) -> Result<Vec<u8>>
     }
     // Somebody whom the server is said to have forgotten, by nobody's word.
     let (enumerator, name, signature) = (office::enumerator(0), "HP".into(), Signature([0; 64]));
-    let word = Voucher { replica: EVE, key: eve().public(), enumerator, name, signature };
+    let word = Voucher { replica: EVE, key: eve().public(), enumerator, name, earlier: Vec::new(), signature };
     request.keys.iter_mut().for_each(|key| *key = Voucher { key: eve().public(), ..key.clone() }.signed(&eve()));
-    request.keys.push(word.signed(&eve()));
+    if dice.chance(500) {
+        request.keys.push(word.signed(&eve()));
+    } else {
+        let Voucher { replica, key, enumerator, name, signature, .. } = word;
+        let (hub, areas, from, until) = (true, Vec::new(), 0, i64::MAX);
+        let pass = Pass { replica, key, enumerator, name, hub, areas, from, until, signature };
+        request.passes.push(pass.signed(&eve()));
+    }
     told.push(Batch::sign(EVE, 1, Hash::default(), vec![Carried::Bytes(b"{}".to_vec())], &eve()));
     request.batches = told;
     Ok(request.to_bytes())

@@ -69,7 +69,7 @@ impl Log for Turn<'_> {
         if leads_on {
             tx.insert_batch(row.id, &batch)?;
         }
-        let checked = check(Verified { batch, hashes }, &self.world.catalogue, &self.world.limits);
+        let checked = check(Verified { batch, hashes }, row.key, &self.world.catalogue, &self.world.limits);
         self.checked = checked.changes;
         Ok(Some(checked.verified))
     }
