@@ -8,17 +8,19 @@ pub mod incoming;
 mod objects;
 mod space;
 mod thumbnails;
+pub mod upload;
 
 pub(crate) use objects::hash_of;
 pub use objects::{Body, Place};
 pub use space::Reserve;
 pub use thumbnails::Thumbnail;
 
-use incoming::{Incoming, Upload};
+use incoming::Incoming;
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::{path::PathBuf, sync::Arc};
 use sync_protocol::Hash;
 use tokio::{runtime::Runtime, sync::Semaphore};
+use upload::Upload;
 
 /// The folder in the data directory: objects, and uploads under way.
 pub const FOLDER: &str = "attachments";

@@ -2,7 +2,7 @@
 
 use crate::{
     answers_first::AnswersFirst,
-    depot::{Depot, Place, Reserve, incoming::Upload},
+    depot::{Depot, Place, Reserve, upload::Upload},
     domain::{
         Failure, attachments,
         catalogue::Latest,

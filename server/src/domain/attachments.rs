@@ -4,7 +4,7 @@ use super::{Failure, backup::Lacking};
 use crate::{
     depot::{
         Depot, DepotError,
-        incoming::{Info, Upload},
+        upload::{Info, Upload},
     },
     store::{AttachmentRow, Device, StoreError, Tx, in_snapshot, in_transaction},
 };

@@ -5,7 +5,7 @@ use super::{auth, failure::Rejection};
 use crate::{
     depot::{
         DepotError,
-        incoming::{Append, AppendError, Checksum, Place, Upload},
+        upload::{Append, AppendError, Checksum, Place, Upload},
     },
     domain::{
         Failure,
@@ -40,8 +40,8 @@ const METADATA_MAX: usize = 4096;
 const BLOCK: usize = 512 << 10;
 /// A request holds this much at least; more only out of what all share.
 const LEAST: usize = 32 << 10;
-/// What all requests may hold together beyond that: 8 MiB.
-static SHARED: Semaphore = Semaphore::const_new(256);
+/// What all requests may hold together beyond that: 16 MiB.
+static SHARED: Semaphore = Semaphore::const_new(512);
 /// What is taken in ahead at most, while the server does something else.
 const AHEAD: usize = 64 << 10;
 /// How long a line may be silent before what came is kept and the request ends.
@@ -113,7 +113,7 @@ async fn one(
     check_version(&request)?;
     let mut reader = Reader::new(payload);
     let device = reader.beside(device(&server, &request)).await?;
-    let upload = server.depot.incoming().find(&id).filter(|upload| upload.info.device == device.id);
+    let upload = server.depot.incoming().find(device.id, &id);
     let upload = upload.ok_or_else(|| Rejection::new(Code::NotFound, "no such upload: begin a new one"))?;
     if upload.info.expires_ms() <= now_ms() {
         server.depot.discard(upload).await.map_err(Failure::from)?;
