@@ -94,8 +94,11 @@ impl Depot {
 
     /// Moves a file of `incoming` to the place of its hash. Good bytes that are there already stay.
     pub(super) async fn put_file(&self, name: &str, hash: Hash) -> Result<(), DepotError> {
-        let is_there = self.holds(hash).await;
-        if !is_there && self.shared.place == Place::Folder {
+        let is_folder = self.shared.place == Place::Folder;
+        // Mostly there is nothing yet, and in a folder that is seen at a glance.
+        let may_be_there = !is_folder || self.shared.folder.join(key(hash).as_ref()).exists();
+        let is_there = may_be_there && self.holds(hash).await;
+        if !is_there && is_folder {
             let from = Path::from(format!("{INCOMING}/{name}"));
             return Ok(self.shared.store.rename(&from, &key(hash)).await?);
         }
