@@ -40,6 +40,21 @@ pub struct Parts {
     pub folder: tempfile::TempDir,
 }
 
+impl Parts {
+    /// Ends the server, brings a backup back in its place and serves it under the same address.
+    ///
+    /// # Errors
+    /// If a command failed.
+    pub async fn restored(mut self, backup: &std::path::Path) -> Result<(Self, Coordinator)> {
+        let port = self.server.port()?;
+        self.server.kill()?;
+        self.office.run("restore", &["--from", backup.to_str().context("a path")?])?;
+        self.server = self.office.serve(port)?;
+        let coordinator = Coordinator::log_in(&self.server.url, PASSWORD).await?;
+        Ok((self, coordinator))
+    }
+}
+
 impl Survey {
     /// Sets up a survey of so many households and enumerators.
     ///

@@ -325,14 +325,9 @@ async fn a_restored_server_takes_what_a_hub_carries_of_a_phone_that_it_has_forgo
     survey.meet(&mut late, &hub).await?;
     drop((late, known));
 
-    let mut parts = survey.into_parts();
-    let port = parts.server.port()?;
-    parts.server.kill()?;
-    parts.office.run("restore", &["--from", backup.to_str().unwrap()])?;
-    parts.server = parts.office.serve(port)?;
+    let (_parts, coordinator) = survey.into_parts().restored(&backup).await?;
     client_core::transport::Http::new()?.sync(&mut leader.device, |_| ()).await?;
     assert!(leader.device.load()?.iter().all(|load| load.waiting == 0), "{:?}", leader.device.load()?);
-    let coordinator = end_to_end::server::Coordinator::log_in(&parts.server.url, end_to_end::survey::PASSWORD).await?;
     for (home, head) in [(home, "Maria Nalle"), (other, "Yohanis Taek")] {
         assert!(coordinator.get(&format!("records/{home}")).await?.to_string().contains(head), "{head}");
     }
@@ -353,13 +348,8 @@ async fn a_restored_server_takes_what_a_guest_alone_heard_of_a_phone_that_it_has
     assert!(a.has(home)?);
     drop((late, leader, hub));
 
-    let mut parts = survey.into_parts();
-    let port = parts.server.port()?;
-    parts.server.kill()?;
-    parts.office.run("restore", &["--from", backup.to_str().unwrap()])?;
-    parts.server = parts.office.serve(port)?;
+    let (_parts, coordinator) = survey.into_parts().restored(&backup).await?;
     client_core::transport::Http::new()?.sync(&mut a.device, |_| ()).await?;
-    let coordinator = end_to_end::server::Coordinator::log_in(&parts.server.url, end_to_end::survey::PASSWORD).await?;
     assert!(coordinator.get(&format!("records/{home}")).await?.to_string().contains("Maria Nalle"));
     Ok(())
 }

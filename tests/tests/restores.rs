@@ -11,7 +11,7 @@ use client_core::Edit;
 use end_to_end::{
     field::Enumerator,
     server::Coordinator,
-    survey::{PASSWORD, Parts, Survey, household},
+    survey::{PASSWORD, Survey, household},
 };
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
@@ -260,20 +260,6 @@ async fn a_copy_that_was_altered_is_no_backup_and_a_running_server_is_not_restor
     Ok(())
 }
 
-/// Ends the server, brings a backup back in its place and serves it under the same address.
-async fn restored(survey: Survey, backup: &std::path::Path) -> Result<(Parts, Coordinator)> {
-    once_more(survey.into_parts(), backup).await
-}
-
-async fn once_more(mut parts: Parts, backup: &std::path::Path) -> Result<(Parts, Coordinator)> {
-    let port = parts.server.port()?;
-    parts.server.kill()?;
-    parts.office.run("restore", &["--from", backup.to_str().unwrap()])?;
-    parts.server = parts.office.serve(port)?;
-    let coordinator = Coordinator::log_in(&parts.server.url, PASSWORD).await?;
-    Ok((parts, coordinator))
-}
-
 #[tokio::test]
 async fn what_only_another_phone_holds_of_a_lost_one_is_given_back_with_proof() -> Result<()> {
     let survey = Survey::start(24, 2)?;
@@ -300,7 +286,7 @@ async fn what_only_another_phone_holds_of_a_lost_one_is_given_back_with_proof() 
     let before = view(&coordinator, record).await?;
     let a_acked = a.device.status()?.acked_through;
 
-    let (parts, coordinator) = restored(survey, &backup).await?;
+    let (parts, coordinator) = survey.into_parts().restored(&backup).await?;
     assert_ne!(view(&coordinator, record).await?, before, "the backup is older");
     let http = client_core::transport::Http::new()?;
     let (report, _) = http.sync(&mut b.device, |_| ()).await?;
@@ -352,7 +338,7 @@ async fn what_a_phone_wrote_under_an_earlier_name_is_given_back_too() -> Result<
     let before = view(&coordinator, record).await?;
     drop(other);
 
-    let (_parts, coordinator) = restored(survey, &backup).await?;
+    let (_parts, coordinator) = survey.into_parts().restored(&backup).await?;
     assert!(coordinator.get(&format!("records/{record}")).await.is_err(), "the backup knows nothing of it");
     let http = client_core::transport::Http::new()?;
     http.sync(&mut a.device, |_| ()).await?;
@@ -383,7 +369,7 @@ async fn what_others_hold_of_a_phone_that_enrolled_after_the_backup_comes_back_a
     let coordinator = survey.coordinator().await?;
     let before = view(&coordinator, record).await?;
 
-    let (parts, coordinator) = restored(survey, &backup).await?;
+    let (parts, coordinator) = survey.into_parts().restored(&backup).await?;
     assert!(coordinator.get(&format!("records/{record}")).await.is_err(), "the backup knows nothing of it");
     let http = client_core::transport::Http::new()?;
     http.sync(&mut b.device, |_| ()).await?;
@@ -429,7 +415,7 @@ async fn a_server_restored_twice_takes_back_what_it_said_in_the_life_between() -
     let url = survey.server.url.clone();
 
     // In the life between, a coordinator says something, and a new phone writes something: B alone heard of both.
-    let (parts, coordinator) = restored(survey, &backup).await?;
+    let (parts, coordinator) = survey.into_parts().restored(&backup).await?;
     let http = client_core::transport::Http::new()?;
     http.sync(&mut a.device, |_| ()).await?;
     coordinator.post(&format!("records/{record}/remark"), &json!({ "text": "between" })).await?;
@@ -443,7 +429,7 @@ async fn a_server_restored_twice_takes_back_what_it_said_in_the_life_between() -
     let before = view(&coordinator, record).await?;
     drop(late);
 
-    let (parts, coordinator) = once_more(parts, &backup).await?;
+    let (parts, coordinator) = parts.restored(&backup).await?;
     assert_ne!(view(&coordinator, record).await?, before, "the backup is older");
     http.sync(&mut b.device, |_| ()).await?;
     http.sync(&mut a.device, |_| ()).await?;
@@ -494,7 +480,7 @@ async fn a_phone_that_took_its_name_after_the_backup_gives_back_what_it_was_befo
     drop(other);
     let url = survey.server.url.clone();
 
-    let (parts, coordinator) = restored(survey, &backup).await?;
+    let (parts, coordinator) = survey.into_parts().restored(&backup).await?;
     let http = client_core::transport::Http::new()?;
     http.sync(&mut c.device, |_| ()).await?;
     assert_eq!(view(&coordinator, record).await?, before, "what C heard of both lives");
@@ -509,7 +495,7 @@ async fn a_phone_that_took_its_name_after_the_backup_gives_back_what_it_was_befo
     assert_eq!(named, 1, "{devices}");
 
     // Once more, and with nobody's word left, nor anybody but the phone: what it wrote under the name before is its own to give.
-    let (parts, coordinator) = once_more(parts, &backup).await?;
+    let (parts, coordinator) = parts.restored(&backup).await?;
     drop(c);
     rusqlite::Connection::open(&a.file)?.execute("DELETE FROM voucher", [])?;
     let code = parts.office.device_code(&a.code)?;
