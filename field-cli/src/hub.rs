@@ -113,7 +113,11 @@ async fn answer(
         return refuse_and_close(&Problem::new(Code::Unauthorised, "this hub has not met you: greet it again"));
     }
     if space::is_scarce(&disk.file, disk.keep_free) {
-        return refuse_and_close(&Problem::new(Code::Busy, "the hub's disk is nearly full: sync with the server"));
+        let full = Problem::new(Code::Busy, "the hub's disk is nearly full: sync with the server");
+        let mut response = refuse_and_close(&full);
+        // It is not tried again at once: whoever looks after the hub has to make room, or the phone goes to the server.
+        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("600"));
+        return response;
     }
     let body = {
         let Ok(_one) = boxes.acquire().await else { return unread(Broken::CutOff) };
@@ -180,12 +184,7 @@ fn refuse(problem: &Problem) -> HttpResponse {
     };
     let Problem { code, detail } = problem;
     let body = json!({ "type": "about:blank", "title": code.title(), "status": status.as_u16(), "code": code, "detail": detail });
-    let mut response = HttpResponse::build(status);
-    if *code == Code::Busy {
-        // It is not retried at once: whoever looks after the hub has to make room, or the phone goes to the server.
-        response.insert_header((header::RETRY_AFTER, "600"));
-    }
-    response.content_type("application/problem+json").body(body.to_string())
+    HttpResponse::build(status).content_type("application/problem+json").body(body.to_string())
 }
 
 impl Desk {

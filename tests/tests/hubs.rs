@@ -361,7 +361,7 @@ async fn a_hub_whose_disk_is_nearly_full_takes_nothing_and_loses_nothing() -> Re
     interviewed(&mut a, &area, "Maria Nalle")?;
     let hub = Running::start_with(&leader.file, "127.0.0.1:0", &["--keep-free", "1000000000"])?;
     let full = survey.meet(&mut a, &hub).await.unwrap_err();
-    assert!(full.to_string().contains("busy"), "{full}");
+    assert!(full.to_string().contains("takes no more"), "{full}");
     hub.kill()?;
     assert_eq!((a.device.status()?.interviews_on_hub, a.device.status()?.unsent), (0, 3));
     let hub = Running::start(&leader.file)?;

@@ -477,7 +477,6 @@ async fn a_phone_that_took_its_name_after_the_backup_gives_back_what_it_was_befo
         Ok(coordinator.get(&format!("records/{record}")).await?["notes"].as_array().map_or(0, Vec::len))
     };
     assert_eq!(notes(&coordinator).await?, 2);
-    drop(other);
     let url = survey.server.url.clone();
 
     let (parts, coordinator) = survey.into_parts().restored(&backup).await?;
@@ -492,11 +491,17 @@ async fn a_phone_that_took_its_name_after_the_backup_gives_back_what_it_was_befo
     assert_eq!(a.device.status()?.unsent, 0);
     let devices = coordinator.get("devices").await?;
     let named = devices["items"].as_array().unwrap().iter().filter(|device| device["name"] == "a").count();
-    assert_eq!(named, 1, "{devices}");
+    assert_eq!(named, 2, "{devices}");
+    // The other life is let in, too, under the name that it kept.
+    let code = parts.office.device_code(&other.code)?;
+    http.enrol(&mut other.device, &url, &code, "other").await?;
+    other.device.save(record, &other.code, &[Edit::Note("still here".into())])?;
+    http.sync(&mut other.device, |_| ()).await?;
+    assert_eq!((other.device.status()?.unsent, notes(&coordinator).await?), (0, 3));
 
     // Once more, and with nobody's word left, nor anybody but the phone: what it wrote under the name before is its own to give.
     let (parts, coordinator) = parts.restored(&backup).await?;
-    drop(c);
+    drop((c, other));
     rusqlite::Connection::open(&a.file)?.execute("DELETE FROM voucher", [])?;
     let code = parts.office.device_code(&a.code)?;
     http.enrol(&mut a.device, &url, &code, "a").await?;

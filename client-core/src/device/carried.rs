@@ -46,8 +46,10 @@ pub(super) fn introductions(tx: &Tx<'_>, batches: &[Span], held: &[ReplicaId]) -
         shown.adoptions.extend(trust::learned(tx)?);
     }
     let own = tx.adoptions()?.iter().map(|json| from_json(json)).collect::<Result<Vec<Adoption>, _>>()?;
+    // The whole chain, or what was before could not be followed to the name of today.
+    let is_asked = own.iter().any(|adoption| strangers.contains(&adoption.from));
     for mut adoption in own {
-        if let Some(secret) = tx.life(adoption.from)?.filter(|_| strangers.contains(&adoption.from)) {
+        if let Some(secret) = tx.life(adoption.from)?.filter(|_| is_asked) {
             adoption.from_key = Some(from_secret(&secret)?.public());
             shown.adoptions.push(adoption);
         }

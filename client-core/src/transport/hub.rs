@@ -99,7 +99,10 @@ impl Http {
                     let device = visit.device();
                     teller.sending(device.to_send()?.0, None);
                     let drawn = draw(device.host());
-                    event = self.exchange_sealed(hub, &token, &channel, drawn, &body, teller).await?;
+                    event = match self.exchange_sealed(hub, &token, &channel, drawn, &body, teller).await {
+                        Err(Error::Busy { .. }) => return Err(HubProblem::Full(met.name).into()),
+                        answered => answered?,
+                    };
                     if matches!(&event, Event::Rejected(problem) if problem.code == Code::Unauthorised) {
                         return Ok(None);
                     }

@@ -16,6 +16,9 @@ use sync_protocol::{
 /// So many of each kind are looked at in one request: each is a signature to check.
 const MOST: usize = 2_000;
 
+/// So many say whence one name comes.
+const RIVALS: usize = 16;
+
 /// What a request proves of what was forgotten.
 #[derive(Clone, Debug, Default)]
 pub struct Forgotten {
@@ -65,7 +68,8 @@ impl Forgotten {
             }
         }
         for pass in request.passes.iter().take(MOST) {
-            if tx.replica(pass.replica)?.is_none() && pass.is_signed(&keys) {
+            let is_new = tx.replica(pass.replica)?.is_none() && !forgotten.authors.contains_key(&pass.replica);
+            if is_new && pass.is_signed(&keys) {
                 let Pass { replica, key, enumerator, name, .. } = pass.clone();
                 let earlier = forgotten.before(tx, replica, request)?.into_iter().collect();
                 forgotten.authors.entry(replica).or_insert(Author { key, enumerator, name, earlier });
@@ -77,7 +81,7 @@ impl Forgotten {
 
     /// What a device was before it took a name, by an adoption of the request that the key of that one signed.
     fn before(&self, tx: Tx<'_>, replica: ReplicaId, request: &Request) -> Result<Option<ReplicaId>, StoreError> {
-        for adoption in request.adoptions.iter().filter(|adoption| adoption.replica == replica).take(MOST) {
+        for adoption in request.adoptions.iter().filter(|adoption| adoption.replica == replica).take(RIVALS) {
             let introduced = self.authors.get(&adoption.from).map(|author| author.key);
             let known = tx.replica(adoption.from)?.filter(|row| row.device.is_some()).map(|row| row.key);
             if known.or(introduced).is_some_and(|key| adoption.is_valid(&key)) {
@@ -103,8 +107,8 @@ impl Forgotten {
         self.lives.iter().map(|life| (life.replica, life.key)).chain(authors)
     }
 
-    /// Makes them known again. An author whose device is not known by an earlier name gets one that is absent: it has no token
-    /// until it enrols again.
+    /// Makes them known again. An author whose device the backup does not know by an earlier name gets one that is absent: it has
+    /// no token until it enrols again.
     ///
     /// # Errors
     /// If the store fails.
@@ -130,12 +134,17 @@ impl Forgotten {
             if !tx.has_enumerator(&enumerator)? {
                 tx.put_enumerator(&enumerator, &enumerator)?;
             }
-            let (mut lives_on, mut from) = (None, None);
-            for (number, earlier) in earlier.iter().enumerate() {
-                let Some(row) = tx.replica(*earlier)? else { continue };
-                lives_on = lives_on.or(row.device);
-                from = from.or(Some(row.id).filter(|_| number == 0));
+            let mut lives_on = None;
+            for earlier in &earlier {
+                let device = tx.replica(*earlier)?.and_then(|row| row.device);
+                // Who has enrolled since may be another life, or somebody who took the name: they are let in apart.
+                if let (None, Some(device)) = (lives_on, device)
+                    && tx.is_in_backup(device, &enumerator)?
+                {
+                    lives_on = Some(device);
+                }
             }
+            let from = earlier.first().map_or(Ok(None), |from| tx.replica(*from))?.map(|row| row.id);
             let device = match lives_on {
                 Some(device) => device,
                 None => tx.insert_absent_device(&enumerator, &name, replica, now_ms)?,

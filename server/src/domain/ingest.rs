@@ -67,22 +67,24 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     batches.sort_by_key(|batch| (batch.verified.batch.replica, batch.verified.batch.first));
     forgotten.remember(tx, device.id, now_ms)?;
     for adoption in adoptions {
-        let from = tx.replica(adoption.from)?;
-        match (tx.replica(adoption.replica)?, from) {
-            (None, from) => {
-                let lives_on = from.and_then(|row| row.device).unwrap_or(device.id);
-                tx.insert_replica(adoption.replica, Some(lives_on), adoption.key, from.map(|row| row.id))?;
+        // Somebody else may have been faster since the request was read.
+        let Some(from) = tx.replica(adoption.from)?.filter(|from| adoption.is_valid(&from.key)) else { continue };
+        match tx.replica(adoption.replica)? {
+            None => {
+                let lives_on = from.device.unwrap_or(device.id);
+                tx.insert_replica(adoption.replica, Some(lives_on), adoption.key, Some(from.id))?;
             }
             // What it was before had been forgotten.
-            (Some(row), Some(from)) => tx.set_adopted_from(row.id, from.id)?,
-            (Some(_), None) => {}
+            Some(row) if row.key == adoption.key && [from.device, Some(device.id)].contains(&row.device) => {
+                tx.set_adopted_from(row.id, from.id)?;
+            }
+            Some(_) => {}
         }
     }
     let skew_ms = header.clock.saturating_sub(now_ms);
     let stamp = Stamp { received_ms: now_ms, skew_ms };
     let mut turn = Turn { given: stamps, ..Turn::new(tx, world, stamp, device.revoked) };
     let mut applied = Applied { outcomes: refused, ..Applied::default() };
-    // Somebody else may have been faster since the request was read.
     if tx.replica(header.replica)?.is_none_or(|row| row.device != Some(device.id)) {
         return Err(Failure::problem(Code::ReplicaTaken, format!("{} is another device's", header.replica)));
     }

@@ -95,10 +95,9 @@ pub fn prepare(
     for adoption in request.adoptions {
         // What a hub was told of others' names says nothing of its own: it is passed over where nothing vouches for it.
         if keys.of(adoption.from)?.is_none() {
-            let is_own = adoption.replica == request.header.replica;
-            if let Some(adoption) = keys.carried(adoption)?.filter(|_| !is_own) {
-                keys.carried.insert(adoption.replica, adoption.key);
-                adoptions.push(adoption);
+            let is_own = keys.of(adoption.replica)?.is_some();
+            if is_own || adoption.replica != request.header.replica {
+                adoptions.extend(keys.carried(adoption, is_own)?);
             }
             continue;
         }
@@ -179,12 +178,19 @@ struct Keys<'a> {
 }
 
 impl Keys<'_> {
-    /// The new name of another device, which a hub was shown; none where nothing vouches for it, or it is known.
-    fn carried(&self, adoption: Adoption) -> Result<Option<Adoption>, StoreError> {
+    /// The new name of another device, which a hub was shown, or what the device itself was before under a name that is known of
+    /// another one; none where nothing vouches for it, or there is nothing new in it.
+    fn carried(&mut self, adoption: Adoption, is_own: bool) -> Result<Option<Adoption>, StoreError> {
         let known = self.tx.replica(adoption.from)?.filter(|row| row.device.is_some()).map(|row| row.key);
         let from = known.or(self.carried.get(&adoption.from).copied());
         let is_new = self.tx.replica(adoption.replica)?.is_none() && !self.carried.contains_key(&adoption.replica);
-        Ok(from.filter(|from| is_new && adoption.is_valid(from)).map(|_| adoption))
+        if !from.is_some_and(|from| adoption.is_valid(&from)) || !(is_new || is_own) {
+            return Ok(None);
+        }
+        if is_new {
+            self.carried.insert(adoption.replica, adoption.key);
+        }
+        Ok(Some(adoption))
     }
 
     fn of(&mut self, replica: ReplicaId) -> Result<Option<PublicKey>, StoreError> {

@@ -126,6 +126,18 @@ impl Tx<'_> {
         Ok(query.query_row([device], |row| row.get(0)).optional()?)
     }
 
+    /// Whether a device is an enumerator's and was enrolled before the server was restored last.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn is_in_backup(&self, device: i64, enumerator: &str) -> Result<bool, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT 1 FROM device WHERE id = ?1 AND enumerator = ?2 AND length(token) = 32
+             AND enrolled_ms <= (SELECT max(ended_ms) FROM epoch)",
+        )?;
+        Ok(query.exists(params![device, enumerator])?)
+    }
+
     /// Gives an absent device that has come back its token. Whoever gave the code out knew of it, if it was revoked.
     ///
     /// # Errors
