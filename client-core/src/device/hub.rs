@@ -78,6 +78,13 @@ struct Met {
     is_proved: bool,
 }
 
+impl Met {
+    /// Whether it is the meeting that `nonce` names, and the signature over it is the guest's.
+    fn is_with(&self, nonce: Hash, proof: &Signature) -> bool {
+        self.meeting.hub_nonce == nonce && self.meeting.is_signed(Side::Guest, proof, &self.key)
+    }
+}
+
 /// What a hub answers to a request.
 #[derive(Clone, Debug)]
 pub struct Answered {
@@ -230,12 +237,7 @@ impl Hub {
     /// Whether there is such a meeting, and the signature over it is the guest's: from nobody else anything need be read.
     #[must_use]
     pub fn has_met(&self, nonce: Hash, proof: &Signature) -> bool {
-        self.met(nonce, proof).is_some()
-    }
-
-    fn met(&self, nonce: Hash, proof: &Signature) -> Option<&Met> {
-        let met = self.meetings.iter().find(|met| met.meeting.hub_nonce == nonce);
-        met.filter(|met| met.meeting.is_signed(Side::Guest, proof, &met.key))
+        self.meetings.iter().any(|met| met.is_with(nonce, proof))
     }
 
     /// Answers one request of a guest that was greeted; `proof` is its signature over the meeting that `nonce` names.
@@ -252,11 +254,10 @@ impl Hub {
         proof: &Signature,
         body: &[u8],
     ) -> Result<Answered, Failure> {
-        let met = self.met(nonce, proof).cloned();
+        let met = self.meetings.iter_mut().find(|met| met.is_with(nonce, proof));
         let met = met.ok_or_else(|| refused(Code::Unauthorised, "this hub has not met you: greet it again"))?;
-        for same in self.meetings.iter_mut().filter(|same| same.meeting == met.meeting) {
-            same.is_proved = true;
-        }
+        met.is_proved = true;
+        let met = met.clone();
         let request = Request::from_bytes(body)?;
         if request.header.replica != met.meeting.guest {
             return Err(refused(Code::WrongReplica, "the request is not of the replica that greeted"));

@@ -85,10 +85,10 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     let stamp = Stamp { received_ms: now_ms, skew_ms };
     let mut turn = Turn { given: stamps, ..Turn::new(tx, world, stamp, device.revoked) };
     let mut applied = Applied { outcomes: refused, ..Applied::default() };
-    if tx.replica(header.replica)?.is_none_or(|row| row.device != Some(device.id)) {
+    let Some(row) = turn.known(header.replica)?.filter(|row| row.device == Some(device.id)) else {
         return Err(Failure::problem(Code::ReplicaTaken, format!("{} is another device's", header.replica)));
-    }
-    let held_before = turn.row(header.replica)?.head;
+    };
+    let held_before = row.head;
     let mut shared = Shared::new(&header);
     if turn.is_another_life(&header)? {
         applied.fork = Some(Fork { replica: header.replica, common: 0 });
@@ -242,25 +242,22 @@ impl<'a> Turn<'a> {
     }
 
     fn row(&mut self, replica: ReplicaId) -> Result<&mut ReplicaRow, StoreError> {
+        self.known(replica)?.ok_or(StoreError::Corrupt("a replica that was known before"))
+    }
+
+    /// A replica's row, read once in a turn; none where nobody knows it.
+    fn known(&mut self, replica: ReplicaId) -> Result<Option<&mut ReplicaRow>, StoreError> {
         use std::collections::btree_map::Entry;
-        match self.replicas.entry(replica) {
-            Entry::Occupied(row) => Ok(row.into_mut()),
-            Entry::Vacant(free) => {
-                let row = self.tx.replica(replica)?.ok_or(StoreError::Corrupt("a replica that was known before"))?;
-                Ok(free.insert(row))
-            }
-        }
+        Ok(match self.replicas.entry(replica) {
+            Entry::Occupied(row) => Some(row.into_mut()),
+            Entry::Vacant(free) => self.tx.replica(replica)?.map(|row| free.insert(row)),
+        })
     }
 
     /// Whether a batch was verified with the key that its replica has now, and is the device's own if it was taken for that.
     fn is_the_author(&mut self, batch: &Checked, device: i64) -> Result<bool, StoreError> {
-        let replica = batch.verified.batch.replica;
-        let is_known = self.replicas.contains_key(&replica) || self.tx.replica(replica)?.is_some();
-        if !is_known {
-            return Ok(false);
-        }
-        let row = self.row(replica)?;
-        Ok(row.key == batch.key && (batch.is_carried || row.device == Some(device)))
+        let row = self.known(batch.verified.batch.replica)?;
+        Ok(row.is_some_and(|row| row.key == batch.key && (batch.is_carried || row.device == Some(device))))
     }
 
     /// Whether another life's changes stand where a device takes its own for acked: after a restore, a copy of it was
