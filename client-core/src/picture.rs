@@ -115,7 +115,11 @@ mod tests {
         let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 90);
         encoder.set_exif_metadata(exif).unwrap();
         encoder.write_image(picture.as_raw(), width, height, ExtendedColorType::Rgb8).unwrap();
-        // What some phones put behind the picture: a film.
+        // A small picture of it where the format has room for one …
+        let at = bytes.windows(4).position(|part| part == b"\xff\xe0\0\x10").unwrap();
+        bytes.splice(at + 2..at + 4, [0, 0x10 + 12]);
+        bytes.splice(at + 16..at + 18, *b"\x02\x02KUPANG!KUPAN");
+        // … and what some phones put behind the picture: a film.
         bytes.extend(b"....ftypmp42KUPANG!");
         bytes
     }

@@ -179,23 +179,52 @@ impl Depot {
     /// # Errors
     /// [`DepotError::OtherHash`]: the upload is gone then. Or if a file or the store fails.
     pub async fn place_upload(&self, upload: Arc<Upload>) -> Result<Hash, DepotError> {
+        if let Some(hash) = upload.placed_as() {
+            return Ok(hash);
+        }
+        if self.shared.place == Place::Folder {
+            return self.run(move |depot| depot.place_in_folder(&upload)).await;
+        }
         let depot = self.clone();
         self.task(async move {
-            let ready = upload.clone();
-            // After a restart the file is to be read; else it is a look at what is known.
-            let digest = move |_: &Self| ready.digest();
-            let (hash, is_placed) = if upload.is_hashed() { digest(&depot)? } else { depot.run(digest).await? };
-            if upload.info.hash.is_some_and(|announced| announced != hash) {
-                depot.incoming().remove(&upload);
-                return Err(DepotError::OtherHash);
-            }
-            if !is_placed {
-                depot.put_file(&upload.file_name(), hash).await?;
-                upload.placed();
-            }
+            let whole = upload.clone();
+            let hash = depot.run(move |depot| depot.hash_upload(&whole)).await?;
+            depot.put_file(&upload.file, hash).await?;
+            upload.placed();
             Ok(hash)
         })
         .await
+    }
+
+    /// The same for a thread that has just written the last bytes: in a folder that is a rename, for which no other thread
+    /// has to be woken. Elsewhere nothing is done yet.
+    ///
+    /// # Errors
+    /// As [`Depot::place_upload`].
+    pub fn place_at_once(&self, upload: &Upload) -> Result<(), DepotError> {
+        if self.shared.place == Place::Folder && upload.is_whole() {
+            self.place_in_folder(upload)?;
+        }
+        Ok(())
+    }
+
+    fn place_in_folder(&self, upload: &Upload) -> Result<Hash, DepotError> {
+        let hash = self.hash_upload(upload)?;
+        if upload.placed_as().is_none() {
+            self.rename_to(&upload.file, hash)?;
+            upload.placed();
+        }
+        Ok(hash)
+    }
+
+    /// The hash of a whole upload; one that was announced with another is forgotten.
+    fn hash_upload(&self, upload: &Upload) -> Result<Hash, DepotError> {
+        let hash = upload.digest()?;
+        if upload.info.hash.is_some_and(|announced| announced != hash) {
+            self.incoming().remove(upload);
+            return Err(DepotError::OtherHash);
+        }
+        Ok(hash)
     }
 
     /// Forgets an upload, with its bytes if they are not in their place.

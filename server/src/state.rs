@@ -138,7 +138,7 @@ impl Server {
             self.depot.discard(upload).await?;
             return Err(Failure::problem(Code::Busy, "begin the upload again"));
         }
-        upload.set_done(hash);
+        upload.set_done(hash, now_ms());
         Ok(())
     }
 

@@ -159,11 +159,13 @@ fn in_parts(held: &mut Held, method: &str, query: &str, key: String, body: Vec<u
 }
 
 fn part(found: &[u8], range: Option<&str>) -> (&'static str, String, Vec<u8>) {
-    let Some((start, end)) = range.and_then(|range| range.split_once('-')) else {
+    // What it can't read as a range it passes over; some count no further than a signed number.
+    let span = range.and_then(|range| range.split_once('-'));
+    let span = span.and_then(|(start, end)| Some((start.parse().ok()?, end.parse::<i64>().ok()?)));
+    let Some((start, end)) = span.and_then(|(start, end)| Some((start, usize::try_from(end).ok()? + 1))) else {
         return ("200 OK", String::new(), found.to_vec());
     };
-    let start: usize = start.parse().unwrap_or(0);
-    let end = end.parse::<usize>().map_or(found.len(), |end| end.saturating_add(1)).min(found.len());
+    let end = end.min(found.len());
     let span = format!("content-range: bytes {start}-{}/{}\r\n", end.saturating_sub(1), found.len());
     ("206 Partial Content", span, found.get(start..end).unwrap_or_default().to_vec())
 }

@@ -18,8 +18,12 @@ use end_to_end::{
     survey::Survey,
 };
 use std::{
-    io::{self, ErrorKind},
-    net::TcpListener,
+    io::{self, BufRead, BufReader, ErrorKind, Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use sync_protocol::{Attachment, RecordId};
@@ -188,5 +192,164 @@ async fn a_photo_whose_bytes_were_lost_or_changed_can_be_given_again() -> Result
         sha256(&survey.http.fetch_original(&mut author.device, sha256(&others).parse()?).await?),
         sha256(&others)
     );
+    Ok(())
+}
+
+/// What somebody on the way makes of a request.
+enum Passage {
+    /// It goes through, and its answer comes back.
+    Free,
+    /// It goes through, and nothing comes back.
+    NoAnswer,
+    /// It is too large for whoever stands there, who knows nothing of the server.
+    TooLarge,
+    /// It loses the part that it asks for, and so many bytes of the answer come back.
+    Cut(u64),
+}
+
+/// Somebody on the way to the server who looks at each request's first line and the length of its body; the address, and how many bytes
+/// of bodies went through.
+fn gate(
+    server: &str,
+    decide: impl Fn(&str, usize) -> Passage + Send + Sync + 'static,
+) -> Result<(String, Arc<AtomicUsize>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let (server, passed) = (server.trim_start_matches("http://").to_owned(), Arc::<AtomicUsize>::default());
+    let (decide, counted) = (Arc::new(decide), passed.clone());
+    std::thread::spawn(move || {
+        for line in listener.incoming().flatten() {
+            let (server, decide, counted) = (server.clone(), decide.clone(), counted.clone());
+            std::thread::spawn(move || pass(&line, &server, &*decide, &counted));
+        }
+    });
+    Ok((url, passed))
+}
+
+/// Lets one request through, or not; each has a line of its own.
+fn pass(
+    line: &TcpStream,
+    server: &str,
+    decide: &dyn Fn(&str, usize) -> Passage,
+    passed: &AtomicUsize,
+) -> io::Result<()> {
+    let mut reader = BufReader::new(line);
+    let (mut head, mut length) = (Vec::new(), 0);
+    loop {
+        let mut words = String::new();
+        reader.read_line(&mut words)?;
+        let (name, value) = words.split_once(':').unwrap_or((words.trim(), ""));
+        match name.to_ascii_lowercase().as_str() {
+            "" => break,
+            "connection" => continue,
+            "content-length" => length = value.trim().parse().unwrap_or(0),
+            _other => {}
+        }
+        head.push(words);
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let passage = decide(&head[0], length);
+    let mut line = line;
+    match passage {
+        Passage::TooLarge => {
+            let page = "<html>Request Entity Too Large</html>";
+            let head = "HTTP/1.1 413 Request Entity Too Large\r\nconnection: close\r\ncontent-type: text/html\r\n";
+            return write!(line, "{head}content-length: {}\r\n\r\n{page}", page.len());
+        }
+        Passage::Cut(_) => head.retain(|words| !words.to_ascii_lowercase().starts_with("range:")),
+        Passage::Free | Passage::NoAnswer => {}
+    }
+    passed.fetch_add(length, Ordering::Relaxed);
+    let mut there = TcpStream::connect(server)?;
+    write!(there, "{}connection: close\r\n\r\n", head.concat())?;
+    there.write_all(&body)?;
+    let most = match passage {
+        Passage::NoAnswer => 0,
+        Passage::Cut(most) => most,
+        Passage::Free | Passage::TooLarge => u64::MAX,
+    };
+    let mut answer = Vec::new();
+    there.read_to_end(&mut answer)?;
+    io::copy(&mut answer.as_slice().take(most), &mut line)?;
+    line.shutdown(std::net::Shutdown::Both)
+}
+
+/// An enumerator whose phone reaches the server through a gate, with an interview on the server.
+async fn behind(survey: &Survey, url: &str) -> Result<(Enumerator, RecordId)> {
+    let (who, file) = (survey.who(0)?, survey.file("behind"));
+    let code = survey.office.device_code(&who)?;
+    let phone = Phone::new(81, 1_767_225_600_000, 0);
+    let mut person = Enumerator::enrol(&survey.http, url, &code, &who, "behind", &file, phone).await?;
+    survey.sync(&mut person).await?;
+    let (_, record) = interview(&mut person, &survey.area(0)?)?;
+    Ok((person, record))
+}
+
+#[tokio::test]
+async fn whoever_takes_no_large_request_on_the_way_gives_no_photo_up() -> Result<()> {
+    let survey = survey()?;
+    let choose = |_: &str, length: usize| if length > 70_000 { Passage::TooLarge } else { Passage::Free };
+    let (url, _) = gate(&survey.server.url, choose)?;
+    let (mut author, record) = behind(&survey, &url).await?;
+    let photo = jpeg(5, 600, 600);
+    assert!(photo.len() > 300_000);
+    sign(&mut author, record, "raw", &photo)?;
+    survey.sync(&mut author).await?;
+    assert_eq!(survey.http.send_attachments(&mut author.device, |_| ()).await?.sent, 1);
+    assert_eq!(whereabouts(&mut author, &photo), Whereabouts::Sent);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_photo_whose_last_answer_was_lost_is_asked_for_and_not_sent_again() -> Result<()> {
+    let survey = survey()?;
+    let is_deaf = Arc::new(AtomicBool::new(false));
+    let deaf = is_deaf.clone();
+    let choose = move |first: &str, _: usize| {
+        if first.starts_with("PATCH ") {
+            deaf.store(true, Ordering::Relaxed);
+        }
+        if deaf.load(Ordering::Relaxed) { Passage::NoAnswer } else { Passage::Free }
+    };
+    let (url, passed) = gate(&survey.server.url, choose)?;
+    let (mut author, record) = behind(&survey, &url).await?;
+    // Larger than what goes with the first request: its address comes back, its end does not.
+    let photo = jpeg(6, 900, 900);
+    assert!(photo.len() > 600_000);
+    sign(&mut author, record, "raw", &photo)?;
+    survey.sync(&mut author).await?;
+    let sent = survey.http.send_attachments(&mut author.device, |_| ()).await;
+    assert!(sent.as_ref().is_err_and(Error::is_unreachable), "{sent:?}");
+    // The server that comes next remembers no upload that ended.
+    let port = survey.server.port()?;
+    let end_to_end::survey::Parts { office, server, folder, .. } = survey.into_parts();
+    server.kill()?;
+    let server = office.serve(port)?;
+    is_deaf.store(false, Ordering::Relaxed);
+    let before = passed.load(Ordering::Relaxed);
+    assert_eq!(Http::new()?.send_attachments(&mut author.device, |_| ()).await?.sent, 1);
+    let crossed = passed.load(Ordering::Relaxed) - before;
+    assert_eq!(crossed, 0, "bytes of a photo of {}", photo.len());
+    drop((server, folder));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_original_that_never_comes_whole_is_given_up() -> Result<()> {
+    let survey = survey()?;
+    let mut author = survey.device(0, "author").await?;
+    let (_, record) = interview(&mut author, &survey.area(0)?)?;
+    let photo = jpeg(7, 300, 300);
+    sign(&mut author, record, "raw", &photo)?;
+    survey.sync(&mut author).await?;
+    survey.http.send_attachments(&mut author.device, |_| ()).await?;
+    let choose = |first: &str, _: usize| {
+        if first.starts_with("GET /v1/attachments/") { Passage::Cut(9_000) } else { Passage::Free }
+    };
+    let (url, _) = gate(&survey.server.url, choose)?;
+    let (mut other, _) = behind(&survey, &url).await?;
+    let fetched = survey.http.fetch_original(&mut other.device, sha256(&photo).parse()?).await;
+    assert!(fetched.is_err_and(|error| error.is_unreachable()));
     Ok(())
 }

@@ -283,7 +283,9 @@ pub(super) fn check_saved(
         added.push(path);
         // What the record names already is sent by whoever named it first, or by who took it in again.
         if !tx.is_attachment_of(named.hash, id)? || tx.is_taken(named.hash)? {
-            tx.note_attachment(&named, Whose::Own)?;
+            // So is what another record named that somebody else photographed.
+            let others = !tx.is_taken(named.hash)? && tx.attachment(named.hash)?.is_some_and(|row| !row.own);
+            tx.note_attachment(&named, if others { Whose::Others } else { Whose::Own })?;
             tx.use_attachment(named.hash, id)?;
         }
     }

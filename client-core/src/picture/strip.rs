@@ -34,7 +34,10 @@ pub(super) fn jpeg(bytes: &[u8]) -> Option<Vec<u8>> {
                     _ => true,
                 };
                 if stays && marker == 0xe0 {
-                    head.extend_from_slice(segment);
+                    // Without the small picture that may follow: both its sides are 0.
+                    head.extend(b"\xff\xe0\x00\x10");
+                    head.extend_from_slice(content.get(..12)?);
+                    head.extend([0, 0]);
                 } else if stays {
                     body.extend_from_slice(segment);
                 }

@@ -202,7 +202,7 @@ impl Http {
         let (server, token) = device.server()?;
         let most = device.store.read(|tx| tx.attachment(hash))?.map_or(0, |row| row.named.size);
         let mut bytes: Vec<u8> = Vec::new();
-        let mut tries = 0;
+        let (mut tries, mut best) = (0, 0);
         // A line that breaks loses nothing of what came.
         while count(bytes.len()) < most || tries == 0 {
             tries += 1;
@@ -221,14 +221,15 @@ impl Http {
             if answer.status() == StatusCode::OK {
                 bytes.clear();
             }
-            let before = bytes.len();
             while let Ok(Ok(Some(part))) = timeout(self.patience, answer.chunk()).await {
                 bytes.extend_from_slice(&part);
                 if count(bytes.len()) > most {
                     return Err(Error::Unreachable("the attachment is longer than its record says".into()));
                 }
             }
-            tries = if bytes.len() > before { 1 } else { tries };
+            if bytes.len() > best {
+                (best, tries) = (bytes.len(), 1);
+            }
             if tries > TRIES {
                 break;
             }
@@ -314,7 +315,11 @@ impl Upload<'_> {
                 }
                 Step::Done(outcome) => return Ok(outcome),
                 Step::Ask => {}
-                Step::Failed(problem) => failed = Some(problem),
+                Step::TooLarge(_) if self.part > PART_MIN => {
+                    self.part = (self.part / 2).max(PART_MIN);
+                    tries = 0;
+                }
+                Step::Failed(problem) | Step::TooLarge(problem) => failed = Some(problem),
                 Step::Silence => self.part = (self.part / 2).max(PART_MIN),
             }
         }
@@ -351,12 +356,16 @@ impl Upload<'_> {
             return Ok(Step::Done(Outcome::Refused("damaged".into())));
         }
         if matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) && self.row.upload.is_some() {
-            device.store.write(|tx| tx.set_upload(hash, None))?;
-            self.row.upload = None;
+            // It may have ended well and been forgotten: the server is asked for the bytes before they are sent again.
+            device.store.write(|tx| tx.set_upload(hash, Some("")))?;
+            self.row.upload = Some(String::new());
             return Ok(Step::Ask);
         }
-        if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE) {
+        if matches!(problem.code, Code::AttachmentTooLarge | Code::AttachmentType) {
             return Ok(Step::Done(Outcome::Refused(problem.code.as_str().to_owned())));
+        }
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            return Ok(Step::TooLarge(problem));
         }
         let cut_off = problem.code == Code::CutOff;
         match status {
@@ -375,6 +384,8 @@ enum Step {
     Ask,
     /// The server failed, or is busy.
     Failed(Problem),
+    /// Somebody on the way takes no request of that size.
+    TooLarge(Problem),
     /// Nothing came back.
     Silence,
     /// There is nothing more to send.

@@ -16,6 +16,8 @@ use sync_protocol::Hash;
 
 /// Most uploads under way of one device; an older one makes room.
 const MOST: usize = 64;
+/// Most that are done: they are only remembered for a client that did not hear of it.
+const DONE_MOST: usize = 8;
 /// All uploads under way.
 #[derive(Debug)]
 pub struct Incoming {
@@ -67,7 +69,7 @@ impl Incoming {
     /// Gives up what was not finished in time.
     pub fn give_up(&self, now_ms: i64) {
         let all: Vec<_> = self.known().values().flat_map(BTreeMap::values).cloned().collect();
-        all.iter().filter(|upload| upload.info.expires_ms() <= now_ms).for_each(|upload| self.remove(upload));
+        all.iter().filter(|upload| upload.expires_ms() <= now_ms).for_each(|upload| self.remove(upload));
     }
 
     /// Begins an upload; its file comes with its first bytes. Of a device that has too many under way the oldest goes.
@@ -78,12 +80,18 @@ impl Incoming {
 
     fn add(&self, info: Info, progress: Progress) -> Arc<Upload> {
         let mut own = self.of(info.device);
-        // What is done is only remembered for a client that did not hear of it.
-        own.sort_by_key(|upload| (upload.done().is_none(), upload.info.begun_ms));
-        let surplus = own.len().saturating_sub(MOST - 1);
-        for (number, old) in own.iter().enumerate() {
-            if number < surplus || old.info.expires_ms() <= info.begun_ms {
+        own.retain(|old| {
+            let goes_on = old.expires_ms() > info.begun_ms;
+            if !goes_on {
                 self.remove(old);
+            }
+            goes_on
+        });
+        let (done, under_way): (Vec<_>, Vec<_>) = own.iter().partition(|upload| upload.done().is_some());
+        for (some, most) in [(done, DONE_MOST), (under_way, MOST)] {
+            if some.len() >= most {
+                let oldest = some.iter().min_by_key(|upload| upload.info.begun_ms);
+                oldest.iter().for_each(|oldest| self.remove(oldest));
             }
         }
         let file = self.folder.join(info.file_name());
@@ -94,8 +102,10 @@ impl Incoming {
 
     /// Takes an upload as done that needs no bytes: the device has a right to what is here already.
     pub fn begin_done(&self, info: Info, hash: Hash) -> Arc<Upload> {
-        let progress = Progress { offset: info.length, done: Some(hash), placed: true, ..Progress::default() };
-        self.add(info, progress)
+        let begun_ms = info.begun_ms;
+        let upload = self.add(info, Progress { placed: true, ..Progress::default() });
+        upload.set_done(hash, begun_ms);
+        upload
     }
 
     /// An upload of a device that the same bytes were announced for, and that is not done.
@@ -125,9 +135,13 @@ impl Incoming {
         // Whoever still appends may no more.
         progress.turn += 1;
         progress.open = None;
-        // They may be in their place, or never have been made.
-        let _ = std::fs::remove_file(&upload.file);
-        let _ = std::fs::remove_file(upload.metadata());
+        // What can't be deleted is found again at the next start.
+        if progress.made && !progress.placed {
+            let _ = std::fs::remove_file(&upload.file);
+        }
+        if progress.said {
+            let _ = std::fs::remove_file(upload.metadata());
+        }
     }
 }
 
@@ -164,7 +178,7 @@ mod tests {
         append.write(&[b"defghij".as_slice().into()]).unwrap();
         assert!(matches!(append.write(&[b"k".as_slice().into()]), Err(AppendError::TooLong)));
         append.end(true).unwrap();
-        assert_eq!(upload.digest().unwrap().0, Hash(Sha256::digest(b"abcdefghij").into()));
+        assert_eq!(upload.digest().unwrap(), Hash(Sha256::digest(b"abcdefghij").into()));
     }
 
     #[test]
@@ -179,7 +193,7 @@ mod tests {
             assert_eq!(append.end(true).is_ok(), bytes == announced);
             assert_eq!(upload.offset(), after);
         }
-        assert_eq!(upload.digest().unwrap().0, Hash(Sha256::digest(b"abcdefghij").into()));
+        assert_eq!(upload.digest().unwrap(), Hash(Sha256::digest(b"abcdefghij").into()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Objects: where the store is, how an object is named, bytes in and out.
 
-use super::{Depot, DepotError, INCOMING};
+use super::{Depot, DepotError, thumbnails};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use object_store::{
@@ -8,7 +8,12 @@ use object_store::{
     prefix::PrefixStore,
 };
 use sha2::{Digest, Sha256};
-use std::{fs::File, io::Read, ops::Range, sync::Arc};
+use std::{
+    fs::File,
+    io::{ErrorKind, Read},
+    ops::Range,
+    sync::Arc,
+};
 use sync_protocol::Hash;
 use tokio::sync::mpsc;
 
@@ -92,25 +97,40 @@ impl Depot {
         &self.shared.place
     }
 
-    /// Moves a file of `incoming` to the place of its hash. Good bytes that are there already stay.
-    pub(super) async fn put_file(&self, name: &str, hash: Hash) -> Result<(), DepotError> {
-        let is_folder = self.shared.place == Place::Folder;
-        // Mostly there is nothing yet, and in a folder that is seen at a glance.
-        let may_be_there = !is_folder || self.shared.folder.join(key(hash).as_ref()).exists();
-        let is_there = may_be_there && self.holds(hash).await;
-        if !is_there && is_folder {
-            let from = Path::from(format!("{INCOMING}/{name}"));
-            return Ok(self.shared.store.rename(&from, &key(hash)).await?);
+    /// Moves a file to the place of its hash in the folder. Good bytes that are there already stay. Blocks.
+    pub(super) fn rename_to(&self, file: &std::path::Path, hash: Hash) -> Result<(), DepotError> {
+        let to = self.shared.folder.join(key(hash).as_ref());
+        if let Ok(mut there) = File::open(&to) {
+            if hash_of(&mut there).is_ok_and(|found| found == hash) {
+                return Ok(std::fs::remove_file(file)?);
+            }
+            // What rotten bytes show is no picture of these.
+            thumbnails::forget(&self.shared.thumbnails, hash)?;
         }
-        let file = self.shared.folder.join(INCOMING).join(name);
-        if !is_there {
-            self.put_from(File::open(&file)?, hash).await?;
+        let shelf = to.parent().unwrap_or(&self.shared.folder);
+        match std::fs::rename(file, &to) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                std::fs::create_dir_all(shelf)?;
+                File::open(&self.shared.folder)?.sync_all()?;
+                std::fs::rename(file, &to)?;
+            }
+            renamed => renamed?,
         }
-        Ok(std::fs::remove_file(&file)?)
+        // A rename is on the disk once its folder is.
+        Ok(File::open(shelf)?.sync_all()?)
+    }
+
+    /// Moves a file into the store, to the place of its hash. Good bytes that are there already stay.
+    pub(super) async fn put_file(&self, file: &std::path::Path, hash: Hash) -> Result<(), DepotError> {
+        if !self.holds(hash).await {
+            self.put_from(File::open(file)?, hash).await?;
+        }
+        Ok(std::fs::remove_file(file)?)
     }
 
     /// Puts the bytes of a file in the place of a hash that they are known to have.
     async fn put_from(&self, mut file: File, hash: Hash) -> Result<(), DepotError> {
+        thumbnails::forget(&self.shared.thumbnails, hash)?;
         let size = file.metadata()?.len();
         if size <= u64::try_from(PART).unwrap_or(u64::MAX) {
             let mut whole = Vec::new();

@@ -10,13 +10,16 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, IoSlice, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 use sync_protocol::Hash;
 use tokio::sync::{OwnedMutexGuard, watch};
 
 /// How long an upload may take from its beginning.
 pub(super) const LIFE_MS: i64 = 7 * 86_400_000;
+
+/// How long one that is listed is remembered.
+const DONE_LIFE_MS: i64 = 3_600_000;
 
 /// How the file beside an upload ends that keeps what its client said of it.
 pub(super) const METADATA: &str = "metadata";
@@ -68,6 +71,8 @@ pub struct Upload {
     pub info: Info,
     pub(super) file: PathBuf,
     progress: Mutex<Progress>,
+    /// By which hash the attachment is listed, and since when: asked without waiting for whoever appends.
+    done: OnceLock<(Hash, i64)>,
     /// Held by the request that appends.
     busy: Arc<tokio::sync::Mutex<()>>,
     /// Tells it that another one waits.
@@ -99,7 +104,6 @@ pub(super) struct Progress {
     pub(super) placed: bool,
     /// How many orphans had ever been deleted when the upload began; none after a restart.
     pub(super) swept: Option<u64>,
-    pub(super) done: Option<Hash>,
 }
 
 /// Where what a client said of an upload is kept, beside its file.
@@ -176,7 +180,7 @@ impl Upload {
 
     pub(super) fn new(info: Info, file: PathBuf, progress: Progress) -> Arc<Self> {
         let (busy, waiting) = (Arc::default(), watch::Sender::new(0));
-        Arc::new(Self { info, file, progress: Mutex::new(progress), busy, waiting })
+        Arc::new(Self { info, file, progress: Mutex::new(progress), done: OnceLock::new(), busy, waiting })
     }
 
     /// Opens the file, which is made once. What its client said of it is kept beside as long as bytes are missing behind `end`:
@@ -213,7 +217,14 @@ impl Upload {
     /// The hash, once the attachment is listed.
     #[must_use]
     pub fn done(&self) -> Option<Hash> {
-        self.lock().done
+        self.done.get().map(|(hash, _)| *hash)
+    }
+
+    /// When the upload is forgotten: one that is listed, soon after; its client only may not have heard of it yet.
+    #[must_use]
+    pub fn expires_ms(&self) -> i64 {
+        let done = self.done.get().map(|(_, done_ms)| done_ms.saturating_add(DONE_LIFE_MS));
+        self.info.expires_ms().min(done.unwrap_or(i64::MAX))
     }
 
     /// How many orphans had ever been deleted when the upload began, if it began in this life of the server.
@@ -223,9 +234,10 @@ impl Upload {
     }
 
     /// Notes that the attachment is listed.
-    pub fn set_done(&self, hash: Hash) {
+    pub fn set_done(&self, hash: Hash, now_ms: i64) {
         let mut progress = self.lock();
-        (progress.done, progress.offset) = (Some(hash), self.info.length);
+        (progress.offset, progress.digest) = (self.info.length, None);
+        self.done.get_or_init(|| (hash, now_ms));
     }
 
     /// Takes a turn at a byte; whoever had one before may append no more.
@@ -243,40 +255,49 @@ impl Upload {
         Ok(Append { upload: self.clone(), turn, from: offset, before, checksum })
     }
 
-    /// The hash of a whole upload whose bytes are safe on the disk, and whether they are in their place already.
+    /// The hash of a whole upload whose bytes are safe on the disk.
     ///
     /// # Errors
     /// If the file fails.
-    pub(super) fn digest(&self) -> Result<(Hash, bool), DepotError> {
-        let mut progress = self.lock();
-        if let Some(hash) = progress.done {
-            return Ok((hash, true));
+    pub(super) fn digest(&self) -> Result<Hash, DepotError> {
+        if let Some(hash) = self.done() {
+            return Ok(hash);
         }
+        let mut progress = self.lock();
         // Nobody appends from here on.
         progress.turn += 1;
         progress.open = None;
         let hash = match progress.whole {
             Some(hash) => hash,
-            None => hash_of(&mut File::open(&self.file)?)?,
+            // After a restart, and nobody knows whether what was written before is safe.
+            None => {
+                let mut file = File::open(&self.file)?;
+                file.sync_all()?;
+                hash_of(&mut file)?
+            }
         };
         progress.whole = Some(hash);
-        Ok((hash, progress.placed))
+        Ok(hash)
     }
 
-    /// Whether the hash is known without a look at the file.
-    pub(super) fn is_hashed(&self) -> bool {
-        self.lock().whole.is_some()
+    /// Whether all bytes are here.
+    pub(super) fn is_whole(&self) -> bool {
+        self.lock().offset == self.info.length
     }
 
-    /// The name of the file.
-    pub(super) fn file_name(&self) -> String {
-        self.info.file_name()
+    /// The hash by which the bytes have their place.
+    pub(super) fn placed_as(&self) -> Option<Hash> {
+        let placed = || {
+            let progress = self.lock();
+            progress.whole.filter(|_| progress.placed)
+        };
+        self.done().or_else(placed)
     }
 
     pub(super) fn placed(&self) {
         let mut progress = self.lock();
         progress.placed = true;
-        if progress.said {
+        if std::mem::take(&mut progress.said) {
             // What is left of it is cleared away at the next start.
             let _ = std::fs::remove_file(self.metadata());
         }
@@ -302,6 +323,16 @@ impl Append {
         if size == 0 {
             return Ok(());
         }
+        // Hashed first: on its way to the file it is in the processor's cache then.
+        let (mut digest, mut checksum) = (progress.digest.clone(), self.checksum.clone());
+        for piece in pieces {
+            if let Some(digest) = &mut digest {
+                digest.update(piece);
+            }
+            if let Some(checksum) = &mut checksum {
+                checksum.update(piece);
+            }
+        }
         let offset = progress.offset;
         let mut file = match progress.open.take() {
             Some(file) => file,
@@ -313,16 +344,8 @@ impl Append {
             let _ = file.set_len(offset);
             return Err(error.into());
         }
-        progress.open = Some(file);
-        progress.offset = end;
-        for piece in pieces {
-            if let Some(digest) = &mut progress.digest {
-                digest.update(piece);
-            }
-            if let Some(checksum) = &mut self.checksum {
-                checksum.update(piece);
-            }
-        }
+        (progress.open, progress.offset, progress.digest) = (Some(file), end, digest);
+        self.checksum = checksum;
         Ok(())
     }
 

@@ -139,15 +139,22 @@ pub enum Answer {
     Refuse(Code),
 }
 
+/// Lets a device send.
+///
+/// # Errors
+/// [`Code::Forbidden`] for a device that was revoked.
+pub fn check_sender(device: &Device) -> Result<(), Failure> {
+    let refused = || Failure::problem(Code::Forbidden, "this device was revoked: ask your coordinator");
+    if device.revoked { Err(refused()) } else { Ok(()) }
+}
+
 /// Decides about an offer. Bytes that are here already need not be sent again, but only by a device that has a right to
 /// them: from the others nothing is learnt of what is here.
 ///
 /// # Errors
 /// [`Code::Forbidden`] for a device that was revoked; or if the store fails.
 pub fn offered(tx: Tx<'_>, device: &Device, offer: &Offer, limits: &Limits, now_ms: i64) -> Result<Answer, Failure> {
-    if device.revoked {
-        return Err(Failure::problem(Code::Forbidden, "this device was revoked: ask your coordinator"));
-    }
+    check_sender(device)?;
     let too_large = offer.length > u64::try_from(limits.attachment).unwrap_or(u64::MAX);
     let media = offer.media.as_deref();
     let other_type =

@@ -89,6 +89,9 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
         return Err(Failure::problem(Code::ReplicaTaken, format!("{} is another device's", header.replica)));
     };
     let held_before = row.head;
+    let own = batches.iter().map(|batch| &batch.verified.batch).filter(|batch| batch.replica == header.replica);
+    let before_own = own.map(|batch| batch.first.saturating_sub(1)).min().unwrap_or(0);
+    let taken_for_acked = header.acked.map_or(0, |acked| acked.seq).max(before_own);
     let mut shared = Shared::new(&header);
     if turn.is_another_life(&header)? {
         applied.fork = Some(Fork { replica: header.replica, common: 0 });
@@ -130,6 +133,8 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     applied.acked_through = shared.through(head);
     // What the device told counts what came with it.
     let unsent = header.unsent.saturating_sub(head.saturating_sub(held_before));
+    // A device that has not heard yet that the server was restored takes for safe what is here no more.
+    let unsent = unsent.saturating_add(taken_for_acked.saturating_sub(head));
     tx.device_seen(device.id, now_ms, skew_ms, &header.app, unsent)?;
     Ok(applied)
 }

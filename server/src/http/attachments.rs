@@ -156,6 +156,8 @@ async fn serve(
         return Ok(response.status(actix_web::http::StatusCode::NOT_MODIFIED).finish());
     }
     let wanted = request.headers().get(RANGE).and_then(|value| value.to_str().ok()).and_then(range);
+    // A store may not take an end beyond the end.
+    let wanted = wanted.map(|wanted| wanted.start..wanted.end.min(size));
     if size == 0 {
         return Ok(response.body(Bytes::new()));
     }

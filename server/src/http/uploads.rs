@@ -30,7 +30,7 @@ use std::{
     time::{Duration, Instant},
 };
 use sync_protocol::{Hash, problem::Code};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(super) const VERSION: &str = "1.0.0";
 const EXTENSIONS: &str = "creation,creation-with-upload,checksum,termination,expiration";
@@ -81,7 +81,12 @@ fn check_version(request: &HttpRequest) -> Result<(), Rejection> {
 
 async fn device(server: &Server, request: &HttpRequest) -> Result<Device, Rejection> {
     let token = auth::bearer(request);
-    Ok(server.read(move |tx| auth::device(tx, token)).await?)
+    let allowed = server.read(move |tx| {
+        let device = auth::device(tx, token)?;
+        attachments::check_sender(&device)?;
+        Ok(device)
+    });
+    Ok(allowed.await?)
 }
 
 async fn collection(
@@ -115,7 +120,7 @@ async fn one(
     let device = reader.beside(device(&server, &request)).await?;
     let upload = server.depot.incoming().find(device.id, &id);
     let upload = upload.ok_or_else(|| Rejection::new(Code::NotFound, "no such upload: begin a new one"))?;
-    if upload.info.expires_ms() <= now_ms() {
+    if upload.expires_ms() <= now_ms() {
         server.depot.discard(upload).await.map_err(Failure::from)?;
         return Err(Rejection::new(Code::UploadExpired, "begin a new one"));
     }
@@ -161,7 +166,7 @@ fn leave_room(server: &Server, bytes: u64) -> Result<(), Rejection> {
 fn about(status: StatusCode, upload: &Upload) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     response.insert_header(("Upload-Offset", upload.offset().to_string()));
-    if let Some(expires) = http_date(upload.info.expires_ms()) {
+    if let Some(expires) = http_date(upload.expires_ms()) {
         response.insert_header(("Upload-Expires", expires));
     }
     response
@@ -198,8 +203,9 @@ async fn create(
         }
     };
     let info = attachments::begin(device.id, &offer, now_ms())?;
-    let known = server.depot.incoming().under_way(&info).filter(|_| offer.resume && !with_bytes);
-    if let Some(upload) = known.filter(|_| answer == Answer::Send) {
+    let resumes = offer.resume && !with_bytes && answer == Answer::Send;
+    let known = if resumes { server.depot.incoming().under_way(&info) } else { None };
+    if let Some(upload) = known {
         // An offset that says that all is here is told only when it is so.
         server.take_in(upload.clone()).await?;
         return Ok(created(&upload));
@@ -318,18 +324,22 @@ async fn keep(
     let mut append = Some(append);
     let mut is_whole = false;
     while let Some(turn) = append.take() {
-        let (block, ended) = reader.block().await;
+        let (block, ended, lent) = reader.block().await;
         let _first = reader.beside(server.answers_first.give_way()).await;
         is_whole = ended == Some(End::Whole);
-        let written = server.depot.run(move |_| {
+        let appended = upload.clone();
+        let written = server.depot.run(move |depot| {
             let mut turn = turn;
-            Ok::<_, Failure>(match (turn.write(&block), ended) {
-                (Ok(()), None) => Ok(Some(turn)),
-                (Ok(()), Some(end)) => turn.end(end == End::Whole).map(|_| None),
+            let written = match (turn.write(&block), ended) {
+                (Ok(()), None) => return Ok::<_, Failure>(Ok(Some(turn))),
+                (Ok(()), Some(end)) => turn.end(end == End::Whole),
                 (Err(error), _) => Err(error),
-            })
+            };
+            Ok(written.and_then(|_offset| Ok(depot.place_at_once(&appended)?)).map(|()| None))
         });
         append = reader.beside(written).await?.map_err(refused)?;
+        // Until here the block was held.
+        drop(lent);
     }
     if !is_whole {
         return Err(Rejection::new(Code::CutOff, "what came was kept: ask where the upload goes on"));
@@ -412,8 +422,8 @@ impl Reader {
         }
     }
 
-    /// Reads what is to be written at once: as much as there is memory for.
-    async fn block(&mut self) -> (Vec<web::Bytes>, Option<End>) {
+    /// Reads what is to be written at once: as much as there is memory for, which the third one holds.
+    async fn block(&mut self) -> (Vec<web::Bytes>, Option<End>, Vec<SemaphorePermit<'static>>) {
         let (mut room, mut lent) = (LEAST, Vec::new());
         while self.end.is_none() && self.size < BLOCK {
             if self.size >= room {
@@ -425,6 +435,6 @@ impl Reader {
             self.more().await;
         }
         self.size = 0;
-        (std::mem::take(&mut self.ahead), self.end)
+        (std::mem::take(&mut self.ahead), self.end, lent)
     }
 }
