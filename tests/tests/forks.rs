@@ -377,6 +377,59 @@ async fn a_phone_takes_another_name_where_its_other_life_was_carried_past_its_en
     Ok(())
 }
 
+#[tokio::test]
+async fn what_goes_on_from_a_branch_that_was_carried_is_of_that_branch() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let url = &survey.server.url;
+    let area = survey.area(0)?;
+    let home = |n: u128| household(uuid::Uuid::from_u128(n), &area, "Maria Lay");
+    let (mut phone, carrier) = (survey.raw(0, 1).await?, survey.raw(1, 2).await?);
+    let shared = phone.batch(&[home(1)]);
+    phone.push(url, vec![shared]).await?;
+    let mut copy = phone.clone();
+    let own = phone.batch(&[home(2)]);
+    phone.push(url, vec![own]).await?;
+    let other = copy.batch(&[home(3), home(4)]);
+    carrier.push(url, vec![other]).await?;
+    // A hub that gave those before gives what it got since by itself.
+    let later = copy.batch(&[home(5)]);
+    carrier.push(url, vec![later]).await?;
+    let waiting = survey.coordinator().await?.all("branches").await?;
+    assert_eq!(waiting[0]["changes"], json!(3));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_counts_already_since_it_was_carried_waits_in_no_branch() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let url = &survey.server.url;
+    let area = survey.area(0)?;
+    let home = |n: u128| household(uuid::Uuid::from_u128(n), &area, "Maria Lay");
+    let (mut phone, carrier) = (survey.raw(0, 1).await?, survey.raw(1, 2).await?);
+    let shared = phone.batch(&[home(1)]);
+    phone.push(url, vec![shared]).await?;
+    let mut copy = phone.clone();
+    let bodies = [home(3), home(4)];
+    let mut apart = copy.clone();
+    apart.batch(&bodies[..1]);
+    let apart = apart.batch(&bodies[1..]);
+    carrier.push(url, vec![apart]).await?;
+    let own = phone.batch(&[home(2)]);
+    phone.push(url, vec![own]).await?;
+    let hashes = copy.clone().batch(&bodies).verify(&copy.key.public())?;
+    let both = copy.clone().batch(&bodies);
+    assert_eq!(copy.push(url, vec![both]).await?.fork.map(|fork| fork.common), Some(1));
+    let coordinator = survey.coordinator().await?;
+    let waiting = coordinator.all("branches").await?;
+    assert_eq!(waiting[0]["changes"], json!(1), "the one that was carried counts");
+    let (new, request) = again(&copy, 1, &bodies, &hashes, 0x91)?;
+    let reply = new.send(url, request.to_bytes(), None).await?.reply()?;
+    let verdicts: Vec<_> = reply.outcomes.iter().map(|outcome| (outcome.seq, outcome.verdict)).collect();
+    assert_eq!(verdicts, [(2, Verdict::Superseded)]);
+    assert!(coordinator.all("branches").await?.is_empty());
+    Ok(())
+}
+
 /// Two devices say in the same moment that a name is theirs, each with a key of its own, and write under it.
 #[test]
 fn of_two_who_take_a_name_at_once_the_first_has_it_and_its_chain_holds_nothing_of_the_other() -> Result<()> {

@@ -200,6 +200,15 @@ async fn an_edit_out_of_scope_is_accepted_and_flagged() -> Result<()> {
     let flagged = survey.coordinator().await?.all("records?flag=out-of-scope").await?;
     assert_eq!(flagged.len(), 1);
     assert_eq!(flagged[0]["flags"], json!(["out-of-scope"]));
+    // Also where somebody else brings it, in whose areas it is.
+    let carrier = survey.raw(1, 2).await?;
+    let batch = device.batch(&[
+        household(Uuid::from_u128(10), foreign, "Further"),
+        household(Uuid::from_u128(11), &mine[0], "At home"),
+    ]);
+    carrier.push(url, vec![batch]).await?;
+    let flagged = survey.coordinator().await?.all("records?flag=out-of-scope").await?;
+    assert_eq!(flagged.len(), 2);
     Ok(())
 }
 

@@ -125,8 +125,7 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     if let Some((first, last)) = turn.arrived(&header, haves, &mut applied)? {
         shared.note(first, last, Intake::Held { duplicates: 0, through: last });
     }
-    let scope = tx.seen_areas(&device.enumerator)?.into_iter().map(|seen| seen.area).collect();
-    turn.finish(Some(&scope))?;
+    turn.finish(Some(&scope_of(tx, &device.enumerator)?))?;
     applied.outcomes.append(&mut turn.outcomes);
     applied.merged = std::mem::take(&mut turn.merged);
     let head = turn.row(header.replica)?.head;
@@ -137,6 +136,11 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     let unsent = unsent.saturating_add(taken_for_acked.saturating_sub(head));
     tx.device_seen(device.id, now_ms, skew_ms, &header.app, unsent)?;
     Ok(applied)
+}
+
+/// The areas in which an enumerator may work.
+fn scope_of(tx: Tx<'_>, enumerator: &str) -> Result<BTreeSet<i64>, StoreError> {
+    Ok(tx.seen_areas(enumerator)?.into_iter().map(|seen| seen.area).collect())
 }
 
 fn refusal(Checked { verified, .. }: &Checked, code: Code, detail: &str) -> Outcome {
@@ -177,9 +181,9 @@ pub fn apply_released(tx: Tx<'_>, id: i64, change: Change, stamp: Stamp, world: 
     let key = turn.record(&change)?;
     attachments::note(tx, key.id, &change)?;
     tx.set_change_state(id, ChangeState::Applied, Some(key.id))?;
-    turn.fresh(key, id, stamp, change);
     // What waits of the server's own was given back by a device.
-    turn.carried.insert(id);
+    turn.carried.insert(id, change.dot.replica);
+    turn.fresh(key, id, stamp, change);
     turn.finish(None)
 }
 
@@ -202,8 +206,10 @@ struct Turn<'a> {
     any_said_again: Option<bool>,
     /// The batch at hand was carried by somebody else than its author.
     is_carried: bool,
-    /// The changes that such batches added, by number.
-    carried: BTreeSet<i64>,
+    /// The changes that such batches added, by number, with their authors.
+    carried: BTreeMap<i64, ReplicaId>,
+    /// The areas of those authors; none of the office.
+    scopes: BTreeMap<ReplicaId, Option<BTreeSet<i64>>>,
     /// New changes by record.
     fresh: BTreeMap<RecordKey, Vec<(i64, Stamp, Change)>>,
     /// Records that were looked up or numbered in this turn.
@@ -234,7 +240,8 @@ impl<'a> Turn<'a> {
             joined: Vec::new(),
             any_said_again: None,
             is_carried: false,
-            carried: BTreeSet::new(),
+            carried: BTreeMap::new(),
+            scopes: BTreeMap::new(),
             fresh: BTreeMap::new(),
             records: BTreeMap::new(),
             latest: None,
@@ -283,7 +290,7 @@ impl<'a> Turn<'a> {
 
     fn fresh(&mut self, key: RecordKey, id: i64, stamp: Stamp, change: Change) {
         if self.is_carried {
-            self.carried.insert(id);
+            self.carried.insert(id, change.dot.replica);
         }
         self.fresh.entry(key).or_default().push((id, stamp, change));
     }
@@ -523,11 +530,13 @@ impl<'a> Turn<'a> {
                     buckets.add(*area, changes);
                 }
             }
-            if let Some(scope) = scope
-                && !placement.is_empty()
-                && placement.is_disjoint(scope)
-            {
-                for change in changes.iter().filter(|change| !self.carried.contains(change)) {
+            let Some(own) = scope.filter(|_| !placement.is_empty()) else { continue };
+            for change in changes {
+                let scope = match self.carried.get(change) {
+                    None => Some(own),
+                    Some(author) => self.scope_of(*author)?,
+                };
+                if scope.is_some_and(|scope| placement.is_disjoint(scope)) {
                     self.tx.flag(*change, "out-of-scope", "")?;
                 }
             }
@@ -541,11 +550,21 @@ impl Turn<'_> {
     /// Whether somebody gave back what a coordinator said to a server that has forgotten it.
     fn gives_back(&mut self, changes: &[(i64, Stamp, Change)]) -> Result<bool, StoreError> {
         for (id, _, change) in changes {
-            if self.carried.contains(id) && self.row(change.dot.replica)?.device.is_none() {
+            if self.carried.contains_key(id) && self.row(change.dot.replica)?.device.is_none() {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// The areas in which the author of what somebody else carried may work.
+    fn scope_of(&mut self, author: ReplicaId) -> Result<Option<&BTreeSet<i64>>, StoreError> {
+        if !self.scopes.contains_key(&author) {
+            let bearer = self.tx.bearer(author)?;
+            let scope = bearer.map(|bearer| scope_of(self.tx, &bearer.enumerator)).transpose()?;
+            self.scopes.insert(author, scope);
+        }
+        Ok(self.scopes.get(&author).and_then(Option::as_ref))
     }
 
     fn was_ever_said_again(&mut self) -> Result<bool, StoreError> {

@@ -516,6 +516,16 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
+    /// Whether a branch of a replica holds a change by this seq and hash.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn is_on_branch(&self, replica: i64, seq: u64, hash: Hash) -> Result<bool, StoreError> {
+        let mut query =
+            self.conn.prepare_cached("SELECT 1 FROM branch WHERE replica = ?1 AND seq = ?2 AND hash = ?3")?;
+        Ok(query.exists(params![replica, seq, hash.0])?)
+    }
+
     /// Whether anything was ever authored again.
     ///
     /// # Errors

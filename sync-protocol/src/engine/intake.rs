@@ -62,6 +62,12 @@ pub trait Log {
     /// # Errors
     /// If the store fails.
     fn hold_branch(&mut self, batch: &Verified, index: usize) -> Result<(), Self::Error>;
+
+    /// Whether a branch holds a change `seq` with this `h(seq)`.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn is_on_branch(&mut self, replica: ReplicaId, seq: u64, hash: Hash) -> Result<bool, Self::Error>;
 }
 
 /// A batch whose signature and hashes are right.
@@ -118,9 +124,7 @@ pub fn receive<L: Log>(log: &mut L, verified: &Verified) -> Result<Intake, L::Er
     let known = if previous == through { Some(head) } else { hash_before(log, batch)? };
     if known != Some(batch.before) {
         // The histories parted before this batch; where, the device finds by sending from its start.
-        for index in 0..verified.hashes.len() {
-            log.hold_branch(verified, index)?;
-        }
+        hold_rest(log, verified, 0)?;
         return Ok(Intake::Fork { common: 0 });
     }
     let mut duplicates = 0;
@@ -136,14 +140,22 @@ pub fn receive<L: Log>(log: &mut L, verified: &Verified) -> Result<Intake, L::Er
         } else if held == Some(*hash) {
             duplicates += 1;
         } else {
-            for index in index..verified.hashes.len() {
-                log.hold_branch(verified, index)?;
-            }
+            hold_rest(log, verified, index)?;
             return Ok(Intake::Fork { common: seq.saturating_sub(1) });
         }
     }
     let through = close_gap(log, batch.replica, through, head)?;
     Ok(Intake::Held { duplicates, through })
+}
+
+/// Holds what comes from an index on as a branch, but for what somebody carried here before and counts already.
+fn hold_rest<L: Log>(log: &mut L, verified: &Verified, from: usize) -> Result<(), L::Error> {
+    for (index, hash) in verified.hashes.iter().enumerate().skip(from) {
+        if log.hash_at(verified.batch.replica, verified.seq(index))? != Some(*hash) {
+            log.hold_branch(verified, index)?;
+        }
+    }
+    Ok(())
 }
 
 /// Joins what was parked behind a gap that is closed now; the last contiguous seq.
@@ -174,7 +186,10 @@ pub fn carry<L: Log>(log: &mut L, verified: &Verified) -> Result<(), L::Error> {
     let mut previous = batch.before;
     // What follows a change of another history of its author is of that history, too.
     let known = if batch.first == through.saturating_add(1) { Some(head) } else { hash_before(log, batch)? };
-    let mut is_other = known.is_some_and(|known| known != batch.before);
+    let mut is_other = match known {
+        Some(known) => known != batch.before,
+        None => log.is_on_branch(batch.replica, batch.first.saturating_sub(1), batch.before)?,
+    };
     for (index, hash) in verified.hashes.iter().enumerate() {
         let seq = verified.seq(index);
         let is_whole = matches!(batch.changes.get(index), Some(Carried::Bytes(_)));

@@ -82,6 +82,11 @@ impl Log for Turn<'_> {
             (_, _) => Err(StoreError::Corrupt("a batch without the change that it names")),
         }
     }
+
+    fn is_on_branch(&mut self, replica: ReplicaId, seq: u64, hash: Hash) -> Result<bool, StoreError> {
+        let (tx, row) = (self.tx, self.row(replica)?);
+        tx.is_on_branch(row.id, seq, hash)
+    }
 }
 
 impl Turn<'_> {
