@@ -14,6 +14,7 @@ mod load;
 mod village;
 
 use client_core::{Device, Edit, Error, Failure, Hub, HubProblem, channel::Ephemeral, host::Fixed};
+use liars::say;
 use sync_protocol::{
     Code, Hash, ReplicaId, Value,
     chain::{Batch, Carried, SecretKey, Signature},
@@ -277,6 +278,41 @@ fn a_hub_asks_for_a_new_pass_of_each_guest_once_a_day() {
         [a.position().unwrap().replica],
         "what was taken from it it may not hear"
     );
+}
+
+#[test]
+fn an_older_pass_that_somebody_shows_again_takes_the_place_of_none() {
+    let Village { office, mut hub, mut a, .. } = village();
+    meet(&mut hub, &mut a, |_| ()).unwrap();
+    let old = office.pass(&mut a, "a", &[AREA]);
+    let later = NOW + 2 * 86_400_000;
+    let new = Pass { from: later, until: later + LIFETIME_MS, ..old.clone() }.signed(&office.key);
+    for pass in [new, old] {
+        let mut reply = Reply { passes: vec![pass], ..office.reply(0) };
+        reply.header.clock = later;
+        hub.1.absorb(&reply).unwrap();
+        assert_eq!(hub.1.position().unwrap().renew, [], "what was taken from the phone meanwhile stays taken");
+    }
+}
+
+#[test]
+fn what_came_by_two_ways_cut_in_two_places_is_held_all_the_same() {
+    let Village { mut hub, mut a, .. } = village();
+    let at = a.position().unwrap();
+    let (mut places, mut ends) = (vec![Hash::default()], Hash::default());
+    let one = |seq: u64| Carried::Bytes(format!("change {seq}").into_bytes());
+    for seq in 1..=8 {
+        ends = Batch::sign(at.replica, seq, ends, vec![one(seq)], &at.key).after;
+        places.push(ends);
+    }
+    let cut = |first: u64, last: u64| {
+        let before = places[usize::try_from(first - 1).unwrap()];
+        Batch::sign(at.replica, first, before, (first..=last).map(one).collect(), &at.key)
+    };
+    // By another hub, which had given the server what comes before; then by the phone itself.
+    say(&mut hub, &mut a, &Request::new(at.replica, 0, vec![cut(3, 8)])).unwrap();
+    let reply = say(&mut hub, &mut a, &Request::new(at.replica, 0, vec![cut(1, 5), cut(6, 8)])).unwrap();
+    assert_eq!((reply.header.acked_through, reply.header.acked_hash), (8, Some(ends)));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `hub`: answers the phones nearby over HTTP, and tells on the terminal who has synced and what waits for the server.
 
 mod body;
+mod boxes;
 mod space;
 
 use crate::{Answer, Field, sync::Words};
@@ -10,27 +11,29 @@ use actix_web::{
     web,
 };
 use body::{Broken, STALL};
+use boxes::Boxes;
 use client_core::{Answered, Error, Failure, Host, Hub, Load, transport};
 use serde_json::json;
 use std::{
     net::TcpListener,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use sync_protocol::{
     Code,
     problem::{Class, Problem},
 };
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 
 /// The largest greeting.
 const GREETING: usize = 256 << 10;
+/// How long a box may take from its first byte to its last.
+const WHOLE: Duration = Duration::from_secs(180);
 /// The largest box: a request that could not be compressed, and a little more.
 const SEALED: usize = (4 << 20) + (64 << 10);
 /// Phones at a time; the others wait.
 const CONNECTIONS: usize = 64;
-/// Boxes that are read at a time, which bounds the memory.
-const BOXES: usize = 8;
 
 /// The hub and its device: one request after the other.
 struct Desk {
@@ -72,7 +75,7 @@ pub(crate) async fn run(
         println!("{}", words.load(&device.load()?));
     }
     let desk: Shared = Arc::new(Mutex::new(Desk { hub: Hub::default(), device, is_json, words }));
-    let boxes = web::Data::new(Semaphore::new(BOXES));
+    let boxes = web::Data::new(Boxes::default());
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(desk.clone()))
@@ -98,7 +101,7 @@ async fn greet(desk: web::Data<Shared>, payload: web::Payload) -> HttpResponse {
 
 async fn answer(
     desk: web::Data<Shared>,
-    boxes: web::Data<Semaphore>,
+    boxes: web::Data<Boxes>,
     disk: web::Data<Disk>,
     request: HttpRequest,
     payload: web::Payload,
@@ -119,12 +122,14 @@ async fn answer(
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("600"));
         return response;
     }
-    let body = {
-        let Ok(_one) = boxes.acquire().await else { return unread(Broken::CutOff) };
-        match body::read(payload, SEALED, STALL).await {
-            Ok(body) => body,
-            Err(broken) => return unread(broken),
-        }
+    // Until it is answered: what waits for the desk takes as much memory as what is read.
+    let Some(_place) = boxes.enter(&token).await else {
+        return refuse(&Problem::new(Code::Busy, "this phone sends twice at once already: try again in a minute"));
+    };
+    let read = timeout(WHOLE, body::read(payload, SEALED, STALL)).await.unwrap_or(Err(Broken::CutOff));
+    let body = match read {
+        Ok(body) => body,
+        Err(broken) => return unread(broken),
     };
     let serve = move |desk: &mut Desk| {
         let answered = transport::serve(&mut desk.hub, &mut desk.device, &token, &body)?;

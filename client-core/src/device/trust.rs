@@ -162,11 +162,19 @@ pub(super) fn take_passes(tx: &Tx<'_>, passes: &[Pass], keys: &[PublicKey]) -> R
                 tx.set_meta(meta::PASS, &to_json(pass)?)?;
             }
         } else if tx.guest(pass.replica)?.is_some() {
-            let row = GuestRow { replica: pass.replica, pass: to_json(pass)?, adoption: None, seen_ms: None };
-            tx.put_guest(&row)?;
+            keep_guest(tx, GuestRow { replica: pass.replica, pass: to_json(pass)?, adoption: None, seen_ms: None })?;
         }
     }
     Ok(())
+}
+
+/// Keeps what a hub knows of a guest, with the newest pass that was seen of it.
+pub(super) fn keep_guest(tx: &Tx<'_>, row: GuestRow) -> Result<(), Error> {
+    let Some(known) = tx.guest(row.replica)? else { return tx.put_guest(&row) };
+    let (old, new): (Pass, Pass) = (from_json(&known.pass)?, from_json(&row.pass)?);
+    // A pass for the very name is worth more than one for the name before.
+    let is_older = (new.replica == row.replica, new.from) < (old.replica == row.replica, old.from);
+    tx.put_guest(&if is_older { GuestRow { pass: known.pass, ..row } } else { row })
 }
 
 /// Keeps receipts of the server of today for those that are carried.

@@ -86,18 +86,14 @@ impl Tx<'_> {
         Ok(end.optional()?)
     }
 
-    /// The place before the batch that ends in a place in a history, the longest one.
-    pub(crate) fn carried_before(
-        &self,
-        replica: ReplicaId,
-        seq: u64,
-        hash: Hash,
-    ) -> Result<Option<(u64, Hash)>, Error> {
+    /// The places before the batches that end in a place in a history, the longest last.
+    pub(crate) fn carried_before(&self, replica: ReplicaId, seq: u64, hash: Hash) -> Result<Vec<(u64, Hash)>, Error> {
         let mut query = self.tx.prepare_cached(
             "SELECT first - 1, before FROM carried WHERE replica = ?1 AND last = ?2 AND after = ?3 AND first <= last
-             ORDER BY first LIMIT 1",
+             ORDER BY first DESC",
         )?;
-        Ok(query.query_row(params![replica.0, seq, hash.0], place).optional()?)
+        let rows = query.query_map(params![replica.0, seq, hash.0], place)?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Batches of a replica that hold a seq and reach beyond it, the longest first.

@@ -4,6 +4,7 @@ use crate::{
     error::Error,
     store::{CarriedRow, Tx},
 };
+use std::collections::BTreeSet;
 use sync_protocol::{
     Hash, ReplicaId,
     chain::Batch,
@@ -62,12 +63,15 @@ pub(super) fn named_through(
 
 /// Whether batches lead without a gap from a place back to where the server holds the history.
 fn reaches_back(tx: &Tx<'_>, replica: ReplicaId, at: (u64, Hash), start: u64) -> Result<bool, Error> {
-    let (mut seq, mut hash) = at;
-    while seq > start {
-        let Some(before) = tx.carried_before(replica, seq, hash)? else { return Ok(false) };
-        (seq, hash) = before;
+    let (mut open, mut seen) = (vec![at], BTreeSet::from([at]));
+    while let Some((seq, hash)) = open.pop() {
+        if seq <= start {
+            return Ok(at.0 > start);
+        }
+        // They may have been cut in other places by another way: one that leads nowhere says nothing of the others.
+        open.extend(tx.carried_before(replica, seq, hash)?.into_iter().filter(|before| seen.insert(*before)));
     }
-    Ok(at.0 > start)
+    Ok(false)
 }
 
 fn start(safe: Option<Acked>) -> (u64, Hash) {

@@ -30,11 +30,11 @@ pub(super) fn keep(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Re
     let keys = trust::keys(tx)?;
     let row =
         GuestRow { replica: guest, pass: to_json(&met.pass)?, adoption: met.adoption.clone(), seen_ms: Some(now_ms) };
-    tx.put_guest(&newer_pass(tx, row)?)?;
+    trust::keep_guest(tx, row)?;
     // Who else's batches come with it, by what the server says of them.
     for pass in request.passes.iter().filter(|pass| pass.is_signed(&keys)) {
         let row = GuestRow { replica: pass.replica, pass: to_json(pass)?, adoption: None, seen_ms: None };
-        tx.put_guest(&newer_pass(tx, row)?)?;
+        trust::keep_guest(tx, row)?;
     }
     for adopt in &request.adoptions {
         let (from, known) = (key_of(tx, met, adopt.from)?, known_key(tx, adopt.replica)?);
@@ -47,7 +47,7 @@ pub(super) fn keep(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Re
             && may_take_name(tx, adopt.replica, &from_json::<Pass>(&before.pass)?)?
         {
             let row = GuestRow { replica: adopt.replica, adoption: Some(to_json(adopt)?), seen_ms: None, ..before };
-            tx.put_guest(&newer_pass(tx, row)?)?;
+            trust::keep_guest(tx, row)?;
         }
     }
     request.stamps.iter().filter(|stamped| stamped.is_signed(&keys)).try_for_each(|stamped| tx.stamp(stamped))?;
@@ -78,15 +78,6 @@ fn refusal(batch: &Batch, problem: Problem) -> Outcome {
 /// Whether a device may be known by a name: it is already, or its pass does not stand for too many.
 pub(super) fn may_take_name(tx: &Tx<'_>, replica: ReplicaId, pass: &Pass) -> Result<bool, Error> {
     Ok(replica == pass.replica || tx.guest(replica)?.is_some() || tx.names_under(pass.replica)? < NAMES_MOST)
-}
-
-/// The row of a device with the newest pass that was seen of it.
-fn newer_pass(tx: &Tx<'_>, row: GuestRow) -> Result<GuestRow, Error> {
-    let Some(known) = tx.guest(row.replica)? else { return Ok(row) };
-    let (old, new): (Pass, Pass) = (from_json(&known.pass)?, from_json(&row.pass)?);
-    // A pass for the very name is worth more than one for the name before.
-    let is_older = (new.replica == row.replica, new.from) < (old.replica == row.replica, old.from);
-    Ok(if is_older { GuestRow { pass: known.pass, ..row } } else { row })
 }
 
 /// Whether a name is the hub's own, of today or of before: under it nobody else brings anything.
