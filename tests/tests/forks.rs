@@ -430,6 +430,21 @@ async fn what_counts_already_since_it_was_carried_waits_in_no_branch() -> Result
     Ok(())
 }
 
+#[tokio::test]
+async fn a_save_and_its_re_authoring_in_one_request_count_once() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let url = &survey.server.url;
+    let copy = survey.raw(0, u64::MAX).await?;
+    let bodies = [household(uuid::Uuid::from_u128(1), &survey.area(0)?, "Maria Lay")];
+    let own = copy.clone().batch(&bodies);
+    let (new, mut request) = again(&copy, 0, &bodies, &own.verify(&copy.key.public())?, 1)?;
+    assert!(new.replica < copy.replica, "it is taken in first");
+    request.batches.push(own);
+    let reply = new.send(url, request.to_bytes(), None).await?.reply()?;
+    assert_eq!(reply.outcomes.iter().map(|outcome| outcome.verdict).collect::<Vec<_>>(), [Verdict::Superseded]);
+    Ok(())
+}
+
 /// Two devices say in the same moment that a name is theirs, each with a key of its own, and write under it.
 #[test]
 fn of_two_who_take_a_name_at_once_the_first_has_it_and_its_chain_holds_nothing_of_the_other() -> Result<()> {

@@ -76,14 +76,14 @@ impl Tx<'_> {
         Ok(put.execute(params![replica.0, first, last, before.0, after.0, size, body])? == 1)
     }
 
-    /// The end of the batch that goes on from a place in a history, the longest one.
-    pub(crate) fn carried_after(&self, replica: ReplicaId, seq: u64, hash: Hash) -> Result<Option<(u64, Hash)>, Error> {
+    /// The ends of the batches that go on from a place in a history, the longest last.
+    pub(crate) fn carried_after(&self, replica: ReplicaId, seq: u64, hash: Hash) -> Result<Vec<(u64, Hash)>, Error> {
         let mut query = self.tx.prepare_cached(
             "SELECT last, after FROM carried WHERE replica = ?1 AND first = ?2 AND before = ?3 AND last >= first
-             ORDER BY last DESC LIMIT 1",
+             ORDER BY last",
         )?;
-        let end = query.query_row(params![replica.0, seq.saturating_add(1), hash.0], place);
-        Ok(end.optional()?)
+        let rows = query.query_map(params![replica.0, seq.saturating_add(1), hash.0], place)?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The places before the batches that end in a place in a history, the longest last.

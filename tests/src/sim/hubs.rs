@@ -52,22 +52,48 @@ impl World {
     /// # Errors
     /// If something fails that nothing excuses.
     pub fn meet_some_hub(&mut self, life: usize, dice: &mut Dice) -> Result<()> {
-        let hubs = self.phones.iter().filter(|phone| phone.is_alive && office::leads(&phone.who));
-        let hubs: Vec<usize> = hubs.map(|phone| phone.life).filter(|hub| *hub != life).collect();
-        let Some(hub) = dice.pick(&hubs).copied() else { return Ok(()) };
-        let now_ms = self.now_ms;
-        self.phone(hub)?.device()?.host().now_ms = now_ms;
-        self.count("hub: meetings");
-        let Some(meeting) = self.greet(life, hub)? else {
-            self.count("hub: meetings refused");
-            return Ok(());
-        };
-        let ended = self.hold(&meeting, dice)?;
+        let Some(hub) = dice.pick(&self.hubs_for(life)).copied() else { return Ok(()) };
+        let Some(ended) = self.meet_hub(life, hub, dice)? else { return Ok(()) };
         self.count(match ended {
             Ended::Done(_) => "hub: meetings held to the end",
             Ended::GaveUp(_) | Ended::Crashed | Ended::Full => "hub: meetings broken off",
         });
         Ok(())
+    }
+
+    /// On a good line a device meets every hub, one after the other, and gets through with each that may meet it.
+    ///
+    /// # Errors
+    /// If something fails that nothing excuses.
+    pub fn meet_every_hub(&mut self, life: usize, dice: &mut Dice) -> Result<()> {
+        for hub in self.hubs_for(life) {
+            match self.meet_hub(life, hub, dice)? {
+                None | Some(Ended::Done(_)) => {}
+                Some(ended) => {
+                    let what = format!("life {life} can't sync with hub {hub} on a good line: {ended:?}");
+                    self.oracle.broken("L5", what);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The hubs that a device may meet: those that are alive, but for itself.
+    fn hubs_for(&self, life: usize) -> Vec<usize> {
+        let hubs = self.phones.iter().filter(|phone| phone.is_alive && office::leads(&phone.who));
+        hubs.map(|phone| phone.life).filter(|hub| *hub != life).collect()
+    }
+
+    /// A device meets a hub; none where the two may not meet.
+    fn meet_hub(&mut self, life: usize, hub: usize, dice: &mut Dice) -> Result<Option<Ended>> {
+        let now_ms = self.now_ms;
+        self.phone(hub)?.device()?.host().now_ms = now_ms;
+        self.count("hub: meetings");
+        let Some(meeting) = self.greet(life, hub)? else {
+            self.count("hub: meetings refused");
+            return Ok(None);
+        };
+        self.hold(&meeting, dice).map(Some)
     }
 
     /// Greets a hub; none where the two may not meet.

@@ -1,4 +1,4 @@
-//! The quiet after the storm: the weather clears, disks are freed, and everything that can be sent is sent (law L5).
+//! The quiet after the storm: the weather clears, disks are freed, and everything that can be sent is sent (law L5), to hubs, too.
 
 use super::{dice::Dice, network::Ended, plan::Weather, world::World};
 use anyhow::Result;
@@ -19,6 +19,9 @@ impl World {
         let alive: Vec<usize> = self.phones.iter().filter(|phone| phone.is_alive).map(|phone| phone.life).collect();
         for life in &alive {
             self.phone(*life)?.bound_disk(None)?;
+        }
+        for life in &alive {
+            self.meet_every_hub(*life, &mut dice)?;
         }
         self.drain(&alive, &mut dice)?;
         // What the network kept longest arrives when nobody waits for it.

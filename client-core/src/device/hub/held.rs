@@ -17,15 +17,18 @@ const LOOKED_INTO: usize = 8;
 /// How far the hub holds some history of a name without a gap, from where the server holds it: it may be another life's, and the
 /// guest takes it only if the hash there is its own. It never takes back what the server has.
 pub(super) fn held_through(tx: &Tx<'_>, replica: ReplicaId, safe: Option<Acked>) -> Result<(u64, Hash), Error> {
-    let (mut through, mut hash) = start(safe);
-    loop {
-        let next = match tx.carried_after(replica, through, hash)? {
-            Some(further) => Some(further),
-            None => cut_elsewhere(tx, replica, (through, hash))?,
-        };
-        let Some(further) = next else { return Ok((through, hash)) };
-        (through, hash) = further;
+    let start = start(safe);
+    let (mut open, mut seen, mut furthest) = (vec![start], BTreeSet::from([start]), start);
+    while let Some(at) = open.pop() {
+        furthest = furthest.max(at);
+        let mut next = tx.carried_after(replica, at.0, at.1)?;
+        if next.is_empty() {
+            next.extend(cut_elsewhere(tx, replica, at)?);
+        }
+        // Where histories part all are followed: one may be somebody's invention.
+        open.extend(next.into_iter().filter(|further| seen.insert(*further)));
     }
+    Ok(furthest)
 }
 
 /// The end of a batch that was cut in another place and holds the same change there.

@@ -140,6 +140,7 @@ impl Turn<'_> {
         let number = self.insert(new, Some(key.id), ChangeState::Applied)?;
         if let Some(replaced) = change.instead_of {
             tx.set_said_again(replaced, number)?;
+            self.any_said_again = Some(true);
         }
         attachments::note(tx, key.id, &change)?;
         self.fresh(key, number, stamp, change);
