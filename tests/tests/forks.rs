@@ -408,7 +408,7 @@ async fn what_counts_already_since_it_was_carried_waits_in_no_branch() -> Result
     let (mut phone, carrier) = (survey.raw(0, 1).await?, survey.raw(1, 2).await?);
     let shared = phone.batch(&[home(1)]);
     phone.push(url, vec![shared]).await?;
-    let mut copy = phone.clone();
+    let copy = phone.clone();
     let bodies = [home(3), home(4)];
     let mut apart = copy.clone();
     apart.batch(&bodies[..1]);

@@ -285,6 +285,28 @@ async fn a_lost_phone_leaves_the_return_to_the_next_one() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_return_that_was_answered_and_forgotten_with_its_interview_is_answered_when_it_comes_back() -> Result<()> {
+    let survey = Survey::start(24, 1)?;
+    let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(0, "b").await?);
+    let backup = std::fs::read_dir(survey.back_up()?)?.next().context("a backup")??.path();
+    // None of this is in the backup, and its author is lost.
+    let (_, record) = submitted(&survey, &mut a, 0).await?;
+    assert_eq!(decide(&survey.coordinator().await?, record, "return", about_floor()).await?.0, 200);
+    survey.sync(&mut a).await?;
+    a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(40))?])?;
+    survey.sync(&mut a).await?;
+    survey.sync(&mut b).await?;
+    let (parts, coordinator) = survey.into_parts().restored(&backup).await?;
+    let http = client_core::transport::Http::new()?;
+    http.sync(&mut b.device, |_| ()).await?;
+    http.sync(&mut b.device, |_| ()).await?;
+    let now = review(&coordinator, record).await?;
+    assert_eq!((state(&now), steps(&now)), ("corrected", vec!["recall", "answer"]));
+    drop(parts);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_return_that_a_restored_server_forgot_is_found_again_by_the_phone_that_was_told() -> Result<()> {
     let survey = Survey::start(24, 1)?;
     let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
@@ -368,8 +390,32 @@ async fn a_void_is_final_until_somebody_who_had_not_seen_it_edits() -> Result<()
     assert_eq!(decide(&coordinator, record, "void", json!({ "reason": "uji coba" })).await?.0, 200);
     assert_eq!(decide(&coordinator, record, "approve", json!({})).await?.0, 409);
     assert_eq!(coordinator.all("records?review=void").await?.len(), 1);
+    // What would make it count again unawares is refused, or passes it over.
+    let (status, problem) =
+        coordinator.post(&format!("records/{record}/remark"), &json!({ "text": "kenapa?" })).await?;
+    assert_eq!((status, &problem["code"]), (409, &json!("review-state")));
     survey.sync(&mut a).await?;
     let now = review(&coordinator, record).await?;
-    assert_eq!((state(&now), steps(&now)), ("submitted", vec!["void"]));
+    assert_eq!((state(&now), steps(&now)), ("in-review", vec!["void", "revive"]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_field_voids_after_a_decision_is_logged_and_marked() -> Result<()> {
+    let survey = Survey::start(24, 1)?;
+    let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
+    let (_, record) = submitted(&survey, &mut a, 0).await?;
+    assert_eq!(decide(&coordinator, record, "approve", json!({})).await?.0, 200);
+    a.device.save(record, &a.code, &[Edit::Void { reason: "rumah yang salah".into() }])?;
+    survey.sync(&mut a).await?;
+    let now = review(&coordinator, record).await?;
+    assert_eq!((state(&now), steps(&now)), ("void", vec!["approve", "discard"]));
+    let marked = coordinator.all("records?flag=discarded").await?;
+    assert_eq!(marked[0]["id"], json!(record));
+    // An edit after that brings it back to a coordinator, not to the approval.
+    a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(40))?])?;
+    survey.sync(&mut a).await?;
+    let now = review(&coordinator, record).await?;
+    assert_eq!((state(&now), steps(&now)), ("in-review", vec!["approve", "discard", "revive"]));
     Ok(())
 }

@@ -474,6 +474,8 @@ impl<'a> Turn<'a> {
                 passed.extend(changes.iter().filter_map(|(.., change)| derive::area_in(change, &self.world.catalogue)));
             }
             let gives_back = self.gives_back(&changes)?;
+            let office = self.world.identity.replica;
+            let by_field = changes.iter().any(|(.., change)| change.dot.replica != office);
             let record = if is_new {
                 let changes = changes.into_iter().map(|(_, stamp, change)| (change, Some(stamp))).collect();
                 derive::merge_changes(changes, &self.world.catalogue)
@@ -503,9 +505,12 @@ impl<'a> Turn<'a> {
                 if gives_back {
                     review::recall(self.tx, key, &record, self.stamp.received_ms)?;
                 }
-                // Nobody has decided about one that has just come.
-                if !is_new {
-                    review::notice(self.tx, key, &record, self.stamp.received_ms)?;
+                // Nobody has decided about one that has just come, unless its decision came back with it.
+                if !is_new || gives_back {
+                    let noticed = review::notice(self.tx, key, &record, by_field, self.stamp.received_ms)?;
+                    if let (Some(review::Transition::Discard), Some((_, changes))) = (noticed, ids.last()) {
+                        changes.iter().try_for_each(|change| self.tx.flag(*change, "discarded", ""))?;
+                    }
                 }
                 let waiting = Waiting { record: key.id, changes: derived.changes };
                 self.merged.push(Merged { waiting, answers: derived.answers, record });

@@ -6,7 +6,7 @@
 use super::{Failure, derive::merge_as, ingest::World, review::author_batch};
 use crate::store::{RecordFilter, StoreError, Tx};
 use std::collections::BTreeMap;
-use sync_protocol::{Change, Dot, QuestionnaireRef, problem::Code};
+use sync_protocol::{Change, Dot, QuestionnaireRef, problem::Code, record::Standing};
 
 /// Interviews moved in one transaction.
 const PAGE: u32 = 200;
@@ -62,6 +62,10 @@ pub fn move_page(
     for row in tx.records(&filter, after, PAGE)? {
         moved.last = Some(row.number);
         let record = merge_as(tx.changes_of(row.number)?, later)?;
+        // What is void would count again: any change that the void has not seen keeps it.
+        if record.standing() == Standing::Void {
+            continue;
+        }
         for (path, _) in later.parked(&record) {
             let repeats: String = path.place().steps().map(|(repeat, _)| format!("{repeat}/")).collect();
             *moved.parked.entry(format!("{repeats}{}", path.name())).or_default() += 1;

@@ -25,13 +25,14 @@ use super::{
 use crate::store::{StoreError, Tx};
 use std::collections::BTreeMap;
 use sync_protocol::{
-    Change, Dot, Op, Path, QuestionnaireRef, RecordId, ReplicaId, Subject,
+    Change, Dot, Op, Path, QuestionnaireRef, Record, RecordId, ReplicaId, Subject,
     chain::{Batch, Carried},
     engine::{
         intake::Verified,
         reauthor::{Renamed, reauthor},
     },
     problem::Code,
+    record::Standing,
     remark::Remark,
     wire::Outcome,
 };
@@ -66,6 +67,7 @@ pub fn resolve(
     let mut shown = shown.map_err(|_ignored| bad("shown"))?;
     let key = tx.record_key(id)?.ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
     let record = merge(tx.changes_of(key.id)?, &world.catalogue)?;
+    check_counts(&record)?;
     let answer = record.answer(&path).ok_or_else(|| Failure::problem(Code::NotFound, "no such answer"))?;
     let mut live = answer.all();
     live.sort_unstable();
@@ -98,7 +100,14 @@ pub fn remark(tx: Tx<'_>, id: RecordId, text: &str, author: &str, world: &World,
     let (Some(subject), Some(questionnaire)) = (record.subject().cloned(), record.questionnaire().cloned()) else {
         return Err(Failure::problem(Code::NotFound, "no such record"));
     };
+    check_counts(&record)?;
     author_change(tx, subject, questionnaire, vec![Op::Note { text: text.trim().into() }], author, world, now_ms)
+}
+
+/// Refuses what would make a void record count again: any change does that the void has not seen.
+fn check_counts(record: &Record) -> Result<(), Failure> {
+    let again = || Failure::problem(Code::ReviewState, "it is void: that would make it count again");
+    if record.standing() == Standing::Void { Err(again()) } else { Ok(()) }
 }
 
 pub(super) fn author_change(

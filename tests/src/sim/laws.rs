@@ -440,13 +440,13 @@ impl World {
             let hears = known.is_ok_and(|device| !device.revoked);
             let areas = self.assigned.get(&who).cloned().unwrap_or_default();
             let device = self.phones.get_mut(life).context("a life")?.device()?;
-            let undecided =
-                log.iter().any(|row| matches!(row.state, QUARANTINED | ESCROW) && books.holds_itself(row.hash));
+            let undecided = |row: &&Row| matches!(row.state, QUARANTINED | ESCROW) && books.holds_itself(row.hash);
+            let waits: Vec<&Row> = log.iter().filter(undecided).collect();
             for line in device.households()?.into_iter().chain(device.interviews()?) {
                 for (dot, _) in device.record(line.id)?.changes() {
                     // Of a household without an area its author alone knows. Where a copy of its phone gave it one, out of this
                     // one's scope, this one is told nothing of it, and keeps what it saved itself.
-                    if hears && !undecided && line.area.is_some() && elsewhere.contains(&dot) {
+                    if hears && waits.is_empty() && line.area.is_some() && elsewhere.contains(&dot) {
                         wrong.push(format!("life {life} of {who} still shows {dot}, whose household lives elsewhere"));
                     }
                     if self.oracle.lost.contains_key(&dot) {
@@ -454,7 +454,11 @@ impl World {
                     }
                     let own = by_dot.get(&dot).is_some_and(|hash| books.holds_itself(*hash));
                     let in_scope = areas.iter().any(|area| buckets.get(area).is_some_and(|dots| dots.contains(&dot)));
-                    if !own && !in_scope {
+                    // What a hub told of a household before the phone heard from the server that it had left stays as long as the
+                    // household does: until somebody has decided about what the phone said of it.
+                    let home = line.household.to_string();
+                    let stays = || waits.iter().any(|row| String::from_utf8_lossy(&row.bytes).contains(&home));
+                    if !own && !in_scope && !stays() {
                         wrong.push(format!("life {life} of {who} holds {dot}, of no area of theirs"));
                     }
                 }

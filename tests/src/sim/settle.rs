@@ -31,10 +31,16 @@ impl World {
         self.drain(&alive, &mut dice)
     }
 
-    /// Whether the server may have forgotten a device, in a restore.
+    /// Whether the server may not know a device's names any more: it was restored; or somebody else was faster in a village with a
+    /// name that the phone had before its name of today, and of which the server hears only now.
     pub(super) fn forgot(&self, code: Code) -> bool {
-        self.tally.contains_key("server: restored from a backup")
-            && matches!(code, Code::Unauthorised | Code::WrongReplica)
+        let is_restored = self.tally.contains_key("server: restored from a backup");
+        let is_robbed = self.tally.contains_key("hub: was lied to by a guest");
+        match code {
+            Code::Unauthorised => is_restored,
+            Code::WrongReplica => is_restored || is_robbed,
+            _ => false,
+        }
     }
 
     fn drain(&mut self, alive: &[usize], dice: &mut Dice) -> Result<()> {

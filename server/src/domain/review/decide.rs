@@ -99,7 +99,9 @@ pub fn decide(
         | Transition::Withdraw
         | Transition::Answer
         | Transition::Reopen
-        | Transition::Recall => Vec::new(),
+        | Transition::Recall
+        | Transition::Discard
+        | Transition::Revive => Vec::new(),
     };
     let dots = author(tx, (subject, form), said, who, world, now_ms)?;
     if transition == Transition::Return {
@@ -112,6 +114,8 @@ pub fn decide(
     };
     let number = tx.insert_review_event(key.id, &event)?;
     if to == State::Void {
+        // Should an edit keep it, somebody looks at it again.
+        tx.set_review(key.id, State::InReview.as_str(), number, &[])?;
         return Ok(to);
     }
     // What is taken up, or taken back, is shown with what is different since the decision before it.
@@ -299,33 +303,48 @@ pub(in crate::domain) fn recall(tx: Tx<'_>, key: RecordKey, record: &Record, now
 }
 
 /// Notes what a merge did to an interview that was decided about, in the transaction that merged it: other answers than the
-/// approved ones put it back into review, and a return whose every remark is answered is corrected.
+/// approved ones put it back into review, a return whose every remark is answered is corrected, the field may void it
+/// (`by_field`: somebody else than the office has changed it), and an edit may keep what was void.
 ///
 /// # Errors
 /// If the store fails.
-pub(in crate::domain) fn notice(tx: Tx<'_>, key: RecordKey, record: &Record, now_ms: i64) -> Result<(), Failure> {
-    let Some(review) = tx.review(key.id)? else { return Ok(()) };
-    // What is void waits for nobody; an edit that keeps it brings it here again.
-    let Some(from) = state(tx, key.id)?.filter(|state| *state != State::Void) else { return Ok(()) };
+pub(in crate::domain) fn notice(
+    tx: Tx<'_>,
+    key: RecordKey,
+    record: &Record,
+    by_field: bool,
+    now_ms: i64,
+) -> Result<Option<Transition>, Failure> {
+    let Some(review) = tx.review(key.id)? else { return Ok(None) };
+    let Some(current) = state(tx, key.id)? else { return Ok(None) };
     let now = seen(tx, key, record)?;
+    let was_void = tx.last_review_event(key.id)?.is_some_and(|event| event.after == State::Void.as_str());
+    // What is void waits for nobody; a coordinator's void is a decision, which is logged where it is made.
+    if current == State::Void && (was_void || !by_field) {
+        return Ok(None);
+    }
     let differs = now.view != review.decision.view;
     if differs != review.differs {
         tx.set_review_differs(key.id, differs)?;
     }
+    let decided = State::from_word(&review.state).ok_or(StoreError::Corrupt("a review's state"))?;
+    let from = if was_void { State::Void } else { decided };
     let is_answered = review.remarks.iter().all(|dot| record.replies(*dot).next().is_some());
     let transition = match from {
+        State::Void => Transition::Revive,
+        _ if current == State::Void => Transition::Discard,
         State::Approved if differs => Transition::Reopen,
         State::Returned if is_answered => Transition::Answer,
-        State::Draft
-        | State::Submitted
-        | State::InReview
-        | State::Returned
-        | State::Corrected
-        | State::Approved
-        | State::Void => return Ok(()),
+        State::Draft | State::Submitted | State::InReview | State::Returned | State::Corrected | State::Approved => {
+            return Ok(None);
+        }
     };
     // Here the server sees what there is: nothing can be stale.
-    let Ok(to) = step(from, transition, transition.role(), now, now) else { return Ok(()) };
+    let Ok(to) = step(from, transition, transition.role(), now, now) else { return Ok(None) };
     tx.insert_review_event(key.id, &event("", transition, (from, to), now, now_ms))?;
-    Ok(tx.set_review(key.id, to.as_str(), review.decision.id, &review.remarks)?)
+    let remarks = if to == State::Void || from == State::Void { &[] } else { review.remarks.as_slice() };
+    // As it stands once an edit has kept it.
+    let stands = if to == State::Void { State::InReview } else { to };
+    tx.set_review(key.id, stands.as_str(), review.decision.id, remarks)?;
+    Ok(Some(transition))
 }

@@ -76,6 +76,10 @@ words! {
         Reopen = "reopen",
         /// The server was restored and got back the remark of a return that it had forgotten.
         Recall = "recall",
+        /// The field says of what was decided about that it counts no more.
+        Discard = "discard",
+        /// The server noticed an edit that keeps what was void.
+        Revive = "revive",
     }
 }
 
@@ -96,8 +100,8 @@ impl Transition {
     pub fn role(self) -> Role {
         match self {
             Self::Take | Self::Return | Self::Approve | Self::Withdraw | Self::Void => Role::Coordinator,
-            Self::Answer => Role::Field,
-            Self::Reopen | Self::Recall => Role::Server,
+            Self::Answer | Self::Discard => Role::Field,
+            Self::Reopen | Self::Recall | Self::Revive => Role::Server,
         }
     }
 
@@ -110,9 +114,10 @@ impl Transition {
             (Self::Return, Submitted | InReview | Returned | Corrected | Approved) => Some(Returned),
             (Self::Approve, Submitted | InReview | Returned | Corrected) => Some(Approved),
             (Self::Withdraw, Returned | Approved) => Some(InReview),
-            (Self::Void, Draft | Submitted | InReview | Returned | Corrected | Approved) => Some(Void),
+            (Self::Void | Self::Discard, Draft | Submitted | InReview | Returned | Corrected | Approved) => Some(Void),
             (Self::Answer, Returned) => Some(Corrected),
             (Self::Reopen, Approved) => Some(InReview),
+            (Self::Revive, Void) => Some(InReview),
             (Self::Recall, Draft | Submitted | InReview | Returned | Corrected | Approved) => Some(Returned),
             (
                 Self::Take
@@ -122,7 +127,9 @@ impl Transition {
                 | Self::Void
                 | Self::Answer
                 | Self::Reopen
-                | Self::Recall,
+                | Self::Recall
+                | Self::Discard
+                | Self::Revive,
                 Draft | Submitted | InReview | Returned | Corrected | Approved | Void,
             ) => None,
         }
@@ -194,7 +201,7 @@ mod tests {
     const NOW: Seen = Seen { event: 3, view: Hash([1; 32]) };
 
     /// The whole machine, as `docs/decisions/0017-a-correction-comes-home.md` has it: rows are [`Transition::ALL`].
-    const TABLE: [[Option<State>; 7]; 8] = [
+    const TABLE: [[Option<State>; 7]; 10] = [
         // draft, submitted, in review, returned, corrected, approved, void
         [None, Some(InReview), None, None, Some(InReview), None, None],
         [None, Some(Returned), Some(Returned), Some(Returned), Some(Returned), Some(Returned), None],
@@ -204,6 +211,8 @@ mod tests {
         [None, None, None, Some(Corrected), None, None, None],
         [None, None, None, None, None, Some(InReview), None],
         [Some(Returned), Some(Returned), Some(Returned), Some(Returned), Some(Returned), Some(Returned), None],
+        [Some(Void), Some(Void), Some(Void), Some(Void), Some(Void), Some(Void), None],
+        [None, None, None, None, None, None, Some(InReview)],
     ];
 
     #[test]
@@ -243,7 +252,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_sequence_leaves_the_named_states_or_undoes_a_void(steps in proptest::collection::vec((0..8_usize, 0..3_usize), 0..40)) {
+        fn no_sequence_leaves_the_named_states_and_no_person_undoes_a_void(steps in proptest::collection::vec((0..10_usize, 0..3_usize), 0..40)) {
             let roles = [Role::Coordinator, Role::Field, Role::Server];
             let mut state = Submitted;
             for (transition, role) in steps {
@@ -252,7 +261,7 @@ mod tests {
                     state = next;
                 }
                 proptest::prop_assert!(State::from_word(state.as_str()) == Some(state));
-                proptest::prop_assert!(before != Void || state == Void);
+                proptest::prop_assert!(before != Void || state == Void || roles[role] == Role::Server);
                 // What was submitted never becomes a draft again, and nobody but a coordinator approves.
                 proptest::prop_assert!(state != Draft);
                 proptest::prop_assert!(state != Approved || before == Approved || roles[role] == Role::Coordinator);

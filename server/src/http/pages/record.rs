@@ -283,9 +283,12 @@ fn remarks(sheet: &Sheet<'_>, loaded: &Loaded, draft: &str) -> Markup {
                     footer { (signed(loaded, note, language)) }
                 }
             }
-            form method="post" action={ "/records/" (loaded.detail.row.id) "/remark" } class="stack" {
-                label { (words.remark_label) textarea name="text" rows="3" required { (draft) } }
-                button { (words.remark_add) }
+            // One more remark would make what is void count again.
+            @if !loaded.detail.row.void {
+                form method="post" action={ "/records/" (loaded.detail.row.id) "/remark" } class="stack" {
+                    label { (words.remark_label) textarea name="text" rows="3" required { (draft) } }
+                    button { (words.remark_add) }
+                }
             }
         }
     }

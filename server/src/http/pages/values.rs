@@ -337,6 +337,7 @@ pub(super) fn state_name(state: State, language: Language) -> &'static str {
 pub(super) fn flag_name(flag: &str, language: Language) -> &str {
     match flag {
         "out-of-scope" => language.words().out_of_scope,
+        "discarded" => language.words().discarded,
         other => other,
     }
 }

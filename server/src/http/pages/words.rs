@@ -264,6 +264,8 @@ words! {
     void_it: "Batalkan wawancara", "Void the interview";
     remarks_answered: "Semua catatan dijawab", "All remarks answered";
     reopened: "Jawaban berubah setelah disetujui", "Answers changed after the approval";
+    discarded: "Dibatalkan oleh lapangan setelah diputuskan", "Voided by the field after a decision";
+    revived: "Berlaku lagi: diubah oleh yang belum melihat pembatalan", "Counts again: edited by somebody who had not seen the void";
     recalled: "Pengembalian ditemukan lagi setelah pemulihan server", "Return found again after the server was restored";
     by_server: "server", "the server";
     waits_for: "Menunggu perbaikan oleh", "Waits to be corrected by";

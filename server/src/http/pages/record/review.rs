@@ -264,6 +264,8 @@ fn step_name(transition: &str, language: Language) -> &str {
         Some(Transition::Answer) => words.remarks_answered,
         Some(Transition::Reopen) => words.reopened,
         Some(Transition::Recall) => words.recalled,
+        Some(Transition::Discard) => words.discarded,
+        Some(Transition::Revive) => words.revived,
         None => transition,
     }
 }
@@ -298,7 +300,9 @@ pub(in crate::http::pages) async fn decide(
         | Transition::Void
         | Transition::Answer
         | Transition::Reopen
-        | Transition::Recall => Vec::new(),
+        | Transition::Recall
+        | Transition::Discard
+        | Transition::Revive => Vec::new(),
     };
     let decision = Decision { transition, seen, remarks, reason };
     match api::review(&desk.server, &id, desk.account.clone(), decision).await {
