@@ -122,6 +122,8 @@ pub struct Status {
     pub interviews_on_hub: u64,
     /// Records with a conflict.
     pub conflicts: u64,
+    /// Interviews that a coordinator has returned to this enumerator, or to all who work there, as the server told last.
+    pub returned: u64,
     /// Own changes that the server keeps without applying them.
     pub quarantined: u64,
     /// Changes of others that are kept apart: see [`Device::displaced`].
@@ -318,9 +320,13 @@ impl<H: Host> Device<H> {
             let hub = tx.peers_beyond(replica, acked_through)?.into_iter().next();
             let on_hub = hub.as_ref().map_or(acked_through, |hub| hub.acked);
             let receipts = tx.interview_receipts(replica, [on_hub, acked_through, safe_through])?;
+            let enumerator = tx.meta(meta::ENROLLED)?.map(|_| enrolled(tx)).transpose()?.map(|e| e.enumerator);
+            let told = returned::told(tx)?.interviews;
+            let mine = told.iter().filter(|returned| returned.whose.is_none() || returned.whose == enumerator);
             Ok(Status {
                 replica,
-                enumerator: tx.meta(meta::ENROLLED)?.map(|_| enrolled(tx)).transpose()?.map(|e| e.enumerator),
+                returned: u64::try_from(mine.count()).unwrap_or(u64::MAX),
+                enumerator,
                 saved: tx.saved()?,
                 unsent: last.saturating_sub(acked_through),
                 acked_through,

@@ -314,6 +314,9 @@ impl Terminal<'_> {
         self.headings();
         self.list_problems();
         self.say(self.words().end);
+        if self.is_returned() {
+            self.say(self.words().all_done);
+        }
         match self.line()? {
             None => Ok(Turn::Leave(false)),
             Some(line) if line.is_empty() => Ok(Turn::Stay),
@@ -321,11 +324,19 @@ impl Terminal<'_> {
         }
     }
 
+    fn is_returned(&self) -> bool {
+        self.interview.remarks().iter().any(|remark| !remark.answered)
+    }
+
     fn command(&mut self, line: &str) -> Result<Turn, Error> {
         let (word, rest) = line.split_once(' ').map_or((line, ""), |(word, rest)| (word, rest.trim()));
         match word {
             "<" | ":b" => self.interview.back(self.device)?,
             ":q" => return Ok(Turn::Leave(false)),
+            // Whoever finishes says that all remarks are done: they are shown together first.
+            ":f" if *self.interview.position() != Position::End && self.is_returned() => {
+                self.interview.go_to(self.device, &Position::End)?;
+            }
             ":f" => {
                 self.interview.finish(self.device)?;
                 return Ok(Turn::Leave(true));

@@ -24,6 +24,9 @@ pub(crate) fn receipt(status: &Status) -> String {
     if status.conflicts > 0 {
         text.push_str(&format!("\n{} records have conflicts: see `conflicts`.", status.conflicts));
     }
+    if status.returned > 0 {
+        text.push_str(&format!("\n{} interviews were returned to be corrected: see `interviews`.", status.returned));
+    }
     if status.quarantined > 0 {
         text.push_str(&format!("\n{} changes wait for a coordinator's look.", status.quarantined));
     }

@@ -7,7 +7,7 @@
 )]
 
 use anyhow::{Context, Result};
-use end_to_end::{field::terminal, survey::Survey};
+use end_to_end::{field::terminal, review::decide, survey::Survey};
 use serde_json::Value as Json;
 use std::{
     io::{BufRead, BufReader, Write},
@@ -123,6 +123,22 @@ async fn an_interview_typed_into_the_terminal_reaches_the_coordinator() -> Resul
     assert_eq!(value("/m_age"), 200);
     assert_eq!(answers.iter().filter(|answer| answer["path"].as_str().unwrap().ends_with("/m_name")).count(), 1);
     assert_eq!(detail["finished"], true);
+
+    // Returned, it says so after the next sync, and shows the remarks together before it is finished again.
+    let remarks = serde_json::json!({ "remarks": [
+        { "path": "address", "text": "Nomor rumah?" }, { "path": "head_name", "text": "Ejaan?" },
+    ] });
+    assert_eq!(decide(&coordinator, record.parse()?, "return", remarks).await?.0, 200);
+    let synced = phone.command(&["sync", "--language", "id"])?.output()?;
+    let synced = String::from_utf8(synced.stdout)?;
+    assert!(synced.contains("1 wawancara dikembalikan untuk diperbaiki"), "{synced}");
+    let shown = phone.types(&record, "id", &["Jl. El Tari 7", ":f"])?;
+    assert!(shown.contains("Catatan dari rini: Nomor rumah? (perbaiki"), "it opens there: {shown}");
+    assert!(shown.contains("Catatan dari rini: Ejaan?") && shown.contains("semua catatan di atas"), "{shown}");
+    let open = || Ok::<_, anyhow::Error>(phone.json(&["interviews"])?["records"][0]["returned"]["open"].clone());
+    assert_eq!(open()?, 1, "what was not finished yet answers nothing");
+    phone.types(&record, "id", &[":f", ":f"])?;
+    assert_eq!(open()?, 0);
 
     let log = phone.json(&["audit", &record])?["csv"].as_str().unwrap().to_owned();
     for expected in ["form start,", "question,/data/a_ident/kecamatan,", "form resume,", "form finalize,"] {

@@ -17,7 +17,8 @@ pub struct Screen {
     pub headings: Vec<String>,
     /// What it shows.
     pub content: Content,
-    /// The remarks about the interview as a whole, and those about answers that no question asks for any more.
+    /// The remarks about the interview as a whole, and those about answers that no question asks for any more; at the end also all
+    /// that are not answered yet, since whoever finishes says that they are done.
     pub remarks: Vec<RemarkLine>,
     /// Its place among the screens that are shown now, counted from 1.
     pub number: usize,
@@ -138,7 +139,8 @@ pub(super) fn draw(interview: &Interview) -> Screen {
     let around = step.map(|step| step.around.as_slice()).unwrap_or_default();
     let headings = around.iter().map(|around| heading(interview, around)).filter(|text| !text.is_empty()).collect();
     let is_asked = |line: &RemarkLine| line.path.as_ref().is_some_and(|path| is_asked(interview, &steps, path));
-    let remarks = interview.remarks().into_iter().filter(|line| !is_asked(line)).collect();
+    let is_open = |line: &RemarkLine| interview.at == Position::End && !line.answered;
+    let remarks = interview.remarks().into_iter().filter(|line| is_open(line) || !is_asked(line)).collect();
     Screen { position: interview.at.clone(), headings, content, remarks, number: passed, of }
 }
 

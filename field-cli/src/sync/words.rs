@@ -194,6 +194,12 @@ impl Words {
                 if status.conflicts > 0 {
                     text.push_str(&format!("\n{} catatan berbeda jawaban: lihat `conflicts`.", status.conflicts));
                 }
+                if status.returned > 0 {
+                    text.push_str(&format!(
+                        "\n{} wawancara dikembalikan untuk diperbaiki: lihat `interviews`.",
+                        status.returned
+                    ));
+                }
                 if status.quarantined > 0 {
                     text.push_str(&format!("\n{} perubahan menunggu koordinator.", status.quarantined));
                 }
