@@ -4,7 +4,7 @@
 
 use client_core::{Device, Edit, Interview, host::Fixed};
 use sync_protocol::{
-    Change, Dot, HouseholdId, Op, RecordId, ReplicaId, Stamp, Subject, Value,
+    Change, Dot, HouseholdId, Missing, Op, RecordId, ReplicaId, Stamp, Subject, Value,
     engine::device::DeviceStore,
     wire::{Delivered, Reply, ReplyHeader, Run},
 };
@@ -80,6 +80,30 @@ fn what_is_mended_after_the_end_takes_the_place_of_what_the_interview_said_befor
     }
     home.finish(record);
     assert_eq!(home.says("village"), ["Naimata"]);
+}
+
+#[test]
+fn what_is_taken_back_after_the_end_the_household_says_no_more() {
+    let mut home = home();
+    let record = home.begin("1");
+    home.answers(record, "village", "Liliba");
+    home.answers(record, "amount", "3");
+    home.answers(record, "unit", "ton");
+    home.finish(record);
+    home.is_told("unit", Value::text("kg"));
+    for (path, missing) in [("village", Missing::Refused), ("cost", Missing::Cleared)] {
+        home.device.save(record, "KP001", &[Edit::set(path, Value::Missing(missing)).unwrap()]).unwrap();
+    }
+    assert_eq!(home.says("village"), [Value::Missing(Missing::Refused).to_string()]);
+    assert_eq!(home.says("amount"), [Value::Missing(Missing::Cleared).to_string()]);
+    assert_eq!(home.says("unit"), ["kg"], "somebody else's word");
+    // The next round begins with nothing, and what is said then takes the place.
+    home.answers(record, "village", "Penfui");
+    assert_eq!(home.says("village"), ["Penfui"]);
+    let other = home.begin("2");
+    home.device.save(other, "KP001", &[Edit::set("village", Value::Missing(Missing::DontKnow)).unwrap()]).unwrap();
+    home.finish(other);
+    assert_eq!(home.says("village"), ["Penfui"], "an interview that has said nothing takes nothing back");
 }
 
 #[test]

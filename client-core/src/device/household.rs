@@ -7,7 +7,7 @@
 use crate::{device::Edit, error::Error, interview::places};
 use questionnaire::{Merge, Question, Questionnaire, text_of};
 use std::collections::BTreeSet;
-use sync_protocol::{Dot, Op, Path, Place, Record, Value, record::Sibling};
+use sync_protocol::{Dot, Missing, Op, Path, Place, Record, Value, record::Sibling};
 
 /// The save of an interview that its household hears of.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +42,12 @@ pub(super) fn said(
         }
         for place in places(interview, &repeats) {
             let asked = Asked::of(question, &place)?;
-            let Some(value) = asked.shown(interview) else { continue };
-            let (field, text) = (Path::new(place, field.as_str())?, text_of(&value));
+            let field = Path::new(place, field.as_str())?;
+            let Some(value) = asked.shown(interview) else {
+                answers.extend(asked.taken_back(interview, household, field, saved.ops));
+                continue;
+            };
+            let text = text_of(&value);
             let is_set = asked.is_set(interview, saved.ops, &text);
             if !is_set && !saved.finishes {
                 continue;
@@ -122,6 +126,22 @@ impl<'a> Asked<'a> {
     fn shown(&self, interview: &Record) -> Option<Value> {
         let value = self.part(interview.answer(&self.path)?.siblings.first()?.value)?;
         (!matches!(value, Value::Missing(_))).then_some(value)
+    }
+
+    /// What the household hears where the interview takes its answer away, or has none by the respondent's word: the interview's own
+    /// word is withdrawn there, and nobody else's.
+    fn taken_back(&self, interview: &Record, household: &Record, field: Path, ops: &[Op]) -> Option<Op> {
+        let sole = interview.answer(&self.path).filter(|answer| answer.siblings.len() == 1)?;
+        let shown = self.part(sole.siblings.first()?.value);
+        let there = There::of(household, &field);
+        let own = there.now().filter(|(one, _)| is_own_word(interview, one));
+        let own: Vec<&Sibling<'_>> = own.map(|(one, _)| one).collect();
+        let says_something = own.iter().any(|one| !matches!(one.value, Value::Missing(_)));
+        let preds = own.iter().map(|one| one.dot).collect();
+        let value = shown.unwrap_or(Value::Missing(Missing::Cleared));
+        // A question that fell away takes nothing back.
+        let takes_back = says_something && value != Value::Missing(Missing::NotAsked);
+        (takes_back && self.is_set(interview, ops, "")).then_some(Op::Set { path: field, value, preds })
     }
 
     /// What the interview held, when it says this now.
