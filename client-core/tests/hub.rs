@@ -70,15 +70,16 @@ fn a_guest_takes_only_what_its_author_signed_and_the_server_stamped() {
             let bodies: Vec<Carried> = run.changes.iter().map(|c| Carried::Bytes(c.bytes.clone())).collect();
             let replica = run.changes[0].replica;
             let batch = Batch::sign(replica, 1, Hash::default(), bodies, &eve);
-            run.proofs[0] = Proof { after: batch.after, signature: batch.signature, ..run.proofs[0].clone() };
+            run.proofs[0] = Proof { after: batch.after(), signature: batch.signature, ..run.proofs[0].clone() };
         }
         reply.keys = reply.keys.iter().map(|key| Voucher { key: eve.public(), ..key.clone() }.signed(&eve)).collect();
     };
-    let lies: [&dyn Fn(&mut Reply); 7] = [
+    let lies: [&dyn Fn(&mut Reply); 8] = [
         &|reply| reply.pulled.iter_mut().flat_map(|run| &mut run.changes).for_each(|change| change.bytes.push(b' ')),
         &|reply| reply.pulled.iter_mut().for_each(|run| run.proofs.clear()),
         &|reply| reply.pulled.iter_mut().flat_map(|run| &mut run.proofs).for_each(|proof| proof.stamps.clear()),
         &|reply| reply.pulled.iter_mut().flat_map(|run| &mut run.proofs).for_each(|proof| proof.last = u64::MAX),
+        &|reply| reply.pulled.iter_mut().flat_map(|run| &mut run.proofs).for_each(|proof| proof.after = proof.before),
         &|reply| reply.keys.clear(),
         &|reply| reply.pulled.iter_mut().for_each(|run| run.cursor.bucket = "5371041001.009".into()),
         &forged,
@@ -302,7 +303,7 @@ fn what_came_by_two_ways_cut_in_two_places_is_held_all_the_same() {
     let (mut places, mut ends) = (vec![Hash::default()], Hash::default());
     let one = |seq: u64| Carried::Bytes(format!("change {seq}").into_bytes());
     for seq in 1..=8 {
-        ends = Batch::sign(at.replica, seq, ends, vec![one(seq)], &at.key).after;
+        ends = Batch::sign(at.replica, seq, ends, vec![one(seq)], &at.key).after();
         places.push(ends);
     }
     let cut = |first: u64, last: u64| {
@@ -331,7 +332,7 @@ fn a_digest_that_no_batch_holds_stands_in_for_no_change() {
     register(&mut a, "elsewhere");
     let at = a.position().unwrap();
     let bodies = a.own_changes(0, usize::MAX).unwrap();
-    let before = Batch::sign(at.replica, 1, Hash::default(), vec![Carried::Bytes(bodies[0].clone())], &at.key).after;
+    let before = Batch::sign(at.replica, 1, Hash::default(), vec![Carried::Bytes(bodies[0].clone())], &at.key).after();
     let later = bodies[1..].iter().cloned().map(Carried::Bytes).collect();
     let batch = Batch::sign(at.replica, 2, before, later, &at.key);
     let stamped = office.stamp(at.replica, 2, 3);
@@ -343,7 +344,7 @@ fn a_digest_that_no_batch_holds_stands_in_for_no_change() {
             first: 2,
             last: 3,
             before,
-            after: batch.after,
+            after: batch.after(),
             signature: batch.signature,
             withheld: std::collections::BTreeMap::from([(3, batch.changes[1].digest())]),
             stamps: vec![stamped],

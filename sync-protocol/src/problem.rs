@@ -80,8 +80,6 @@ codes! {
     WrongValueType = "wrong-value-type", Person, "The value does not fit the question's type.";
     /// The batch's signature is not the replica's.
     BadSignature = "bad-signature", Bug, "The batch's signature does not belong to its replica.";
-    /// The batch's hashes do not follow from its changes.
-    BadHash = "bad-hash", Bug, "The batch's hashes do not follow from its changes.";
     /// The batch belongs to another branch of the replica's history.
     Fork = "fork", Retry, "The replica has another history on this server: it was cloned or restored.";
     /// The batch starts past the end of what the server holds.

@@ -78,7 +78,7 @@ impl RawDevice {
     pub fn batch(&mut self, bodies: &[Vec<u8>]) -> Batch {
         let carried = bodies.iter().cloned().map(Carried::Bytes).collect();
         let batch = Batch::sign(self.replica, self.next, self.head, carried, &self.key);
-        (self.next, self.head) = (batch.last() + 1, batch.after);
+        (self.next, self.head) = (batch.last() + 1, batch.after());
         batch
     }
 

@@ -182,7 +182,7 @@ async fn tokens_and_replicas_of_others_open_nothing() -> Result<()> {
     let mut tampered = mine.clone().batch(std::slice::from_ref(&body));
     tampered.changes[0] = sync_protocol::chain::Carried::Bytes(household(id(1), &survey.area(0)?, "Somebody Else"));
     let reply = mine.push(url, vec![tampered]).await?;
-    assert_eq!(reply.outcomes[0].code.unwrap().as_str(), "bad-hash");
+    assert_eq!(reply.outcomes[0].code.unwrap().as_str(), "bad-signature");
     let mut forger = mine.clone();
     forger.key = theirs.key.clone();
     let forged = forger.batch(&[body]);

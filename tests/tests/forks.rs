@@ -322,11 +322,11 @@ async fn a_device_hears_what_arrived_of_its_own_history_and_nothing_of_another_l
         request.haves = haves.iter().map(have).collect();
         copy.send(url, request.to_bytes(), None).await?.reply()
     };
-    let reply = ask(&[(2, same.after), (3, other.after)]).await?;
+    let reply = ask(&[(2, same.after()), (3, other.after())]).await?;
     assert_eq!(reply.header.acked_through, 2, "what both share");
     assert_eq!(reply.stamps, told.stamps[..1], "with the stamps that it got");
     assert!(reply.fork.is_none() && reply.outcomes.is_empty());
-    for unknown in [&[(3, other.after)][..], &[(2, Hash::default())], &[(9, same.after)]] {
+    for unknown in [&[(3, other.after())][..], &[(2, Hash::default())], &[(9, same.after())]] {
         assert_eq!(ask(unknown).await?.stamps, [], "no stamp, no ack on the device");
     }
     Ok(())
@@ -361,7 +361,7 @@ async fn a_phone_takes_another_name_where_its_other_life_was_carried_past_its_en
     let mut other = phone.clone();
     phone.push(url, vec![shared.clone()]).await?;
     let mut asks = phone.request(Vec::new());
-    asks.header.acked = Some(Acked { seq: 1, hash: shared.after });
+    asks.header.acked = Some(Acked { seq: 1, hash: shared.after() });
     let told = phone.send(url, asks.to_bytes(), None).await?.reply()?;
     assert_eq!((told.header.acked_through, told.fork), (1, None));
 

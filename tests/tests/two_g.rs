@@ -310,7 +310,7 @@ async fn a_device_that_asks_what_arrived_hears_what_was_quarantined_of_it() -> R
     device.push(url, vec![batch.clone()]).await?;
     let mut question = device.request(Vec::new());
     question.header.unsent = 3;
-    question.haves = vec![Have { replica: device.replica, after: 0, seq: 3, hash: batch.after }];
+    question.haves = vec![Have { replica: device.replica, after: 0, seq: 3, hash: batch.after() }];
     let reply = device.send(url, question.to_bytes(), None).await?.reply()?;
     assert_eq!(reply.header.acked_through, 3);
     let told: Vec<_> = reply.outcomes.iter().map(|outcome| (outcome.seq, outcome.verdict)).collect();

@@ -101,11 +101,11 @@ fn bytes_of(change: &Carried) -> usize {
 fn proved(tx: &Tx<'_>, lack: &Lack) -> Result<Option<Batch>, Error> {
     let mut lack = lack.clone();
     while let Some((span, signature)) = tx.proof_over(&lack)? {
-        let Span { replica, first, last, before, after } = span;
+        let Span { replica, first, last, before, .. } = span;
         let wanted = |seq: u64| (lack.first..=lack.last).contains(&seq);
         if let Some(changes) = tx.carried(replica, first, last)? {
             let brings = (first..).zip(&changes).any(|(seq, one)| wanted(seq) && matches!(one, Carried::Bytes(_)));
-            let batch = Batch { replica, first, before, changes, after, signature };
+            let batch = Batch { replica, first, before, changes, signature };
             if brings {
                 return Ok(Some(batch));
             }

@@ -8,7 +8,7 @@ use crate::{error::Error, host::Host, store::Tx};
 use std::collections::BTreeSet;
 use sync_protocol::{
     RecordId, ReplicaId, Value,
-    chain::{Batch, Carried},
+    chain::{Batch, Carried, Span},
     wire::{Proof, Reply},
 };
 use uuid::Uuid;
@@ -80,15 +80,15 @@ fn prove_own(tx: &Tx<'_>) -> Result<(), Error> {
         // What was freed with an area has no bytes here: it is told by somebody else.
         if changes.iter().all(|(_, _, bytes)| !bytes.is_empty()) {
             let carried = changes.into_iter().map(|(_, _, bytes)| Carried::Bytes(bytes)).collect();
-            let Batch { first, after, signature, .. } =
-                Batch::sign(replica, after.saturating_add(1), before, carried, &key);
+            let batch = Batch::sign(replica, after.saturating_add(1), before, carried, &key);
+            let Span { first, after, .. } = batch.span();
             tx.keep_proof(&Proof {
                 replica,
                 first,
                 last,
                 before,
                 after,
-                signature,
+                signature: batch.signature,
                 withheld: std::collections::BTreeMap::new(),
                 stamps: Vec::new(),
             })?;
@@ -106,9 +106,8 @@ fn finish_proofs(tx: &Tx<'_>, author: ReplicaId) -> Result<BTreeSet<Uuid>, Error
     let Some(key) = key else { return Ok(households) };
     for (span, signature) in tx.unfinished_proofs(author)? {
         let Some(changes) = tx.carried(author, span.first, span.last)? else { continue };
-        let batch =
-            Batch { replica: author, first: span.first, before: span.before, changes, after: span.after, signature };
-        if batch.verify(&key).is_ok() {
+        let batch = Batch { replica: author, first: span.first, before: span.before, changes, signature };
+        if batch.verify(&key).is_ok_and(|hashes| hashes.last() == Some(&span.after)) {
             tx.set_whole(&span)?;
             households.extend(tx.households_of(&span)?);
         }

@@ -75,7 +75,7 @@ fn what_waits_of_one_author_takes_so_much_of_the_hubs_disk_and_no_more() {
     for _ in 0..160 {
         let change = Carried::Bytes(vec![b'x'; 500 << 10]);
         let batch = Batch::sign(at.replica, seq, before, vec![change], &at.key);
-        (seq, before) = (batch.last() + 1, batch.after);
+        (seq, before) = (batch.last() + 1, batch.after());
         let reply = say(&mut hub, &mut a, &Request::new(at.replica, 0, vec![batch])).unwrap();
         refused.extend(reply.outcomes);
     }

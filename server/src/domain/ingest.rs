@@ -400,7 +400,7 @@ impl<'a> Turn<'a> {
         match intake {
             Intake::Held { duplicates, .. } => {
                 if !self.added.is_empty() {
-                    self.tx.insert_batch(id, &verified.batch)?;
+                    self.tx.insert_batch(id, &verified)?;
                 }
                 // What became of them may have been told in a reply that was lost.
                 self.tell_states((replica, id), first, first.saturating_add(duplicates), |_| true)?;
@@ -449,7 +449,7 @@ impl<'a> Turn<'a> {
             self.tx.set_apart(row.id, row.apart)?;
         }
         if !self.added.is_empty() {
-            self.tx.insert_batch(row.id, &verified.batch)?;
+            self.tx.insert_batch(row.id, &verified)?;
             self.tx.set_carrier(row.id, verified.batch.first, verified.batch.last(), carrier)?;
         }
         self.stamp_added(row.replica, row.id)?;

@@ -37,7 +37,6 @@ fn status(code: Code) -> StatusCode {
         | Code::UnknownQuestion
         | Code::WrongValueType
         | Code::BadSignature
-        | Code::BadHash
         | Code::BadQuery => StatusCode::BAD_REQUEST,
     }
 }

@@ -5,7 +5,8 @@ use rusqlite::{CachedStatement, OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
     Dot, Hash, ReplicaId, Stamp,
-    chain::{Batch, PublicKey, Signature, Span, digest},
+    chain::{PublicKey, Signature, Span, digest},
+    engine::intake::Verified,
     wire::Stamped,
 };
 
@@ -385,7 +386,9 @@ impl<'a> Tx<'a> {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn insert_batch(&self, replica: i64, batch: &Batch) -> Result<(), StoreError> {
+    pub fn insert_batch(&self, replica: i64, verified: &Verified) -> Result<(), StoreError> {
+        let Verified { batch, hashes } = verified;
+        let after = hashes.last().copied().unwrap_or(batch.before);
         let mut put = self.conn.prepare_cached(
             "INSERT INTO batch (replica, first, last, before, after, signature) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO NOTHING",
@@ -395,7 +398,7 @@ impl<'a> Tx<'a> {
             batch.first,
             batch.last(),
             batch.before.0,
-            batch.after.0,
+            after.0,
             batch.signature.0.as_slice()
         ])?;
         Ok(())

@@ -445,7 +445,7 @@ impl Turn {
             self.sent += changes.iter().map(Vec::len).sum::<usize>();
             let changes = changes.into_iter().map(Carried::Bytes).collect();
             let batch = Batch::sign(at.replica, after + 1, before, changes, &at.key);
-            (after, before) = (batch.last(), batch.after);
+            (after, before) = (batch.last(), batch.after());
             batches.push(batch);
         }
         if !batches.is_empty() {

@@ -134,7 +134,6 @@ struct BatchHeader {
     first: u64,
     count: usize,
     before: Hash,
-    after: Hash,
     signature: Signature,
 }
 
@@ -231,7 +230,6 @@ impl Request {
                 first: batch.first,
                 count: batch.changes.len(),
                 before: batch.before,
-                after: batch.after,
                 signature: batch.signature,
             };
             write_line(&mut out, &BatchFrame { batch: header });
@@ -316,6 +314,6 @@ fn read_batch(line: &[u8], lines: &mut Lines<'_>) -> Result<Option<Batch>, Probl
         let withheld = line.starts_with(b"\"").then(|| serde_json::from_slice::<Hash>(line).ok()).flatten();
         changes.push(withheld.map_or_else(|| Carried::Bytes(line.to_vec()), Carried::Withheld));
     }
-    let BatchHeader { replica, first, before, after, signature, .. } = header;
-    Ok(Some(Batch { replica, first, before, changes, after, signature }))
+    let BatchHeader { replica, first, before, signature, .. } = header;
+    Ok(Some(Batch { replica, first, before, changes, signature }))
 }

@@ -126,7 +126,7 @@ fn request_from(author: &Author, changes: &[Change], next: &mut (u64, Hash)) -> 
     let mut size = 0;
     let mut close = |pending: &mut Vec<Carried>| {
         let batch = Batch::sign(author.replica, first, before, std::mem::take(pending), &author.key);
-        (first, before) = (batch.last() + 1, batch.after);
+        (first, before) = (batch.last() + 1, batch.after());
         batches.push(batch);
     };
     for change in changes {

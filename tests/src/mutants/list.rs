@@ -406,15 +406,15 @@ pub const MUTANTS: &[Mutant] = &[
         says: "FAILED",
     },
     Mutant {
-        name: "hash-check-left-out",
+        name: "proof-end-left-out",
         law: "L9",
-        why: "A batch is believed whose changes do not lead to the hash that was signed.",
+        why: "A proof is kept that names another hash than the one to which its changes lead.",
         edits: &[Edit {
-            file: CHAIN,
-            old: "if self.first == 0 || hashes.last() != Some(&self.after) {",
-            new: "if self.first == 0 {",
+            file: PEER,
+            old: ".ok().filter(|hashes| hashes.last() == Some(after))?;",
+            new: ".ok().filter(|_| *after == *after)?;",
         }],
-        test: Test::Protocol("vectors", "batches_stamps"),
+        test: Test::Device("hub", "a_guest_takes_only"),
         says: "FAILED",
     },
     Mutant {
@@ -423,8 +423,8 @@ pub const MUTANTS: &[Mutant] = &[
         why: "Anybody with a token may speak for any replica of its device.",
         edits: &[Edit {
             file: CHAIN,
-            old: "if !self.span().is_signed(&self.signature, key) {",
-            new: "if !self.span().is_signed(&self.signature, key) && self.first == 0 {",
+            old: "if !span.is_some_and(|span| span.is_signed(&self.signature, key)) {",
+            new: "if !span.is_some_and(|span| span.is_signed(&self.signature, key)) && self.first == 0 {",
         }],
         test: Test::Simulator,
         says: "law L9",
@@ -492,8 +492,8 @@ pub const MUTANTS: &[Mutant] = &[
         why: "A phone takes others' changes on a hub's word: the proof is there, nobody looks at it.",
         edits: &[Edit {
             file: PEER,
-            old: "    batch.verify(&voucher.key).ok()?;",
-            new: "    let _ = batch.verify(&voucher.key);",
+            old: "    batch.verify(&voucher.key).ok().filter(|hashes| hashes.last() == Some(after))?;",
+            new: "    let _ = (batch.verify(&voucher.key), after);",
         }],
         test: Test::Device("hub", "a_guest_takes_only"),
         says: "FAILED",

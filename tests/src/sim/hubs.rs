@@ -324,7 +324,7 @@ impl World {
 fn swallow(body: &[u8]) -> Result<Vec<u8>> {
     let request = Request::from_bytes(body).map_err(|problem| anyhow::anyhow!("a device's own request: {problem}"))?;
     let last = request.batches.iter().max_by_key(|batch| batch.last());
-    let (acked_through, acked_hash) = (last.map_or(0, Batch::last), last.map(|batch| batch.after));
+    let (acked_through, acked_hash) = (last.map_or(0, Batch::last), last.map(|batch| batch.after()));
     let (epoch, safe_through) = (request.header.epoch, acked_through);
     let header = ReplyHeader { tenun: 1, epoch, acked_through, acked_hash, safe_through, clock: 0, more: false };
     Ok(Reply { cut_off: false, ..Reply::new(header) }.to_bytes())
@@ -351,7 +351,7 @@ fn forge(reply: &mut Reply) {
             let of = changes.iter().filter(|change| change.replica == proof.replica);
             let bodies = of.map(|change| Carried::Bytes(change.bytes.clone())).collect();
             let batch = Batch::sign(proof.replica, proof.first, proof.before, bodies, &eve());
-            (proof.last, proof.after, proof.signature) = (batch.last(), batch.after, batch.signature);
+            (proof.last, proof.after, proof.signature) = (batch.last(), batch.after(), batch.signature);
             proof.withheld.clear();
         }
     }

@@ -36,11 +36,7 @@ impl World {
     pub(super) fn forgot(&self, code: Code) -> bool {
         let is_restored = self.tally.contains_key("server: restored from a backup");
         let is_robbed = self.tally.contains_key("hub: was lied to by a guest");
-        match code {
-            Code::Unauthorised => is_restored,
-            Code::WrongReplica => is_restored || is_robbed,
-            _ => false,
-        }
+        (is_restored && code == Code::Unauthorised) || ((is_restored || is_robbed) && code == Code::WrongReplica)
     }
 
     fn drain(&mut self, alive: &[usize], dice: &mut Dice) -> Result<()> {

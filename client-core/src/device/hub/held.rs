@@ -52,7 +52,7 @@ pub(super) fn named_through(
 ) -> Result<(u64, Hash), Error> {
     let start = start(safe);
     let sent = request.batches.iter().filter(|batch| batch.replica == replica);
-    let ends = |batch: &Batch| [(batch.first.saturating_sub(1), batch.before), (batch.last(), batch.after)];
+    let ends = |batch: &Batch| [(batch.first.saturating_sub(1), batch.before), (batch.last(), batch.after())];
     let mut named: Vec<(u64, Hash)> = sent.flat_map(ends).collect();
     named.extend(request.header.acked.map(|acked| (acked.seq, acked.hash)));
     named.sort_unstable_by_key(|(seq, _)| std::cmp::Reverse(*seq));

@@ -65,11 +65,12 @@ impl Log for Turn<'_> {
         let hashes = batch.verify(&row.key).map_err(corrupt)?;
         let held = row.head.checked_sub(batch.first).and_then(|index| usize::try_from(index).ok());
         let leads_on = held.map_or(Some(batch.before), |index| hashes.get(index).copied()) == Some(row.head_hash);
+        let verified = Verified { batch, hashes };
         // Where it does not, it is another history: it becomes a branch, whose batches prove nothing of this chain.
         if leads_on {
-            tx.insert_batch(row.id, &batch)?;
+            tx.insert_batch(row.id, &verified)?;
         }
-        let checked = check(Verified { batch, hashes }, row.key, &self.world.catalogue, &self.world.limits);
+        let checked = check(verified, row.key, &self.world.catalogue, &self.world.limits);
         self.checked = checked.changes;
         Ok(Some(checked.verified))
     }

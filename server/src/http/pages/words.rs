@@ -360,7 +360,6 @@ problems! {
     UnknownQuestion: "Kuesioner tidak punya pertanyaan ini.";
     WrongValueType: "Nilai tidak cocok dengan jenis pertanyaan.";
     BadSignature: "Tanda tangan kiriman bukan dari perangkatnya.";
-    BadHash: "Sidik kiriman tidak cocok dengan isinya.";
     Fork: "Riwayat perangkat ini bercabang: HP disalin atau dipulihkan.";
     Gap: "Perubahan sebelumnya belum tiba; kiriman ini disimpan sampai lengkap.";
     WrongReplica: "Basis data ini bukan milik perangkat tersebut.";
