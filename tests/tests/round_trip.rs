@@ -5,6 +5,7 @@ use anyhow::Result;
 use client_core::Edit;
 use end_to_end::{
     account::Account,
+    field::Enumerator,
     survey::{Survey, household, interview},
 };
 use serde_json::{Value as Json, json};
@@ -182,6 +183,41 @@ async fn a_change_released_from_quarantine_still_counts() -> Result<()> {
     assert_eq!(records[0]["title"], "In a new area");
     assert!(coordinator.all("quarantine").await?.is_empty());
     assert_eq!(coordinator.post(&format!("quarantine/{number}/release"), &json!({})).await?.0, 404);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_household_hears_what_a_coordinator_decides_about_a_finished_interview() -> Result<()> {
+    let survey = Survey::start(24, 2)?;
+    let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
+    let home = a.device.register_household(&a.code, &[("area", Value::text(survey.area(1)?))])?;
+    let record = a.device.start_interview(home, "1", &end_to_end::field::questionnaire(), &a.code)?;
+    a.device.save(record, &a.code, &[Edit::set("address", Value::text("RT 1"))?])?;
+    survey.sync(&mut a).await?;
+    survey.sync(&mut b).await?;
+    // One finishes and tells the household; the other, who has not heard of that, tells nothing.
+    a.device.save(record, &a.code, &[Edit::set("address", Value::text("RT 2"))?, Edit::Finish])?;
+    b.device.save(record, &b.code, &[Edit::set("address", Value::text("RT 3"))?])?;
+    survey.sync(&mut a).await?;
+    survey.sync(&mut b).await?;
+    let coordinator = survey.coordinator().await?;
+    let shown = coordinator.get(&format!("records/{record}")).await?;
+    let answer = shown["answers"].as_array().unwrap().iter().find(|answer| answer["path"] == "address").unwrap();
+    let siblings = answer["siblings"].as_array().unwrap();
+    let dots: Vec<&Json> = siblings.iter().map(|sibling| &sibling["dot"]).collect();
+    let keep = siblings.iter().find(|sibling| sibling["value"] == "RT 3").unwrap()["dot"].clone();
+    let decision = json!({ "path": "address", "keep": keep, "shown": dots });
+    assert_eq!(coordinator.post(&format!("records/{record}/resolve"), &decision).await?.0, 204);
+    survey.sync(&mut a).await?;
+    let address = |a: &mut Enumerator| -> Result<Vec<String>> {
+        let household = a.device.record(home.into())?;
+        let answer = household.answer(&"address".parse()?).unwrap();
+        Ok(answer.siblings.iter().map(|sibling| sibling.value.to_string()).collect())
+    };
+    assert_eq!(address(&mut a)?, ["RT 3"]);
+    // It was the interview's word: a correction takes its place.
+    a.device.save(record, &a.code, &[Edit::set("address", Value::text("RT 4"))?])?;
+    assert_eq!(address(&mut a)?, ["RT 4"]);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Households registered twice: joined by a link that can be taken back. Both histories stay (DESIGN §4).
 
-use super::{Failure, derive::merge, ingest::World, review::author_change};
+use super::{Failure, derive::merge, ingest::World, review::author_changes};
 use crate::store::{StoreError, Tx};
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
@@ -86,5 +86,5 @@ fn say(
     let preds = record.answer(&path).map(|answer| answer.all()).unwrap_or_default();
     let register = QuestionnaireRef::household_register();
     let ops = vec![Op::Set { path, value, preds }];
-    author_change(tx, Subject::Household(household), register, ops, author, world, now_ms)
+    author_changes(tx, vec![(Subject::Household(household), register, ops)], author, world, now_ms).map(drop)
 }

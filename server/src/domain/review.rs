@@ -6,6 +6,7 @@
 
 mod decide;
 mod detail;
+mod household;
 mod returned;
 mod state;
 mod view;
@@ -25,7 +26,7 @@ use super::{
 use crate::store::{StoreError, Tx};
 use std::collections::BTreeMap;
 use sync_protocol::{
-    Change, Dot, Op, Path, QuestionnaireRef, Record, RecordId, ReplicaId, Subject,
+    Change, Dot, Op, Path, QuestionnaireRef, Record, RecordId, ReplicaId, Subject, Value,
     chain::{Batch, Carried},
     engine::{
         intake::Verified,
@@ -77,10 +78,24 @@ pub fn resolve(
     }
     let kept = answer.siblings.iter().find(|sibling| sibling.dot == keep);
     let value = kept.ok_or_else(|| bad("keep"))?.value.clone();
-    let subject = record.subject().cloned().ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
-    let questionnaire =
-        record.questionnaire().cloned().ok_or_else(|| Failure::problem(Code::NotFound, "no such record"))?;
-    author_change(tx, subject, questionnaire, vec![Op::Set { path, value, preds: live }], author, world, now_ms)
+    let (Some(subject), Some(questionnaire)) = (record.subject().cloned(), record.questionnaire().cloned()) else {
+        return Err(Failure::problem(Code::NotFound, "no such record"));
+    };
+    let mut decided = Vec::new();
+    if record.is_finished()
+        && let Some(questionnaire) = world.catalogue.questionnaire(&questionnaire)
+        && let Some(home) = tx.record_key(RecordId(subject.household().0))?
+    {
+        let home = merge(tx.changes_of(home.id)?, &world.catalogue)?;
+        let values: Vec<&Value> = answer.siblings.iter().map(|sibling| sibling.value).collect();
+        let ops = household::told(questionnaire, &home, &path, &value, &values);
+        if let (false, Some(subject), Some(form)) = (ops.is_empty(), home.subject(), home.questionnaire()) {
+            decided.push((subject.clone(), form.clone(), ops));
+        }
+    }
+    // What the household hears stands right behind, as on a phone: it is the interview's word.
+    decided.insert(0, (subject, questionnaire, vec![Op::Set { path, value, preds: live }]));
+    author_changes(tx, decided, author, world, now_ms).map(drop)
 }
 
 /// Adds a remark to a record, for whoever has it on a device.
@@ -101,7 +116,8 @@ pub fn remark(tx: Tx<'_>, id: RecordId, text: &str, author: &str, world: &World,
         return Err(Failure::problem(Code::NotFound, "no such record"));
     };
     check_counts(&record)?;
-    author_change(tx, subject, questionnaire, vec![Op::Note { text: text.trim().into() }], author, world, now_ms)
+    let note = Op::Note { text: text.trim().into() };
+    author_changes(tx, vec![(subject, questionnaire, vec![note])], author, world, now_ms).map(drop)
 }
 
 /// Refuses what would make a void record count again: any change does that the void has not seen.
@@ -110,22 +126,32 @@ fn check_counts(record: &Record) -> Result<(), Failure> {
     if record.standing() == Standing::Void { Err(again()) } else { Ok(()) }
 }
 
-pub(super) fn author_change(
+/// Authors changes as the server's next ones, in a person's name; their names.
+pub(super) fn author_changes(
     tx: Tx<'_>,
-    subject: Subject,
-    questionnaire: QuestionnaireRef,
-    ops: Vec<Op>,
+    changes: Vec<(Subject, QuestionnaireRef, Vec<Op>)>,
     author: &str,
     world: &World,
     now_ms: i64,
-) -> Result<(), Failure> {
+) -> Result<Vec<Dot>, Failure> {
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
     let replica = world.identity.replica;
     let row = tx.replica(replica)?.ok_or(StoreError::Corrupt("the server's own replica"))?;
-    let dot = Dot { replica, seq: row.head.saturating_add(1) };
-    let change = Change { dot, subject, questionnaire, author: author.into(), wall_ms: now_ms, ops, instead_of: None };
-    let outcomes = author_batch(tx, vec![change], world, now_ms)?;
-    match outcomes.into_iter().next() {
-        None => Ok(()),
+    let changes = (row.head.saturating_add(1)..).zip(changes).map(|(seq, (subject, questionnaire, ops))| Change {
+        dot: Dot { replica, seq },
+        subject,
+        questionnaire,
+        author: author.into(),
+        wall_ms: now_ms,
+        ops,
+        instead_of: None,
+    });
+    let changes: Vec<Change> = changes.collect();
+    let dots = changes.iter().map(|change| change.dot).collect();
+    match author_batch(tx, changes, world, now_ms)?.into_iter().next() {
+        None => Ok(dots),
         Some(outcome) => Err(Failure::problem(outcome.code.unwrap_or(Code::Internal), outcome.detail)),
     }
 }

@@ -1,7 +1,7 @@
 //! Decisions about a whole interview, and what the server notices of interviews that were decided about.
 
 use super::{
-    author_batch,
+    author_changes,
     state::{Refusal, Role, Seen, State, Transition, step},
     view::{View, spans},
 };
@@ -11,7 +11,7 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
-    Change, Dot, Op, Path, QuestionnaireRef, Record, RecordId, Subject,
+    Dot, Op, Path, Record, RecordId,
     problem::Code,
     remark::{About, Remark},
 };
@@ -103,7 +103,9 @@ pub fn decide(
         | Transition::Discard
         | Transition::Revive => Vec::new(),
     };
-    let dots = author(tx, (subject, form), said, who, world, now_ms)?;
+    // Each is a change of its own, so that it has a name.
+    let said = said.into_iter().map(|op| (subject.clone(), form.clone(), vec![op])).collect();
+    let dots = author_changes(tx, said, who, world, now_ms)?;
     if transition == Transition::Return {
         remarks.extend(dots);
     }
@@ -240,37 +242,6 @@ fn void(reason: &str, record: &Record) -> Result<Op, Failure> {
 
 fn bad(what: impl Into<String>) -> Failure {
     Failure::problem(Code::WrongType, what)
-}
-
-/// Authors operations on a record, each as a change of its own, so that it has a name; the names.
-fn author(
-    tx: Tx<'_>,
-    (subject, questionnaire): (Subject, QuestionnaireRef),
-    ops: Vec<Op>,
-    who: &str,
-    world: &World,
-    now_ms: i64,
-) -> Result<Vec<Dot>, Failure> {
-    if ops.is_empty() {
-        return Ok(Vec::new());
-    }
-    let replica = world.identity.replica;
-    let head = tx.replica(replica)?.ok_or(StoreError::Corrupt("the server's own replica"))?.head;
-    let changes = (head.saturating_add(1)..).zip(ops).map(|(seq, op)| Change {
-        dot: Dot { replica, seq },
-        subject: subject.clone(),
-        questionnaire: questionnaire.clone(),
-        author: who.into(),
-        wall_ms: now_ms,
-        ops: vec![op],
-        instead_of: None,
-    });
-    let changes: Vec<Change> = changes.collect();
-    let dots = changes.iter().map(|change| change.dot).collect();
-    match author_batch(tx, changes, world, now_ms)?.into_iter().next() {
-        None => Ok(dots),
-        Some(outcome) => Err(Failure::problem(outcome.code.unwrap_or(Code::Internal), outcome.detail)),
-    }
 }
 
 /// Takes a return up again that a restored server had forgotten: somebody gave its remark back, and no decision that the server
