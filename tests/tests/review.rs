@@ -397,6 +397,15 @@ async fn a_void_is_final_until_somebody_who_had_not_seen_it_edits() -> Result<()
     survey.sync(&mut a).await?;
     let now = review(&coordinator, record).await?;
     assert_eq!((state(&now), steps(&now)), ("in-review", vec!["void", "revive"]));
+    // A draft that was void and is kept is no more finished than before.
+    let home = a.device.summary(record)?.household;
+    let draft = a.device.start_interview(home, "9", &questionnaire(), &a.code)?;
+    a.device.save(draft, &a.code, &[Edit::set("floor_m2", Value::Integer(40))?])?;
+    survey.sync(&mut a).await?;
+    assert_eq!(decide(&coordinator, draft, "void", json!({ "reason": "uji coba" })).await?.0, 200);
+    a.device.save(draft, &a.code, &[Edit::set("floor_m2", Value::Integer(41))?])?;
+    survey.sync(&mut a).await?;
+    assert_eq!(decide(&coordinator, draft, "approve", json!({})).await?.0, 409);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The main job over real HTTP: answers arrive, conflicts show up, decisions come back.
 #![expect(clippy::panic_in_result_fn, reason = "assertions are what a test is for")]
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use client_core::Edit;
 use end_to_end::{
     account::Account,
@@ -9,7 +9,7 @@ use end_to_end::{
     survey::{Survey, household, interview},
 };
 use serde_json::{Value as Json, json};
-use sync_protocol::{Value, wire::Verdict};
+use sync_protocol::{HouseholdId, RecordId, Value, wire::Verdict};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -186,8 +186,18 @@ async fn a_change_released_from_quarantine_still_counts() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn the_household_hears_what_a_coordinator_decides_about_a_finished_interview() -> Result<()> {
+/// What a household says of its address.
+fn address(person: &mut Enumerator, home: HouseholdId) -> Result<Vec<String>> {
+    let household = person.device.record(home.into())?;
+    let answer = household.answer(&"address".parse()?).context("an address")?;
+    let mut texts: Vec<String> = answer.siblings.iter().map(|sibling| sibling.value.to_string()).collect();
+    texts.sort();
+    Ok(texts)
+}
+
+/// One finishes an interview with an address and tells the household; another phone, which has not heard of that, says another one, and
+/// may tell the household by itself. A coordinator keeps one of the two.
+async fn decided(keep: &str, is_told: bool) -> Result<(Survey, Enumerator, HouseholdId, RecordId)> {
     let survey = Survey::start(24, 2)?;
     let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
     let home = a.device.register_household(&a.code, &[("area", Value::text(survey.area(1)?))])?;
@@ -195,29 +205,40 @@ async fn the_household_hears_what_a_coordinator_decides_about_a_finished_intervi
     a.device.save(record, &a.code, &[Edit::set("address", Value::text("RT 1"))?])?;
     survey.sync(&mut a).await?;
     survey.sync(&mut b).await?;
-    // One finishes and tells the household; the other, who has not heard of that, tells nothing.
     a.device.save(record, &a.code, &[Edit::set("address", Value::text("RT 2"))?, Edit::Finish])?;
     b.device.save(record, &b.code, &[Edit::set("address", Value::text("RT 3"))?])?;
+    if is_told {
+        b.device.save(home.into(), &b.code, &[Edit::set("address", Value::text("RT 3"))?])?;
+    }
     survey.sync(&mut a).await?;
     survey.sync(&mut b).await?;
     let coordinator = survey.coordinator().await?;
     let shown = coordinator.get(&format!("records/{record}")).await?;
-    let answer = shown["answers"].as_array().unwrap().iter().find(|answer| answer["path"] == "address").unwrap();
-    let siblings = answer["siblings"].as_array().unwrap();
+    let mut answers = shown.get("answers").and_then(Json::as_array).context("answers")?.iter();
+    let answer = answers.find(|answer| answer["path"] == "address").context("the address")?;
+    let siblings = answer["siblings"].as_array().context("siblings")?;
     let dots: Vec<&Json> = siblings.iter().map(|sibling| &sibling["dot"]).collect();
-    let keep = siblings.iter().find(|sibling| sibling["value"] == "RT 3").unwrap()["dot"].clone();
-    let decision = json!({ "path": "address", "keep": keep, "shown": dots });
+    let kept = siblings.iter().find(|sibling| sibling["value"] == keep).context("a sibling")?["dot"].clone();
+    let decision = json!({ "path": "address", "keep": kept, "shown": dots });
     assert_eq!(coordinator.post(&format!("records/{record}/resolve"), &decision).await?.0, 204);
     survey.sync(&mut a).await?;
-    let address = |a: &mut Enumerator| -> Result<Vec<String>> {
-        let household = a.device.record(home.into())?;
-        let answer = household.answer(&"address".parse()?).unwrap();
-        Ok(answer.siblings.iter().map(|sibling| sibling.value.to_string()).collect())
-    };
-    assert_eq!(address(&mut a)?, ["RT 3"]);
+    Ok((survey, a, home, record))
+}
+
+#[tokio::test]
+async fn the_household_hears_what_a_coordinator_decides_about_a_finished_interview() -> Result<()> {
+    let (_survey, mut a, home, record) = decided("RT 3", false).await?;
+    assert_eq!(address(&mut a, home)?, ["RT 3"]);
     // It was the interview's word: a correction takes its place.
     a.device.save(record, &a.code, &[Edit::set("address", Value::text("RT 4"))?])?;
-    assert_eq!(address(&mut a)?, ["RT 4"]);
+    assert_eq!(address(&mut a, home)?, ["RT 4"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_somebody_else_told_the_household_a_decision_about_an_interview_leaves_there() -> Result<()> {
+    let (_survey, mut a, home, _) = decided("RT 2", true).await?;
+    assert_eq!(address(&mut a, home)?, ["RT 2", "RT 3"]);
     Ok(())
 }
 

@@ -76,16 +76,6 @@ impl Saved<'_> {
     }
 }
 
-/// Whether a change of a household is what the interview said: of one save with the interview's own, which stands before it in its
-/// author's log.
-fn is_own_word(interview: &Record, said: &Sibling<'_>) -> bool {
-    let before = Dot { seq: said.dot.seq.saturating_sub(1), ..said.dot };
-    match interview.origin(before) {
-        Some(origin) => origin.wall_ms == said.origin.wall_ms && origin.author == said.origin.author,
-        None => interview.dead().any(|dead| dead == before),
-    }
-}
-
 /// Whether a household's row holds something that the interview has never held: whoever removed the row had not seen it.
 fn is_news(questionnaire: &Questionnaire, interview: &Record, household: &Record, row: &Place) -> Result<bool, Error> {
     let here: Vec<&str> = row.steps().map(|(repeat, _)| repeat).collect();
@@ -134,7 +124,7 @@ impl<'a> Asked<'a> {
         let sole = interview.answer(&self.path).filter(|answer| answer.siblings.len() == 1)?;
         let shown = self.part(sole.siblings.first()?.value);
         let there = There::of(household, &field);
-        let own = there.now().filter(|(one, _)| is_own_word(interview, one));
+        let own = there.now().filter(|(one, _)| interview.has_said(one));
         let own: Vec<&Sibling<'_>> = own.map(|(one, _)| one).collect();
         let says_something = own.iter().any(|one| !matches!(one.value, Value::Missing(_)));
         let preds = own.iter().map(|one| one.dot).collect();
@@ -213,9 +203,9 @@ impl<'a> There<'a> {
     /// What an interview that says this replaces: once it has told something, its own word, and before that what it began with; but
     /// nothing that stands beside in its own conflict. None where there is nothing to tell.
     fn replaced(&self, interview: &Record, held: &Held, text: &str) -> Option<Vec<Dot>> {
-        let has_told = self.history.iter().any(|(one, _)| is_own_word(interview, one));
+        let has_told = self.history.iter().any(|(one, _)| interview.has_said(one));
         let is_seen = |(one, shown): &(&Sibling<'_>, String)| {
-            let is_known = if has_told { is_own_word(interview, one) } else { held.first.as_ref() == Some(shown) };
+            let is_known = if has_told { interview.has_said(one) } else { held.first.as_ref() == Some(shown) };
             is_known && !held.beside.contains(shown)
         };
         let has_rivals = self.now().filter(is_seen).any(|(_, shown)| shown != text);

@@ -100,14 +100,19 @@ impl Depot {
     /// Moves a file to the place of its hash in the folder. Good bytes that are there already stay. Blocks.
     pub(super) fn rename_to(&self, file: &std::path::Path, hash: Hash) -> Result<(), DepotError> {
         let to = self.shared.folder.join(key(hash).as_ref());
+        let shelf = to.parent().unwrap_or(&self.shared.folder);
         if let Ok(mut there) = File::open(&to) {
             if hash_of(&mut there).is_ok_and(|found| found == hash) {
-                return Ok(std::fs::remove_file(file)?);
+                // Whoever put it there may have failed behind that.
+                File::open(shelf)?.sync_all()?;
+                return match std::fs::remove_file(file) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+                    Ok(()) | Err(_) => Ok(()),
+                };
             }
             // What rotten bytes show is no picture of these.
             thumbnails::forget(&self.shared.thumbnails, hash)?;
         }
-        let shelf = to.parent().unwrap_or(&self.shared.folder);
         match std::fs::rename(file, &to) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 std::fs::create_dir_all(shelf)?;

@@ -25,7 +25,7 @@ use std::{
     sync::Arc,
 };
 use sync_protocol::{
-    Change, Hash, HouseholdId, Limits, RecordId, ReplicaId, Stamp, Subject,
+    Change, Dot, Hash, HouseholdId, Limits, Op, RecordId, ReplicaId, Stamp, Subject,
     engine::intake::{Intake, Log, Verified, carry, receive},
     problem::{Code, Problem},
     wire::{Fork, Outcome, RequestHeader, Stamped, Verdict},
@@ -474,8 +474,9 @@ impl<'a> Turn<'a> {
                 passed.extend(changes.iter().filter_map(|(.., change)| derive::area_in(change, &self.world.catalogue)));
             }
             let gives_back = self.gives_back(&changes)?;
-            let office = self.world.identity.replica;
-            let by_field = changes.iter().any(|(.., change)| change.dot.replica != office);
+            let dots: Vec<Dot> = changes.iter().map(|(.., change)| change.dot).collect();
+            let is_void = |change: &Change| change.ops.iter().any(|op| matches!(op, Op::Void { .. }));
+            let voids: Vec<i64> = changes.iter().filter(|(.., change)| is_void(change)).map(|(id, ..)| *id).collect();
             let record = if is_new {
                 let changes = changes.into_iter().map(|(_, stamp, change)| (change, Some(stamp))).collect();
                 derive::merge_changes(changes, &self.world.catalogue)
@@ -507,9 +508,9 @@ impl<'a> Turn<'a> {
                 }
                 // Nobody has decided about one that has just come, unless its decision came back with it.
                 if !is_new || gives_back {
-                    let noticed = review::notice(self.tx, key, &record, by_field, self.stamp.received_ms)?;
-                    if let (Some(review::Transition::Discard), Some((_, changes))) = (noticed, ids.last()) {
-                        changes.iter().try_for_each(|change| self.tx.flag(*change, "discarded", ""))?;
+                    let noticed = review::notice(self.tx, key, &record, &dots, self.stamp.received_ms)?;
+                    if noticed == Some(review::Transition::Discard) {
+                        voids.iter().try_for_each(|change| self.tx.flag(*change, "discarded", ""))?;
                     }
                 }
                 let waiting = Waiting { record: key.id, changes: derived.changes };

@@ -26,7 +26,7 @@ use super::{
 use crate::store::{StoreError, Tx};
 use std::collections::BTreeMap;
 use sync_protocol::{
-    Change, Dot, Op, Path, QuestionnaireRef, Record, RecordId, ReplicaId, Subject, Value,
+    Change, Dot, Op, Path, QuestionnaireRef, Record, RecordId, ReplicaId, Subject,
     chain::{Batch, Carried},
     engine::{
         intake::Verified,
@@ -87,9 +87,10 @@ pub fn resolve(
         && let Some(home) = tx.record_key(RecordId(subject.household().0))?
     {
         let home = merge(tx.changes_of(home.id)?, &world.catalogue)?;
-        let values: Vec<&Value> = answer.siblings.iter().map(|sibling| sibling.value).collect();
-        let ops = household::told(questionnaire, &home, &path, &value, &values);
-        if let (false, Some(subject), Some(form)) = (ops.is_empty(), home.subject(), home.questionnaire()) {
+        let ops = household::told(questionnaire, &record, &home, &path, &value);
+        // A void one would count again.
+        let is_told = !ops.is_empty() && home.standing() != Standing::Void;
+        if let (true, Some(subject), Some(form)) = (is_told, home.subject(), home.questionnaire()) {
             decided.push((subject.clone(), form.clone(), ops));
         }
     }

@@ -269,6 +269,17 @@ impl Record {
         if self.origins.keys().chain(&self.dead).all(covered) { Standing::Void } else { Standing::KeptDespiteVoid }
     }
 
+    /// Whether a change of a household is what this interview said: of one save with the interview's own, which stands before it in
+    /// its author's log.
+    #[must_use]
+    pub fn has_said(&self, said: &Sibling<'_>) -> bool {
+        let before = Dot { seq: said.dot.seq.saturating_sub(1), ..said.dot };
+        match self.origin(before) {
+            Some(origin) => origin.wall_ms == said.origin.wall_ms && origin.author == said.origin.author,
+            None => self.dead().any(|dead| dead == before),
+        }
+    }
+
     /// Whether the interview is finished, by the mark that is shown ([`Path::FINISHED`]).
     #[must_use]
     pub fn is_finished(&self) -> bool {

@@ -212,26 +212,39 @@ impl World {
         }
         let Looked { record, resolution, shown } = self.looked.swap_remove(dice.below(self.looked.len()));
         let now_ms = self.office_ms();
+        let head = self.own_head()?;
         let done = self.office.write(|tx, world| review::resolve(tx, record, &resolution, "rini", world, now_ms));
         self.count(match &done {
             Ok(()) => "coordinator decided",
             Err(_) => "coordinator decided too late",
         });
         if done.is_ok() {
-            self.note_own(&Shown::from([((record, resolution.path.parse()?), shown)]))?;
+            // What the household hears stands behind the decision.
+            self.note_own(head + 1, &Shown::from([((record, resolution.path.parse()?), shown)]))?;
+            if self.own_head()? > head + 1 {
+                self.note_own(head + 2, &Shown::new())?;
+            }
         }
         self.excuse(done)
     }
 
-    /// Notes the server's last change as a save that is durable.
-    pub(super) fn note_own(&mut self, shown: &Shown) -> Result<()> {
+    /// The number of the server's last change.
+    pub(super) fn own_head(&mut self) -> Result<u64> {
+        let query =
+            "SELECT coalesce(max(seq), 0) FROM change JOIN replica ON replica.id = change.replica WHERE uuid = ?1";
         let replica = self.office.replica();
-        let query = "SELECT seq, hash, bytes FROM change JOIN replica ON replica.id = change.replica
-                     WHERE uuid = ?1 ORDER BY seq DESC LIMIT 1";
-        let row = self.office.connection()?.query_row(query, [replica.0], |row| {
-            Ok((row.get::<_, u64>(0)?, row.get::<_, [u8; 32]>(1)?, row.get::<_, Vec<u8>>(2)?))
+        Ok(self.office.connection()?.query_row(query, [replica.0], |row| row.get(0))?)
+    }
+
+    /// Notes a change of the server as a save that is durable.
+    pub(super) fn note_own(&mut self, seq: u64, shown: &Shown) -> Result<()> {
+        let replica = self.office.replica();
+        let query =
+            "SELECT hash, bytes FROM change JOIN replica ON replica.id = change.replica WHERE uuid = ?1 AND seq = ?2";
+        let row = self.office.connection()?.query_row(query, rusqlite::params![replica.0, seq], |row| {
+            Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, Vec<u8>>(1)?))
         });
-        let (seq, hash, bytes) = row?;
+        let (hash, bytes) = row?;
         let hash = Hash(hash);
         self.oracle.note(hash, Dot { replica, seq }, bytes, shown.clone());
         self.oracle.acked.insert((replica, seq), hash);

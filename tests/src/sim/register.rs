@@ -44,7 +44,8 @@ impl World {
         });
         if let Ok((record, shown)) = &done {
             self.count(if act == Act::Link { "households joined" } else { "households parted" });
-            self.note_own(&Shown::from([((*record, path), Vec::clone(shown))]))?;
+            let head = self.own_head()?;
+            self.note_own(head, &Shown::from([((*record, path), Vec::clone(shown))]))?;
         }
         self.excuse(done.map(|_| ()))
     }

@@ -91,6 +91,10 @@ pub fn decide(
             notes(&decision.remarks, remarks.len(), &record, world)?.into_iter().map(|text| Op::Note { text }).collect()
         }
         Transition::Void => vec![void(&decision.reason, &record)?],
+        // An edit may keep a draft that was void: then it is in review, and not finished.
+        Transition::Approve if !record.is_finished() => {
+            return Err(Failure::problem(Code::ReviewState, "it is not finished: return it"));
+        }
         Transition::Approve if tx.record_row(id)?.is_some_and(|row| row.conflicts > 0) => {
             return Err(Failure::problem(Code::ReviewState, "answers are in conflict: decide them first"));
         }
@@ -274,8 +278,8 @@ pub(in crate::domain) fn recall(tx: Tx<'_>, key: RecordKey, record: &Record, now
 }
 
 /// Notes what a merge did to an interview that was decided about, in the transaction that merged it: other answers than the
-/// approved ones put it back into review, a return whose every remark is answered is corrected, the field may void it
-/// (`by_field`: somebody else than the office has changed it), and an edit may keep what was void.
+/// approved ones put it back into review, a return whose every remark is answered is corrected, the field may void it,
+/// and an edit may keep what was void. `fresh`: what was merged.
 ///
 /// # Errors
 /// If the store fails.
@@ -283,7 +287,7 @@ pub(in crate::domain) fn notice(
     tx: Tx<'_>,
     key: RecordKey,
     record: &Record,
-    by_field: bool,
+    fresh: &[Dot],
     now_ms: i64,
 ) -> Result<Option<Transition>, Failure> {
     let Some(review) = tx.review(key.id)? else { return Ok(None) };
@@ -291,8 +295,11 @@ pub(in crate::domain) fn notice(
     let now = seen(tx, key, record)?;
     let was_void = tx.last_review_event(key.id)?.is_some_and(|event| event.after == State::Void.as_str());
     // What is void waits for nobody; a coordinator's void is a decision, which is logged where it is made.
-    if current == State::Void && (was_void || !by_field) {
-        return Ok(None);
+    if current == State::Void {
+        let office = tx.office_changes(key.id)?;
+        if was_void || fresh.iter().all(|dot| office.contains(dot)) {
+            return Ok(None);
+        }
     }
     let differs = now.view != review.decision.view;
     if differs != review.differs {

@@ -1,17 +1,17 @@
 //! What a coordinator's decision about an answer of a finished interview says of its household.
 
 use questionnaire::{Merge, Questionnaire, text_of};
-use std::collections::BTreeSet;
-use sync_protocol::{Dot, Op, Path, Record, Value};
+use sync_protocol::{Dot, Missing, Op, Path, Record, Value};
 
-/// The answers of the household that follow the decision: of the questions marked `tenun::household` those whose values the
-/// household shows from this very conflict, kept or given up. What else it shows is somebody else's news (law L2).
+/// The answers of the household that follow the decision: of the questions marked `tenun::household` those of which the household
+/// shows the interview's own word, or, where it has told none, what it began with. What else it shows is somebody else's, also
+/// where it is the same value (law L2): the coordinator has decided about this interview.
 pub(super) fn told(
     questionnaire: &Questionnaire,
+    interview: &Record,
     household: &Record,
     path: &Path,
     kept: &Value,
-    shown: &[&Value],
 ) -> Vec<Op> {
     let here: Vec<&str> = path.place().steps().map(|(repeat, _)| repeat).collect();
     let mut ops = Vec::new();
@@ -26,16 +26,24 @@ pub(super) fn told(
             (_, value) => Some(value.clone()),
         };
         let (Some(value), Ok(field)) = (part(kept), Path::new(path.place().clone(), field.as_str())) else { continue };
-        if name.as_str() != path.name() || matches!(value, Value::Missing(_)) {
+        // A question that fell away takes nothing back.
+        if name.as_str() != path.name() || value == Value::Missing(Missing::NotAsked) {
             continue;
         }
-        let Some(there) = household.answer(&field) else { continue };
-        let in_conflict: BTreeSet<String> = shown.iter().filter_map(|one| part(one)).map(|one| text_of(&one)).collect();
-        let decided = there.siblings.iter().filter(|one| in_conflict.contains(&text_of(one.value)));
-        let (text, mut gives_up, mut preds) = (text_of(&value), false, Vec::<Dot>::new());
-        for one in decided {
-            gives_up |= text_of(one.value) != text;
+        let history = household.history(&field);
+        let has_told = history.iter().any(|(one, _)| interview.has_said(one));
+        let first = interview.history(path).iter().find_map(|(one, _)| {
+            part(one.value).filter(|value| !matches!(value, Value::Missing(_))).map(|value| text_of(&value))
+        });
+        let live = history.iter().filter(|(_, replaced_by)| replaced_by.is_empty()).map(|(one, _)| one);
+        let own = live.filter(|one| match has_told {
+            true => interview.has_said(one),
+            false => first.as_deref() == Some(&*text_of(one.value)),
+        });
+        let (mut preds, mut gives_up) = (Vec::<Dot>::new(), false);
+        for one in own {
             preds.push(one.dot);
+            gives_up |= *one.value != value;
         }
         if gives_up {
             ops.push(Op::Set { path: field, value, preds });
