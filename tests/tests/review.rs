@@ -307,6 +307,26 @@ async fn a_return_that_was_answered_and_forgotten_with_its_interview_is_answered
 }
 
 #[tokio::test]
+async fn a_void_that_a_restored_server_forgot_comes_back_as_the_offices_own() -> Result<()> {
+    let survey = Survey::start(24, 1)?;
+    let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
+    let (_, record) = submitted(&survey, &mut a, 0).await?;
+    assert_eq!(decide(&coordinator, record, "take", json!({})).await?.0, 200);
+    let backup = std::fs::read_dir(survey.back_up()?)?.next().context("a backup")??.path();
+    assert_eq!(decide(&coordinator, record, "void", json!({ "reason": "uji coba" })).await?.0, 200);
+    survey.sync(&mut a).await?;
+    let (parts, coordinator) = survey.into_parts().restored(&backup).await?;
+    let http = client_core::transport::Http::new()?;
+    http.sync(&mut a.device, |_| ()).await?;
+    http.sync(&mut a.device, |_| ()).await?;
+    let now = review(&coordinator, record).await?;
+    assert_eq!((state(&now), steps(&now)), ("void", vec!["take"]));
+    assert!(coordinator.all("records?flag=discarded").await?.is_empty(), "the field did not void it");
+    drop(parts);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_return_that_a_restored_server_forgot_is_found_again_by_the_phone_that_was_told() -> Result<()> {
     let survey = Survey::start(24, 1)?;
     let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
