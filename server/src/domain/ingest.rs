@@ -537,12 +537,16 @@ impl<'a> Turn<'a> {
                 }
             }
             let Some(own) = scope.filter(|_| !placement.is_empty()) else { continue };
+            let is_outside = placement.is_disjoint(own);
+            if !is_outside && self.carried.is_empty() {
+                continue;
+            }
             for change in changes {
-                let scope = match self.carried.get(change) {
-                    None => Some(own),
-                    Some(author) => self.scope_of(*author)?,
+                let is_outside = match self.carried.get(change) {
+                    None => is_outside,
+                    Some(author) => self.scope_of(*author)?.is_some_and(|scope| placement.is_disjoint(scope)),
                 };
-                if scope.is_some_and(|scope| placement.is_disjoint(scope)) {
+                if is_outside {
                     self.tx.flag(*change, "out-of-scope", "")?;
                 }
             }
