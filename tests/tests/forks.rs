@@ -33,6 +33,14 @@ fn record_of(household: HouseholdId) -> RecordId {
     end_to_end::field::interview_of(household.0, 1)
 }
 
+/// A phone whose first change, a household, is on the server, and a copy of it made then.
+async fn copied(survey: &Survey) -> Result<(RawDevice, RawDevice)> {
+    let mut phone = survey.raw(0, 1).await?;
+    let first = phone.batch(&[household(uuid::Uuid::from_u128(1), &survey.area(0)?, "Maria Lay")]);
+    phone.push(&survey.server.url, vec![first]).await?;
+    Ok((phone.clone(), phone))
+}
+
 /// What a copied phone sends once it knows of its fork: its bodies after the common change, under a new name.
 fn again(copy: &RawDevice, common: u64, bodies: &[Vec<u8>], hashes: &[Hash], id: u8) -> Result<(RawDevice, Request)> {
     let mut new = copy.clone();
@@ -225,10 +233,7 @@ async fn what_comes_after_a_fork_in_one_request_waits_with_its_branch_in_whateve
     let url = &survey.server.url;
     let area = survey.area(0)?;
     let home = |n: u128| household(uuid::Uuid::from_u128(n), &area, "Maria Lay");
-    let mut phone = survey.raw(0, 1).await?;
-    let first = phone.batch(&[home(1)]);
-    phone.push(url, vec![first]).await?;
-    let mut copy = phone.clone();
+    let (mut phone, mut copy) = copied(&survey).await?;
     let own = phone.batch(&[home(2)]);
     phone.push(url, vec![own]).await?;
     // Its first batch differs from what the server holds, the others start past what it holds.
@@ -247,10 +252,7 @@ async fn copies_that_learn_of_their_fork_before_they_have_sent_everything_count_
     let url = &survey.server.url;
     let area = survey.area(0)?;
     let home = |n: u128| household(uuid::Uuid::from_u128(n), &area, "Maria Lay");
-    let mut phone = survey.raw(0, 1).await?;
-    let first = phone.batch(&[home(1)]);
-    phone.push(url, vec![first]).await?;
-    let mut copy = phone.clone();
+    let (mut phone, mut copy) = copied(&survey).await?;
     let own = phone.batch(&[home(2)]);
     phone.push(url, vec![own]).await?;
     // Of the copy's two changes the server sees only the first before it says that the histories parted.
@@ -383,10 +385,8 @@ async fn what_goes_on_from_a_branch_that_was_carried_is_of_that_branch() -> Resu
     let url = &survey.server.url;
     let area = survey.area(0)?;
     let home = |n: u128| household(uuid::Uuid::from_u128(n), &area, "Maria Lay");
-    let (mut phone, carrier) = (survey.raw(0, 1).await?, survey.raw(1, 2).await?);
-    let shared = phone.batch(&[home(1)]);
-    phone.push(url, vec![shared]).await?;
-    let mut copy = phone.clone();
+    let (mut phone, mut copy) = copied(&survey).await?;
+    let carrier = survey.raw(1, 2).await?;
     let own = phone.batch(&[home(2)]);
     phone.push(url, vec![own]).await?;
     let other = copy.batch(&[home(3), home(4)]);
@@ -405,10 +405,8 @@ async fn what_counts_already_since_it_was_carried_waits_in_no_branch() -> Result
     let url = &survey.server.url;
     let area = survey.area(0)?;
     let home = |n: u128| household(uuid::Uuid::from_u128(n), &area, "Maria Lay");
-    let (mut phone, carrier) = (survey.raw(0, 1).await?, survey.raw(1, 2).await?);
-    let shared = phone.batch(&[home(1)]);
-    phone.push(url, vec![shared]).await?;
-    let copy = phone.clone();
+    let (mut phone, copy) = copied(&survey).await?;
+    let carrier = survey.raw(1, 2).await?;
     let bodies = [home(3), home(4)];
     let mut apart = copy.clone();
     apart.batch(&bodies[..1]);
