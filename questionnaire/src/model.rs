@@ -12,6 +12,7 @@ mod text;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sync_protocol::Value;
 
 pub use self::choices::{Choice, ChoiceList};
 use self::index::Index;
@@ -189,6 +190,24 @@ impl Question {
     #[must_use]
     pub fn keeps_metadata(&self) -> bool {
         self.parameters.get("metadata").is_some_and(|value| value == "keep")
+    }
+
+    /// The name under which the answer is stored: its own key, or its merge group's name.
+    #[must_use]
+    pub fn register(&self) -> &str {
+        match &self.merge {
+            Merge::Group(name) => name,
+            Merge::Alone | Merge::Union => &self.key,
+        }
+    }
+
+    /// What a stored value says of this question: of a merge group's the member, if it is there.
+    #[must_use]
+    pub fn part<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+        match (&self.merge, value) {
+            (Merge::Group(_), Value::Fields(fields)) => fields.get(&self.key),
+            (_, value) => Some(value),
+        }
     }
 }
 

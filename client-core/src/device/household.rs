@@ -5,7 +5,7 @@
 //! enumerator has not seen, and both stay. No phone has to remember anything for it, so an interview may be mended on another one.
 
 use crate::{device::Edit, error::Error, interview::places};
-use questionnaire::{Merge, Question, Questionnaire, text_of};
+use questionnaire::{Question, Questionnaire, text_of};
 use std::collections::BTreeSet;
 use sync_protocol::{Dot, Missing, Op, Path, Place, Record, Value, record::Sibling};
 
@@ -92,37 +92,26 @@ fn is_news(questionnaire: &Questionnaire, interview: &Record, household: &Record
 
 /// A question in its place: the answer that holds its value, alone or as a member of a merge group.
 struct Asked<'a> {
+    question: &'a Question,
     path: Path,
-    member: Option<&'a str>,
 }
 
 impl<'a> Asked<'a> {
     fn of(question: &'a Question, place: &Place) -> Result<Self, Error> {
-        let (name, member) = match &question.merge {
-            Merge::Group(group) => (group, Some(question.key.as_str())),
-            Merge::Alone | Merge::Union => (&question.key, None),
-        };
-        Ok(Self { path: Path::new(place.clone(), name.as_str())?, member })
-    }
-
-    fn part(&self, value: &Value) -> Option<Value> {
-        match (self.member, value) {
-            (Some(member), Value::Fields(fields)) => fields.get(member).cloned(),
-            (_, value) => Some(value.clone()),
-        }
+        Ok(Self { question, path: Path::new(place.clone(), question.register())? })
     }
 
     /// The value that the interview shows; none for what is missing.
     fn shown(&self, interview: &Record) -> Option<Value> {
-        let value = self.part(interview.answer(&self.path)?.siblings.first()?.value)?;
-        (!matches!(value, Value::Missing(_))).then_some(value)
+        let value = self.question.part(interview.answer(&self.path)?.siblings.first()?.value)?;
+        (!matches!(value, Value::Missing(_))).then(|| value.clone())
     }
 
     /// What the household hears where the interview takes its answer away, or has none by the respondent's word: the interview's own
     /// word is withdrawn there, and nobody else's.
     fn taken_back(&self, interview: &Record, household: &Record, field: Path, ops: &[Op]) -> Option<Op> {
         let sole = interview.answer(&self.path).filter(|answer| answer.siblings.len() == 1)?;
-        let shown = self.part(sole.siblings.first()?.value);
+        let shown = self.question.part(sole.siblings.first()?.value).cloned();
         let there = There::of(household, &field);
         let own = there.now().filter(|(one, _)| interview.has_said(one));
         let own: Vec<&Sibling<'_>> = own.map(|(one, _)| one).collect();
@@ -138,10 +127,10 @@ impl<'a> Asked<'a> {
     fn held(&self, interview: &Record, text: &str) -> Held {
         let mut held = Held::default();
         for (one, replaced_by) in interview.history(&self.path) {
-            let Some(value) = self.part(one.value).filter(|value| !matches!(value, Value::Missing(_))) else {
+            let Some(value) = self.question.part(one.value).filter(|value| !matches!(value, Value::Missing(_))) else {
                 continue;
             };
-            let value = text_of(&value);
+            let value = text_of(value);
             held.first.get_or_insert_with(|| value.clone());
             if replaced_by.is_empty() && value != text {
                 held.beside.insert(value.clone());
@@ -156,7 +145,7 @@ impl<'a> Asked<'a> {
         let history = interview.history(&self.path);
         let was = |pred: &Dot| {
             let replaced = history.iter().find(|(one, _)| one.dot == *pred);
-            replaced.and_then(|(one, _)| self.part(one.value)).is_some_and(|value| text_of(&value) == text)
+            replaced.and_then(|(one, _)| self.question.part(one.value)).is_some_and(|value| text_of(value) == text)
         };
         ops.iter().any(|op| match op {
             Op::Set { path, preds, .. } => *path == self.path && (preds.is_empty() || !preds.iter().all(was)),

@@ -236,13 +236,10 @@ fn given<'a>(
     path: &Path,
 ) -> Option<(Text, Sibling<'a>, Value)> {
     let question = questionnaire.question_at(path)?;
-    let register = Path::new(path.place().clone(), register_name(question)).ok()?;
+    let register = Path::new(path.place().clone(), question.register()).ok()?;
     let answer = record.answer(&register)?;
     let shown = answer.value(questionnaire.merge_of(&register));
-    let value = match (&question.merge, shown.as_ref()) {
-        (questionnaire::Merge::Group(_), Value::Fields(fields)) => fields.get(&question.key)?.clone(),
-        (_, value) => value.clone(),
-    };
+    let value = question.part(&shown)?.clone();
     Some((label(evaluator, question, path), *answer.siblings.first()?, value))
 }
 
@@ -353,7 +350,7 @@ impl Ordered {
         for item in items {
             match item {
                 Item::Question(question) => {
-                    if let Ok(path) = Path::new(place.clone(), register_name(question)) {
+                    if let Ok(path) = Path::new(place.clone(), question.register()) {
                         self.push(path);
                     }
                 }
@@ -365,14 +362,5 @@ impl Ordered {
                 }
             }
         }
-    }
-}
-
-/// The name under which a question's answer is stored: its own key, or its merge group's name.
-#[must_use]
-pub fn register_name(question: &Question) -> &str {
-    match &question.merge {
-        questionnaire::Merge::Group(name) => name,
-        questionnaire::Merge::Alone | questionnaire::Merge::Union => &question.key,
     }
 }

@@ -6,7 +6,7 @@
 //! ask for any more in `_parked`; the household that stands for one that was registered twice in `_same_as`; where the review stands in `_review`. Personal data only
 //! where it is asked for.
 
-use super::{Failure, catalogue::Catalogue, derive::merge, detail::register_name, households, validate};
+use super::{Failure, catalogue::Catalogue, derive::merge, households, validate};
 use crate::store::{RecordFilter, RecordRow, Tx};
 use questionnaire::{ChoiceSource, Evaluation, Evaluator, Item, Kind, Question, Questionnaire, Violation};
 use std::{io::Write, sync::Arc};
@@ -297,7 +297,7 @@ impl Shown<'_> {
         if let Some(calculated) = self.evaluation.calculated.get(&path) {
             return calculated.clone();
         }
-        let Ok(register) = Path::new(place.clone(), register_name(question)) else { return String::new() };
+        let Ok(register) = Path::new(place.clone(), question.register()) else { return String::new() };
         let Some(answer) = self.record.answer(&register) else { return String::new() };
         if self.evaluation.relevant.get(&path) == Some(&false) {
             irrelevant.push(&question.key);
@@ -312,12 +312,7 @@ impl Shown<'_> {
             conflicts.push(format!("{}: {}", register.name(), values.join(" | ")));
         }
         let shown = answer.value(merge);
-        match (shown.as_ref(), &question.merge) {
-            (Value::Fields(fields), questionnaire::Merge::Group(_)) => {
-                fields.get(&question.key).map(|value| self.text(column, value)).unwrap_or_default()
-            }
-            (value, _) => self.text(column, value),
-        }
+        question.part(&shown).map(|value| self.text(column, value)).unwrap_or_default()
     }
 
     fn text(&self, column: &Column<'_>, value: &Value) -> String {

@@ -1,6 +1,6 @@
 //! What a coordinator's decision about an answer of a finished interview says of its household.
 
-use questionnaire::{Merge, Questionnaire, text_of};
+use questionnaire::{Questionnaire, text_of};
 use sync_protocol::{Dot, Missing, Op, Path, Record, Value};
 
 /// The answers of the household that follow the decision: of the questions marked `tenun::household` those of which the household
@@ -17,23 +17,17 @@ pub(super) fn told(
     let mut ops = Vec::new();
     for (_, question) in questionnaire.questions().filter(|(repeats, _)| *repeats == here) {
         let Some(field) = question.updates_household.as_ref() else { continue };
-        let (name, member) = match &question.merge {
-            Merge::Group(group) => (group, Some(question.key.as_str())),
-            Merge::Alone | Merge::Union => (&question.key, None),
+        let (Some(value), Ok(field)) = (question.part(kept), Path::new(path.place().clone(), field.as_str())) else {
+            continue;
         };
-        let part = |value: &Value| match (member, value) {
-            (Some(member), Value::Fields(fields)) => fields.get(member).cloned(),
-            (_, value) => Some(value.clone()),
-        };
-        let (Some(value), Ok(field)) = (part(kept), Path::new(path.place().clone(), field.as_str())) else { continue };
         // A question that fell away takes nothing back.
-        if name.as_str() != path.name() || value == Value::Missing(Missing::NotAsked) {
+        if question.register() != path.name() || *value == Value::Missing(Missing::NotAsked) {
             continue;
         }
         let history = household.history(&field);
         let has_told = history.iter().any(|(one, _)| interview.has_said(one));
         let first = interview.history(path).iter().find_map(|(one, _)| {
-            part(one.value).filter(|value| !matches!(value, Value::Missing(_))).map(|value| text_of(&value))
+            question.part(one.value).filter(|value| !matches!(value, Value::Missing(_))).map(text_of)
         });
         let live = history.iter().filter(|(_, replaced_by)| replaced_by.is_empty()).map(|(one, _)| one);
         let own = live.filter(|one| match has_told {
@@ -43,10 +37,10 @@ pub(super) fn told(
         let (mut preds, mut gives_up) = (Vec::<Dot>::new(), false);
         for one in own {
             preds.push(one.dot);
-            gives_up |= *one.value != value;
+            gives_up |= *one.value != *value;
         }
         if gives_up {
-            ops.push(Op::Set { path: field, value, preds });
+            ops.push(Op::Set { path: field, value: value.clone(), preds });
         }
     }
     ops

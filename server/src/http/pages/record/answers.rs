@@ -9,7 +9,7 @@ use crate::{
     store::RecordRow,
 };
 use maud::{Markup, PreEscaped, html};
-use questionnaire::{Item, Merge, Question, Repeat};
+use questionnaire::{Item, Question, Repeat};
 use std::{cell::RefCell, collections::BTreeSet};
 use sync_protocol::{Path, Place, RecordId};
 
@@ -75,18 +75,12 @@ impl Walk<'_> {
     }
 
     fn question(&self, question: &Question, place: &Place) -> Markup {
-        let name = crate::domain::detail::register_name(question);
+        let name = question.register();
         let Ok(path) = Path::new(place.clone(), name) else { return PreEscaped(String::new()) };
         let Some(answer) = self.sheet.answers.get(&path) else { return PreEscaped(String::new()) };
         self.seen.borrow_mut().insert(path.clone());
-        let value = match (&question.merge, &answer.value) {
-            // A member of a merge group has its own line; its history is the group's.
-            (Merge::Group(_), sync_protocol::Value::Fields(fields)) => match fields.get(&question.key) {
-                Some(value) => value,
-                None => return PreEscaped(String::new()),
-            },
-            (_, value) => value,
-        };
+        // A member of a merge group has its own line; its history is the group's.
+        let Some(value) = question.part(&answer.value) else { return PreEscaped(String::new()) };
         let label = self.sheet.label(question, place);
         self.line(&path, answer, &label, self.sheet.shown(value, Asked::One(question)))
     }

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use maud::{Markup, html};
-use questionnaire::{Text, ViolationKind};
+use questionnaire::{Question, Text, ViolationKind};
 use sync_protocol::Path;
 
 /// Every broken rule, in the order of the questionnaire; what is missing stands folded behind what can't be right.
@@ -59,7 +59,7 @@ fn one(sheet: &Sheet<'_>, loaded: &Loaded, rule: &BrokenDetail) -> Markup {
 fn ask(sheet: &Sheet<'_>, loaded: &Loaded, path: &Path) -> Markup {
     let (row, words) = (&loaded.detail.row, sheet.language.words());
     let question = sheet.questionnaire.and_then(|questionnaire| questionnaire.question_at(path));
-    let register = question.map_or(path.name(), crate::domain::detail::register_name);
+    let register = question.map_or(path.name(), Question::register);
     let about = Path::new(path.place().clone(), register).map_or_else(|_| path.to_string(), |about| about.to_string());
     html! {
         @if loaded.can_be_returned() {
@@ -91,7 +91,7 @@ fn lacking(sheet: &Sheet<'_>, loaded: &Loaded, rule: &BrokenDetail) -> Markup {
 fn answer(sheet: &Sheet<'_>, loaded: &Loaded, read: &ReadDetail, broken: &Path) -> Markup {
     let Ok(path) = read.path.parse::<Path>() else { return html! {} };
     let question = sheet.questionnaire.and_then(|questionnaire| questionnaire.question_at(&path));
-    let register = question.map_or(path.name(), crate::domain::detail::register_name);
+    let register = question.map_or(path.name(), Question::register);
     let past =
         Path::new(path.place().clone(), register).map(|register| link(loaded.detail.row.id, &register.to_string()));
     let given = &read.given;
