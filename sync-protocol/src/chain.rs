@@ -164,10 +164,22 @@ impl Batch {
     /// Makes and signs a batch.
     #[must_use]
     pub fn sign(replica: ReplicaId, first: u64, before: Hash, changes: Vec<Carried>, key: &SecretKey) -> Self {
-        let after = hashes(replica, first, before, &changes).last().copied().unwrap_or(before);
-        let last = last_of(first, changes.len());
-        let signature = key.sign(&Span { replica, first, last, before, after }.message());
-        Self { replica, first, before, changes, signature }
+        Self::sign_span(replica, first, before, changes, key).0
+    }
+
+    /// Makes and signs a batch, and tells what the signature covers.
+    #[must_use]
+    pub fn sign_span(
+        replica: ReplicaId,
+        first: u64,
+        before: Hash,
+        changes: Vec<Carried>,
+        key: &SecretKey,
+    ) -> (Self, Span) {
+        let mut batch = Self { replica, first, before, changes, signature: Signature([0; 64]) };
+        let span = batch.span();
+        batch.signature = key.sign(&span.message());
+        (batch, span)
     }
 
     /// The seq of the last change.
@@ -194,7 +206,9 @@ impl Batch {
         self.span_to(self.after())
     }
 
-    fn span_to(&self, after: Hash) -> Span {
+    /// What the signature covers, of a batch that is known to lead to this hash.
+    #[must_use]
+    pub fn span_to(&self, after: Hash) -> Span {
         let Self { replica, first, before, .. } = *self;
         Span { replica, first, last: self.last(), before, after }
     }
@@ -255,6 +269,14 @@ impl Span {
         message.extend(self.before.0);
         message.extend(self.after.0);
         message
+    }
+
+    /// Whether these changes lead through it, and its author signed that.
+    #[must_use]
+    pub fn is_proved(&self, changes: Vec<Carried>, signature: Signature, key: &PublicKey) -> bool {
+        let Self { replica, first, before, after, .. } = *self;
+        let hashes = Batch { replica, first, before, changes, signature }.verify(key);
+        hashes.is_ok_and(|hashes| hashes.last() == Some(&after))
     }
 
     /// Tells whether its author signed it.

@@ -343,8 +343,10 @@ fn proved<'r>(run: &'r Run, proof: &Proof, vouchers: &[Voucher], keys: &[PublicK
         None => withheld.get(&seq).copied().map(Carried::Withheld),
     });
     let changes: Vec<Carried> = changes.collect::<Option<_>>()?;
-    let batch = Batch { replica: *replica, first: *first, before: *before, changes, signature: *signature };
-    batch.verify(&voucher.key).ok().filter(|hashes| hashes.last() == Some(after))?;
+    let span = Span { replica: *replica, first: *first, last: *last, before: *before, after: *after };
+    if !span.is_proved(changes, *signature, &voucher.key) {
+        return None;
+    }
     let mut stamps: Vec<Stamped> = stamps.clone();
     stamps.retain(|stamped| stamped.replica == *replica && stamped.is_signed(keys));
     let stamp_of = |seq: u64| stamps.iter().find(|stamped| (stamped.first..=stamped.last).contains(&seq));

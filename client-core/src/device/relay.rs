@@ -80,8 +80,8 @@ fn prove_own(tx: &Tx<'_>) -> Result<(), Error> {
         // What was freed with an area has no bytes here: it is told by somebody else.
         if changes.iter().all(|(_, _, bytes)| !bytes.is_empty()) {
             let carried = changes.into_iter().map(|(_, _, bytes)| Carried::Bytes(bytes)).collect();
-            let batch = Batch::sign(replica, after.saturating_add(1), before, carried, &key);
-            let Span { first, after, .. } = batch.span();
+            let (batch, span) = Batch::sign_span(replica, after.saturating_add(1), before, carried, &key);
+            let Span { first, after, .. } = span;
             tx.keep_proof(&Proof {
                 replica,
                 first,
@@ -106,8 +106,7 @@ fn finish_proofs(tx: &Tx<'_>, author: ReplicaId) -> Result<BTreeSet<Uuid>, Error
     let Some(key) = key else { return Ok(households) };
     for (span, signature) in tx.unfinished_proofs(author)? {
         let Some(changes) = tx.carried(author, span.first, span.last)? else { continue };
-        let batch = Batch { replica: author, first: span.first, before: span.before, changes, signature };
-        if batch.verify(&key).is_ok_and(|hashes| hashes.last() == Some(&span.after)) {
+        if span.is_proved(changes, signature, &key) {
             tx.set_whole(&span)?;
             households.extend(tx.households_of(&span)?);
         }

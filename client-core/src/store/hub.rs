@@ -65,8 +65,8 @@ fn batch(body: &[u8]) -> Result<Batch, Error> {
 
 impl Tx<'_> {
     /// Keeps a batch as its author signed it; false if it is here already.
-    pub(crate) fn carry(&self, batch: &Batch) -> Result<bool, Error> {
-        let Span { replica, first, last, before, after } = batch.span();
+    pub(crate) fn carry(&self, batch: &Batch, span: &Span) -> Result<bool, Error> {
+        let Span { replica, first, last, before, after } = *span;
         let body = Request::new(replica, 0, vec![batch.clone()]).to_bytes();
         let mut put = self.tx.prepare_cached(
             "INSERT INTO carried (replica, first, last, before, after, size, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)

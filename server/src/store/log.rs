@@ -387,20 +387,12 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// If the store fails.
     pub fn insert_batch(&self, replica: i64, verified: &Verified) -> Result<(), StoreError> {
-        let Verified { batch, hashes } = verified;
-        let after = hashes.last().copied().unwrap_or(batch.before);
+        let Span { first, last, before, after, .. } = verified.span();
         let mut put = self.conn.prepare_cached(
             "INSERT INTO batch (replica, first, last, before, after, signature) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO NOTHING",
         )?;
-        put.execute(params![
-            replica,
-            batch.first,
-            batch.last(),
-            batch.before.0,
-            after.0,
-            batch.signature.0.as_slice()
-        ])?;
+        put.execute(params![replica, first, last, before.0, after.0, verified.batch.signature.0.as_slice()])?;
         Ok(())
     }
 

@@ -444,8 +444,8 @@ impl Turn {
             }
             self.sent += changes.iter().map(Vec::len).sum::<usize>();
             let changes = changes.into_iter().map(Carried::Bytes).collect();
-            let batch = Batch::sign(at.replica, after + 1, before, changes, &at.key);
-            (after, before) = (batch.last(), batch.after());
+            let (batch, span) = Batch::sign_span(at.replica, after + 1, before, changes, &at.key);
+            (after, before) = (span.last, span.after);
             batches.push(batch);
         }
         if !batches.is_empty() {

@@ -4,7 +4,7 @@
 //! branch; nothing of it is ever dropped (DESIGN §4 and §5, rules 2 and 3).
 
 use crate::{
-    chain::{Batch, Carried},
+    chain::{Batch, Carried, Span},
     ids::{Hash, ReplicaId},
 };
 
@@ -80,6 +80,12 @@ pub struct Verified {
 }
 
 impl Verified {
+    /// What the author signed.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        self.batch.span_to(self.hashes.last().copied().unwrap_or(self.batch.before))
+    }
+
     /// The seq of the change at an index.
     #[must_use]
     pub fn seq(&self, index: usize) -> u64 {

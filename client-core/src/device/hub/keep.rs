@@ -9,7 +9,7 @@ use crate::{
 };
 use sync_protocol::{
     Code, ReplicaId,
-    chain::{Adoption, Batch, Carried, PublicKey},
+    chain::{Adoption, Batch, Carried, PublicKey, Span},
     pass::Pass,
     problem::Problem,
     wire::{Outcome, Request, Verdict},
@@ -54,15 +54,15 @@ pub(super) fn keep(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Re
     let (mut kept, mut refusals) = (0, Vec::new());
     for batch in &request.batches {
         match verify(tx, met, batch)? {
-            Ok(()) if tx.waiting_bytes(batch.replica)? > WAITING_MOST => refusals.push(refusal(
+            Ok(_) if tx.waiting_bytes(batch.replica)? > WAITING_MOST => refusals.push(refusal(
                 batch,
                 Problem::new(Code::Busy, "64 MiB of this phone wait here: sync it with the server"),
             )),
-            Ok(()) => {
-                if tx.carry(batch)? {
+            Ok(span) => {
+                if tx.carry(batch, &span)? {
                     kept += u64::try_from(batch.changes.len()).unwrap_or(0);
                 }
-                tx.set_handed(&batch.span(), guest)?;
+                tx.set_handed(&span, guest)?;
             }
             Err(problem) => refusals.push(refusal(batch, problem)),
         }
@@ -103,7 +103,8 @@ fn key_of(tx: &Tx<'_>, met: &Met, replica: ReplicaId) -> Result<Option<PublicKey
     if replica == met.meeting.guest { Ok(Some(met.key)) } else { known_key(tx, replica) }
 }
 
-fn verify(tx: &Tx<'_>, met: &Met, batch: &Batch) -> Result<Result<(), Problem>, Error> {
+/// What the author of a batch signed, or why nothing of it may be believed.
+fn verify(tx: &Tx<'_>, met: &Met, batch: &Batch) -> Result<Result<Span, Problem>, Error> {
     if is_own(tx, batch.replica)? {
         return Ok(Err(Problem::new(Code::WrongReplica, "that is a name of this hub")));
     }
@@ -118,7 +119,7 @@ fn verify(tx: &Tx<'_>, met: &Met, batch: &Batch) -> Result<Result<(), Problem>, 
     if is_own && batch.changes.iter().any(|change| matches!(change, Carried::Withheld(_))) {
         return Ok(Err(Problem::new(Code::WrongType, "a device sends its own changes whole")));
     }
-    Ok(batch.verify(&key).map(|_| ()))
+    Ok(batch.verify(&key).map(|hashes| batch.span_to(hashes.last().copied().unwrap_or(batch.before))))
 }
 
 /// The largest change that the server takes, in bytes.
