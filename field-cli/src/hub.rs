@@ -124,7 +124,9 @@ async fn answer(
     }
     // Until it is answered: what waits for the desk takes as much memory as what is read.
     let Some(_place) = boxes.enter(&token).await else {
-        return refuse(&Problem::new(Code::Busy, "this phone sends twice at once already: try again in a minute"));
+        // What it sends is not read.
+        let twice = "this phone sends twice at once already: try again in a minute";
+        return refuse_and_close(&Problem::new(Code::Busy, twice));
     };
     let read = timeout(WHOLE, body::read(payload, SEALED, STALL)).await.unwrap_or(Err(Broken::CutOff));
     let body = match read {

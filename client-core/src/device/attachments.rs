@@ -272,20 +272,18 @@ pub(super) fn check_saved(
     for op in ops {
         let Op::Set { path, value, .. } = op else { continue };
         let Some(named) = Attachment::from_value(value) else { continue };
-        let known = tx.attachment(named.hash)?.is_some_and(|row| row.named.size == named.size);
-        if !known {
-            return Err(FileProblem::NotTaken.into());
-        }
+        let known = tx.attachment(named.hash)?.filter(|row| row.named.size == named.size);
+        let known = known.ok_or(FileProblem::NotTaken)?;
         check_size(named.size, limits)?;
         if !limits.types.contains(&named.media) {
             return Err(FileProblem::Type(named.media).into());
         }
         added.push(path);
         // What the record names already is sent by whoever named it first, or by who took it in again.
-        if !tx.is_attachment_of(named.hash, id)? || tx.is_taken(named.hash)? {
+        let is_taken = tx.is_taken(named.hash)?;
+        if is_taken || !tx.is_attachment_of(named.hash, id)? {
             // So is what another record named that somebody else photographed.
-            let others = !tx.is_taken(named.hash)? && tx.attachment(named.hash)?.is_some_and(|row| !row.own);
-            tx.note_attachment(&named, if others { Whose::Others } else { Whose::Own })?;
+            tx.note_attachment(&named, if is_taken || known.own { Whose::Own } else { Whose::Others })?;
             tx.use_attachment(named.hash, id)?;
         }
     }

@@ -474,9 +474,11 @@ impl<'a> Turn<'a> {
                 passed.extend(changes.iter().filter_map(|(.., change)| derive::area_in(change, &self.world.catalogue)));
             }
             let gives_back = self.gives_back(&changes)?;
-            let dots: Vec<Dot> = changes.iter().map(|(.., change)| change.dot).collect();
+            // What a decision about an interview may have to hear of.
+            let heard = if key.is_household() || (is_new && !gives_back) { &[][..] } else { changes.as_slice() };
+            let dots: Vec<Dot> = heard.iter().map(|(.., change)| change.dot).collect();
             let is_void = |change: &Change| change.ops.iter().any(|op| matches!(op, Op::Void { .. }));
-            let voids: Vec<i64> = changes.iter().filter(|(.., change)| is_void(change)).map(|(id, ..)| *id).collect();
+            let voids: Vec<i64> = heard.iter().filter(|(.., change)| is_void(change)).map(|(id, ..)| *id).collect();
             let record = if is_new {
                 let changes = changes.into_iter().map(|(_, stamp, change)| (change, Some(stamp))).collect();
                 derive::merge_changes(changes, &self.world.catalogue)
