@@ -28,9 +28,6 @@ pub const FOLDER: &str = "attachments";
 const INCOMING: &str = "incoming";
 /// Threads that hash and write; a third one decodes a picture.
 const THREADS: usize = 3;
-/// How far behind the threads of answers they stand: a tenth of the CPU where both want it.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
 
 /// What went wrong with the bytes of attachments.
 #[derive(Debug, thiserror::Error)]
@@ -62,15 +59,6 @@ pub enum DepotError {
 impl From<object_store::Error> for DepotError {
     fn from(error: object_store::Error) -> Self {
         if matches!(error, object_store::Error::NotFound { .. }) { Self::Missing } else { Self::Store(error) }
-    }
-}
-
-/// Lets the threads that take answers in go first, where the operating system knows priorities of threads.
-fn yield_to_answers() {
-    #[cfg(target_os = "linux")]
-    {
-        // Where it is not allowed, photos compete with answers as equals.
-        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
     }
 }
 
@@ -115,7 +103,6 @@ impl Depot {
             .worker_threads(1)
             .max_blocking_threads(THREADS)
             .thread_name("attachments")
-            .on_thread_start(yield_to_answers)
             .enable_all()
             .build()?;
         let store = place.open(&folder)?;

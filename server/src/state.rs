@@ -13,7 +13,7 @@ use crate::{
     readers::Readers,
     store::{self, StoreError, Tx},
     turns::Turns,
-    validator::{Bell, Validator},
+    validator::Validator,
     writer::{WriteError, Writer},
 };
 use std::{path::Path, sync::Arc};
@@ -67,10 +67,9 @@ impl Server {
         let identity = store::in_transaction(&mut conn, Identity::load_or_make)?;
         let depot = depot(data, &mut conn, Some(reserve))?;
         depot.give_up_in_time(now_ms);
-        let (bell, readers, catalogue) = (Bell::default(), Readers::new(data.to_owned()), Latest::default());
-        let rung = bell.clone();
-        let (writer, _ends_with_the_last_way_to_it) = Writer::start(conn, move || rung.ring()).map_err(io)?;
-        let validator = Validator::start(bell, readers.clone(), writer.clone(), catalogue.clone()).map_err(io)?;
+        let (readers, catalogue) = (Readers::new(data.to_owned()), Latest::default());
+        let (writer, _ends_with_the_last_way_to_it) = Writer::start(conn).map_err(io)?;
+        let validator = Validator::start(readers.clone(), writer.clone(), catalogue.clone()).map_err(io)?;
         Ok(Self {
             writer,
             readers,
@@ -131,7 +130,9 @@ impl Server {
         }
         let hash = self.depot.place_upload(upload.clone()).await?;
         let listed = upload.clone();
-        let certain = self.write(move |tx| attachments::list(tx, &listed, hash, now_ms())).await?;
+        // Of photos nothing is validated: nobody is woken for it.
+        let certain =
+            self.writer.write(move |tx| attachments::list(tx, &listed, hash, now_ms())).await.map_err(failure)?;
         // A sweep may have deleted the bytes of the same name just before they were listed.
         if !certain && !self.depot.has(hash).await? {
             self.write(move |tx| Ok(tx.forget_attachment(hash)?)).await?;
@@ -142,7 +143,7 @@ impl Server {
         Ok(())
     }
 
-    /// Writes; returns once it is durable.
+    /// Writes; returns once it is durable. What it left to validate is looked at after that.
     ///
     /// # Errors
     /// What `work` fails with, or [`Code::Busy`].
@@ -150,7 +151,8 @@ impl Server {
         &self,
         work: impl FnOnce(Tx<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.writer.write(work).await.map_err(failure)
+        let validator = self.validator.clone();
+        self.writer.write_then(work, move |_done| validator.wake()).await.map_err(failure)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The thread that validates: after each commit it works off the interviews that changed, and never makes an upload wait.
+//! The thread that validates: woken after a commit, it works off the interviews that changed, and never makes an upload wait.
 //!
 //! The queue is a flag on the record, set in the transaction that changed it, so a server that dies loses nothing of it.
 //! What ingest merged is handed over besides, as far as there is room, so that it need not be read and merged again.
@@ -26,7 +26,7 @@ const GROUP: usize = 64;
 
 /// Tells the thread that there may be something to do; rung often, it is heard once. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Bell(Arc<(Mutex<Heard>, Condvar)>);
+struct Bell(Arc<(Mutex<Heard>, Condvar)>);
 
 #[derive(Debug, Default)]
 struct Heard {
@@ -38,11 +38,6 @@ struct Heard {
 }
 
 impl Bell {
-    /// Says that something was committed.
-    pub fn ring(&self) {
-        self.tell(|heard| heard.rung = true);
-    }
-
     fn tell<T>(&self, what: impl FnOnce(&mut Heard) -> T) -> T {
         let told = what(&mut self.0.0.lock().unwrap_or_else(PoisonError::into_inner));
         self.0.1.notify_one();
@@ -83,16 +78,24 @@ impl Validator {
     ///
     /// # Errors
     /// If the operating system gives no thread.
-    pub fn start(bell: Bell, readers: Readers, writer: Writer, catalogue: Latest) -> std::io::Result<Self> {
+    pub fn start(readers: Readers, writer: Writer, catalogue: Latest) -> std::io::Result<Self> {
+        let bell = Bell::default();
         let worker = Worker { bell: bell.clone(), readers, writer, catalogue, failed: BTreeSet::new() };
-        bell.ring();
         std::thread::Builder::new().name("validator".into()).spawn(move || worker.run())?;
-        Ok(Self { bell })
+        let validator = Self { bell };
+        validator.wake();
+        Ok(validator)
+    }
+
+    /// Has the thread look at what waits: something was committed.
+    pub fn wake(&self) {
+        self.bell.tell(|heard| heard.rung = true);
     }
 
     /// Takes over what was merged in a transaction that is committed; what there is no room for is found in the queue.
     pub fn hand_over(&self, merged: Vec<Merged>) {
         self.bell.tell(|heard| {
+            heard.rung = true;
             for one in merged {
                 if heard.answers >= HANDED {
                     break;
@@ -123,7 +126,7 @@ impl Worker {
     fn run(mut self) {
         while self.bell.wait() {
             if let Err(error) = self.drain() {
-                // What waits goes on waiting: the next commit rings again.
+                // What waits goes on waiting: the next commit wakes the thread again.
                 eprintln!("tenun-server: validation stopped for now: {error}");
             }
         }
@@ -176,11 +179,9 @@ mod tests {
     #[test]
     fn both_threads_end_with_the_server() {
         let folder = tempfile::tempdir().unwrap();
-        let bell = Bell::default();
-        let rung = bell.clone();
-        let (writer, thread) = Writer::start(open_writer(folder.path()).unwrap(), move || rung.ring()).unwrap();
+        let (writer, thread) = Writer::start(open_writer(folder.path()).unwrap()).unwrap();
         let readers = Readers::new(folder.path().to_owned());
-        let validator = Validator::start(bell, readers, writer.clone(), Latest::default()).unwrap();
+        let validator = Validator::start(readers, writer.clone(), Latest::default()).unwrap();
         drop(writer);
         drop(validator);
         thread.join().unwrap();

@@ -91,18 +91,13 @@ impl std::fmt::Debug for Writer {
 }
 
 impl Writer {
-    /// Starts the thread; it ends when the last way to it is gone. `committed` is called after each commit, once
-    /// everyone who shared it was answered.
+    /// Starts the thread; it ends when the last way to it is gone.
     ///
     /// # Errors
     /// If the operating system gives no thread.
-    pub fn start(
-        conn: Connection,
-        committed: impl Fn() + Send + 'static,
-    ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+    pub fn start(conn: Connection) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (queue, waiting) = sync_channel(QUEUE);
-        let thread =
-            std::thread::Builder::new().name("writer".into()).spawn(move || run(conn, &waiting, &committed))?;
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || run(conn, &waiting))?;
         Ok((Self { queue }, thread))
     }
 
@@ -163,7 +158,7 @@ impl Writer {
     }
 }
 
-fn run(mut conn: Connection, waiting: &Receiver<Box<dyn Task>>, committed: &impl Fn()) {
+fn run(mut conn: Connection, waiting: &Receiver<Box<dyn Task>>) {
     while let Ok(first) = waiting.recv() {
         let mut group = vec![first];
         let is_committed = match run_group(&mut conn, waiting, &mut group) {
@@ -175,9 +170,6 @@ fn run(mut conn: Connection, waiting: &Receiver<Box<dyn Task>>, committed: &impl
         };
         for task in group {
             task.answer(is_committed);
-        }
-        if is_committed {
-            committed();
         }
     }
 }
@@ -219,7 +211,7 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_fails_takes_none_of_its_group_with_it() {
         let folder = tempfile::tempdir().unwrap();
-        let (writer, thread) = Writer::start(open_writer(folder.path()).unwrap(), || ()).unwrap();
+        let (writer, thread) = Writer::start(open_writer(folder.path()).unwrap()).unwrap();
         // The first task holds the writer until the others wait behind it, so that they are one group.
         let (release, held) = std::sync::mpsc::channel::<()>();
         let first = writer.write(move |tx: Tx<'_>| {

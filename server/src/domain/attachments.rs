@@ -177,15 +177,15 @@ pub fn offered(tx: Tx<'_>, device: &Device, offer: &Offer, limits: &Limits, now_
     Ok(Answer::Send)
 }
 
-/// Whether deciding about an offer writes anything; nothing is written for most.
+/// Whether there is nothing to decide about an offer, as for most: it is within the limits and new here, so the bytes are to be sent.
 ///
 /// # Errors
-/// If the store fails.
-pub fn needs_writing(tx: Tx<'_>, offer: &Offer, limits: &Limits) -> Result<bool, Failure> {
+/// [`Code::Forbidden`] for a device that was revoked; or if the store fails.
+pub fn is_to_be_sent(tx: Tx<'_>, device: &Device, offer: &Offer, limits: &Limits) -> Result<bool, Failure> {
+    check_sender(device)?;
     let plain = offer.length <= u64::try_from(limits.attachment).unwrap_or(u64::MAX)
         && offer.media.as_ref().is_none_or(|media| limits.types.contains(media));
-    let known = offer.hash.map_or(Ok(None), |hash| tx.attachment(hash))?.is_some();
-    Ok(!plain || known)
+    Ok(plain && offer.hash.map_or(Ok(None), |hash| tx.attachment(hash))?.is_none())
 }
 
 /// What an upload is called from its beginning.

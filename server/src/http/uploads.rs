@@ -187,20 +187,17 @@ async fn create(
     let with_bytes = header(&request, "Content-Type") == Some("application/offset+octet-stream");
     let checksum = checksum(&request)?;
     let (token, limits, asked) = (auth::bearer(&request), server.limits.clone(), offer.clone());
-    // Most offers write nothing; those that do are decided in the writer's turn.
     let deciding = server.read(move |tx| {
         let device = auth::device(tx, token)?;
-        let writes = attachments::needs_writing(tx, &asked, &limits)?;
-        let decided = (!writes).then(|| attachments::offered(tx, &device, &asked, &limits, now_ms()));
-        Ok((device, decided.transpose()?, tx.attachments_ever_swept()?))
+        let is_to_be_sent = attachments::is_to_be_sent(tx, &device, &asked, &limits)?;
+        Ok((device, is_to_be_sent, tx.attachments_ever_swept()?))
     });
-    let (device, decided, swept) = reader.beside(deciding).await?;
-    let answer = match decided {
-        Some(answer) => answer,
-        None => {
-            let (device, limits, asked) = (device.clone(), server.limits.clone(), offer.clone());
-            server.write(move |tx| attachments::offered(tx, &device, &asked, &limits, now_ms())).await?
-        }
+    let (device, is_to_be_sent, swept) = reader.beside(deciding).await?;
+    let answer = if is_to_be_sent {
+        Answer::Send
+    } else {
+        let (device, limits, asked) = (device.clone(), server.limits.clone(), offer.clone());
+        server.write(move |tx| attachments::offered(tx, &device, &asked, &limits, now_ms())).await?
     };
     let info = attachments::begin(device.id, &offer, now_ms())?;
     let resumes = offer.resume && !with_bytes && answer == Answer::Send;

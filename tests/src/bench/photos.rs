@@ -7,6 +7,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use fixtures::{Household, World};
 use sha2::{Digest, Sha256};
 use std::{
@@ -26,8 +27,8 @@ const DEVICES: usize = 50;
 const PHOTOS: usize = 20;
 /// Bytes of a photo, about.
 const SIZE: usize = 300_000;
-/// So often the CPU for a photo is measured, each time beside what it is compared with; the one in the middle counts.
-const ROUNDS: u32 = 5;
+/// So often the CPU for a photo is measured, each time between two runs of what it is compared with; their sums are compared.
+const ROUNDS: u32 = 10;
 /// Nights that each device syncs without photos beside it.
 const NIGHTS: usize = 30;
 /// From the end of one night of a device to its next: some 200 nights begin in a second.
@@ -56,17 +57,17 @@ pub async fn measure(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
     let senders = phones.split_off(DEVICES);
     let tokens: Vec<String> = senders.into_iter().map(|phone| phone.token).collect();
 
-    let (mut ratios, mut alone, mut bytes) = (Vec::new(), Duration::MAX, 0);
+    let (mut least, mut used, mut alone, mut bytes) = (Duration::ZERO, 0, Duration::MAX, 0);
     for round in 0..ROUNDS {
         let photos = photos(round);
-        bytes = photos.iter().map(Vec::len).sum::<usize>();
-        let hashing = hash_and_write(folder.path(), &photos)?.as_secs_f64();
-        let cpu = server.cpu_ms().unwrap_or(0);
-        alone = alone.min(upload(&server.url, tokens.clone(), photos, Arc::default()).await?);
-        ratios.push(number(server.cpu_ms().unwrap_or(0).saturating_sub(cpu)) / 1000.0 / hashing);
+        bytes = photos.iter().map(Bytes::len).sum::<usize>();
+        least += hash_and_write(folder.path(), &photos)? / 2;
+        let before = server.cpu_ms().unwrap_or(0);
+        alone = alone.min(upload(&server.url, tokens.clone(), photos.clone(), Arc::default()).await?);
+        used += server.cpu_ms().unwrap_or(0).saturating_sub(before);
+        least += hash_and_write(folder.path(), &photos)? / 2;
     }
-    ratios.sort_by(f64::total_cmp);
-    let ratio = ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN);
+    let ratio = number(used) / 1000.0 / least.as_secs_f64();
 
     let mut nights = Nights::new(&world);
     let without = nights.run(&server.url, &phones, |night| night < NIGHTS).await?;
@@ -92,17 +93,18 @@ pub async fn measure(folder: &Path, figures: &mut Vec<Figure>) -> Result<()> {
     Ok(())
 }
 
-/// What photos cost at the least, in CPU: each hashed once, written once, safe on the disk. Each processor has its share, as
-/// while the server takes them in: what they compete for costs as much.
-fn hash_and_write(folder: &Path, photos: &[Vec<u8>]) -> Result<Duration> {
+/// What photos cost at the least, in CPU: each hashed once, written once, safe on the disk, which its name is once its folder is. Each
+/// processor has its share, as while the server takes them in: what they compete for costs as much.
+fn hash_and_write(folder: &Path, photos: &[Bytes]) -> Result<Duration> {
     let folder = tempfile::tempdir_in(folder)?;
     let one = |name: String, photo: &[u8]| -> Result<()> {
         std::hint::black_box(Sha256::digest(photo));
         let mut file = std::fs::File::create_new(folder.path().join(name))?;
         file.write_all(photo)?;
-        Ok(file.sync_data()?)
+        file.sync_data()?;
+        Ok(std::fs::File::open(folder.path())?.sync_all()?)
     };
-    let all = |thread: usize, own: &[Vec<u8>]| {
+    let all = |thread: usize, own: &[Bytes]| {
         own.iter().enumerate().try_for_each(|(index, photo)| one(format!("{thread}-{index}"), photo))
     };
     let all = &all;
@@ -129,7 +131,7 @@ async fn enrol(server: &Running, office: &Office, index: u64, who: &str) -> Resu
 }
 
 /// A thousand photos: one picture with another ending each, behind the end where no decoder looks.
-fn photos(round: u32) -> Vec<Vec<u8>> {
+fn photos(round: u32) -> Vec<Bytes> {
     let picture = jpeg(round, 640, 640);
     let all = u32::try_from(DEVICES * PHOTOS).unwrap_or(u32::MAX);
     let one = |number: u32| {
@@ -137,19 +139,19 @@ fn photos(round: u32) -> Vec<Vec<u8>> {
         photo.resize(SIZE, 0);
         photo.extend(number.to_le_bytes());
         photo.extend(round.to_le_bytes());
-        photo
+        photo.into()
     };
     (0..all).map(one).collect()
 }
 
 /// Uploads all photos, each device one after the other; how long that took.
-async fn upload(url: &str, tokens: Vec<String>, photos: Vec<Vec<u8>>, ended: Arc<AtomicBool>) -> Result<Duration> {
+async fn upload(url: &str, tokens: Vec<String>, photos: Vec<Bytes>, ended: Arc<AtomicBool>) -> Result<Duration> {
     let client = reqwest::Client::new();
     let mut tasks = Vec::new();
     let mut photos = photos.into_iter().map(|photo| (sha256(&photo), photo)).collect::<Vec<_>>().into_iter();
     let begun = Instant::now();
     for token in tokens {
-        let mine: Vec<(String, Vec<u8>)> = photos.by_ref().take(PHOTOS).collect();
+        let mine: Vec<(String, Bytes)> = photos.by_ref().take(PHOTOS).collect();
         let (client, url) = (client.clone(), format!("{url}/v1/uploads"));
         tasks.push(tokio::spawn(async move {
             for (hash, photo) in mine {
