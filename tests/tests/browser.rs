@@ -3,7 +3,11 @@
 
 use anyhow::{Context, Result};
 use client_core::{Edit, Interview};
-use end_to_end::{photos, review::submitted, survey::Survey};
+use end_to_end::{
+    photos,
+    review::{decide, submitted},
+    survey::Survey,
+};
 use serde_json::{Value as Json, json};
 use std::{
     io::{BufRead, BufReader},
@@ -131,14 +135,27 @@ async fn a_coordinator_logs_in_sees_a_conflict_and_keeps_one_value() -> Result<(
     b.device.save(record, &b.code, &[Edit::set("floor_m2", Value::Integer(42))?])?;
     let visit = [Edit::AddRow("visit/v1".parse()?), Edit::set("visit/v1/v_date", Value::text("1998-05-04"))?];
     b.device.save(record, &b.code, &visit)?;
+    // The same of another interview, which is void.
+    let void = a.device.start_interview(home, "2", &end_to_end::field::questionnaire(), &a.code)?;
     survey.sync(&mut a).await?;
     survey.sync(&mut b).await?;
+    a.device.save(void, &a.code, &[Edit::set("floor_m2", Value::Integer(51))?])?;
+    b.device.save(void, &b.code, &[Edit::set("floor_m2", Value::Integer(52))?])?;
+    survey.sync(&mut a).await?;
+    survey.sync(&mut b).await?;
+    let because = json!({ "reason": "uji coba" });
+    assert_eq!(decide(&survey.coordinator().await?, void, "void", because).await?.0, 200);
 
     let browser = Browser::start(&survey.file("profile")).await?;
     let url = &survey.server.url;
     browser.log_in(url).await?;
     browser.go(&format!("{url}/records?conflicts=true")).await?;
     assert!(browser.text().await?.contains("Maria <Nalle>"), "a name is shown as it is, not as markup");
+    browser.go(&format!("{url}/records/{void}")).await?;
+    let text = browser.text().await?;
+    assert!(text.contains("51") && text.contains("52"), "what is void is shown: {text}");
+    let forms = "return document.querySelectorAll('form[action$=\"/resolve\"], form[action$=\"/remark\"]').length";
+    assert_eq!(browser.script(forms).await?, json!(0), "nothing is offered that would make it count again");
     browser.go(&format!("{url}/records/{record}")).await?;
     let text = browser.text().await?;
     assert!(text.contains("41") && text.contains("42"), "both values stand side by side: {text}");

@@ -117,7 +117,7 @@ async fn two_honest_halves_make_an_impossible_whole_until_one_is_mended() -> Res
 }
 
 #[tokio::test]
-async fn what_is_required_counts_once_the_interview_is_finished_and_nothing_once_it_is_void() -> Result<()> {
+async fn what_is_required_counts_once_the_interview_is_finished_and_nothing_does_once_it_is_void() -> Result<()> {
     let survey = Survey::start(24, 1)?;
     let mut a = survey.device(0, "a").await?;
     let home = a.device.register_household(&a.code, &[("area", text(&survey.area(0)?))])?;
@@ -134,9 +134,20 @@ async fn what_is_required_counts_once_the_interview_is_finished_and_nothing_once
     assert_eq!(consent, ("consent".to_owned(), "required".to_owned(), why), "and why it is asked");
     let counted = u64::try_from(broken(&shown).len())?;
     assert_eq!(total(&survey).await?["violations"], counted, "the list agrees with the record's page");
+    let counts = |line: Json| ["households", "interviews", "finished", "violations"].map(|what| line[what].clone());
+    assert_eq!(json!(counts(total(&survey).await?)), json!([1, 1, 1, counted]));
     a.device.save(record, &a.code, &[Edit::Void { reason: "the wrong house".into() }])?;
     survey.sync(&mut a).await?;
-    assert_eq!(total(&survey).await?["violations"], 0);
+    assert_eq!(json!(counts(total(&survey).await?)), json!([1, 0, 0, 0]));
+    for by in ["enumerator", "area"] {
+        let lines = coordinator.get(&format!("progress?by={by}")).await?["items"].clone();
+        let begun = lines.as_array().unwrap().iter().map(|line| line["interviews"].as_u64().unwrap()).sum::<u64>();
+        assert_eq!(begun, 0, "{by}");
+    }
+    // Each number leads to its records, and what is void is still found.
+    assert!(coordinator.all("records?kind=interview&void=false").await?.is_empty());
+    assert_eq!(coordinator.all("records?kind=interview").await?.len(), 1);
+    assert_eq!(coordinator.all("records?void=true").await?[0]["id"], json!(record));
     Ok(())
 }
 

@@ -16,12 +16,14 @@ pub struct RecordFilter {
     pub enumerator: Option<String>,
     /// The round.
     pub round: Option<String>,
-    /// Only those with conflicts.
+    /// Only those with conflicts to decide: of what is void nothing is decided.
     pub conflicts: bool,
     /// Only those that break rules of their questionnaire.
     pub violations: bool,
     /// Only those finished, or only those not.
     pub finished: Option<bool>,
+    /// Only those that are void, or only those that count.
+    pub void: Option<bool>,
     /// Only interviews whose review stands there, by the state's word; `waiting` are those that wait for a coordinator.
     pub review: Option<String>,
     /// Only those with a change that was unusual when it arrived, of this kind.
@@ -96,7 +98,7 @@ pub enum ProgressBy {
     Total,
 }
 
-/// One line of progress.
+/// One line of progress. What is void counts nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ProgressRow {
     /// The area's or enumerator's code.
@@ -259,7 +261,7 @@ impl Tx<'_> {
              AND (?3 IS NULL OR (area.code >= ?3 AND area.code < ?3 || char(1114111)))
              AND (?4 IS NULL OR record.enumerator = ?4)
              AND (?5 IS NULL OR record.round = ?5)
-             AND (?6 = 0 OR record.conflicts > 0)
+             AND (?6 = 0 OR (record.conflicts > 0 AND NOT record.void))
              AND (?7 IS NULL OR (record.finished = ?7 AND record.round IS NOT NULL))
              AND (?8 IS NULL OR EXISTS (SELECT 1 FROM change JOIN flag ON flag.change = change.id
                                         WHERE change.record = record.id AND kind = ?8))
@@ -268,7 +270,8 @@ impl Tx<'_> {
              AND (?11 IS NULL OR record.form = ?11)
              AND (?12 = 0 OR record.violations > 0)
              AND (?13 IS NULL OR {STATE} = ?13 OR (?13 = 'waiting' AND {STATE} IN {WAITING}))
-             AND record.changes > 0 ORDER BY record.id LIMIT ?14",
+             AND (?14 IS NULL OR record.void = ?14)
+             AND record.changes > 0 ORDER BY record.id LIMIT ?15",
             record_sql()
         ))?;
         let search =
@@ -288,6 +291,7 @@ impl Tx<'_> {
                 filter.questionnaire,
                 filter.violations,
                 filter.review,
+                filter.void,
                 limit
             ],
             record_row,
@@ -312,8 +316,8 @@ impl Tx<'_> {
     pub fn progress(&self, by: ProgressBy) -> Result<Vec<ProgressRow>, StoreError> {
         // An enumerator without a record has one line of nulls here.
         let counts = format!(
-            "sum(record.id IS NOT NULL AND record.round IS NULL), sum(record.round IS NOT NULL), sum(record.finished),
-            sum(record.conflicts), sum(record.violations), sum(record.validated = 0 AND record.round IS NOT NULL),
+            "sum(record.round IS NULL AND NOT record.void), sum(record.round IS NOT NULL AND NOT record.void),
+            sum(record.finished AND NOT record.void), sum(record.conflicts * (NOT record.void)), sum(record.violations), sum(record.validated = 0 AND record.round IS NOT NULL),
             max(record.changed_ms), sum({STATE} IN {WAITING}), sum({STATE} = 'returned'), sum({STATE} = 'approved')"
         );
         let review = "LEFT JOIN review ON review.record = record.id";

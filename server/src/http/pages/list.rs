@@ -207,6 +207,10 @@ fn form(filter: &RecordFilter, listed: &Listed, language: Language) -> Markup {
                 input type="hidden" name="household" value=(household);
                 p { (words.of_one_household) }
             }
+            @if let Some(void) = filter.void {
+                input type="hidden" name="void" value=(void);
+                p { (if void { words.only_void } else { words.without_void }) }
+            }
             div class="checks" {
                 label { input type="checkbox" name="conflicts" value="true" checked[filter.conflicts]; " " (words.only_conflicts) }
                 label { input type="checkbox" name="violations" value="true" checked[filter.violations]; " " (words.only_broken) }

@@ -66,9 +66,9 @@ fn totals(total: &ProgressRow, quarantine: usize, language: Language) -> Markup 
     let urgent = |number: u64| if number > 0 { "urgent" } else { "" };
     html! {
         ul class="totals" {
-            (tile("/records?kind=household", &count(total.households, language), words.households, "", html! {}))
-            (tile("/records?kind=interview", &count(total.interviews, language), words.interviews, "", html! {}))
-            (tile("/records?kind=interview&finished=true", &count(total.finished, language), words.finished, "", html! {
+            (tile("/records?kind=household&void=false", &count(total.households, language), words.households, "", html! {}))
+            (tile("/records?kind=interview&void=false", &count(total.interviews, language), words.interviews, "", html! {}))
+            (tile("/records?kind=interview&finished=true&void=false", &count(total.finished, language), words.finished, "", html! {
                 (bar(total, language))
             }))
             (tile("/records?review=waiting", &count(total.to_review, language), words.to_review, "", html! {}))
@@ -168,9 +168,9 @@ fn line(row: &ProgressRow, by: &str, language: Language) -> Markup {
     html! {
         tr {
             th scope="row" { a href={ "/records?" (by) "=" (code) } { (row.name) } " " small class="code" { (row.code) } }
-            (number(row.households, words.households, "kind=household"))
-            (number(row.interviews, words.interviews, "kind=interview"))
-            (number(row.finished, words.finished, "kind=interview&finished=true"))
+            (number(row.households, words.households, "kind=household&void=false"))
+            (number(row.interviews, words.interviews, "kind=interview&void=false"))
+            (number(row.finished, words.finished, "kind=interview&finished=true&void=false"))
             (number(row.conflicts, words.conflicts, "conflicts=true"))
             (number(row.violations, words.broken_rules, "violations=true"))
             td data-label=(words.last_change) {

@@ -46,8 +46,9 @@ fn conflict(sheet: &Sheet<'_>, loaded: &Loaded, answer: &AnswerDetail, path: &Pa
             }
             @if answer.kept_row { p class="notice warn" { (words.kept_row) } }
             div class="cards" {
+                // A decision would make what is void count again.
                 @for (at, sibling) in answer.siblings.iter().enumerate() {
-                    (card(sheet, &loaded.people, value(id, sheet, asked, sibling), sibling, at == 0, html! { (keep(id, answer, sibling, &shown, sheet)) }))
+                    (card(sheet, &loaded.people, value(id, sheet, asked, sibling), sibling, at == 0, html! { @if !loaded.detail.row.void { (keep(id, answer, sibling, &shown, sheet)) } }))
                 }
             }
             p class="after" { a href=(link(id, &answer.path)) { (words.history) } }
