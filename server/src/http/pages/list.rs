@@ -207,10 +207,6 @@ fn form(filter: &RecordFilter, listed: &Listed, language: Language) -> Markup {
                 input type="hidden" name="household" value=(household);
                 p { (words.of_one_household) }
             }
-            @if let Some(void) = filter.void {
-                input type="hidden" name="void" value=(void);
-                p { (if void { words.only_void } else { words.without_void }) }
-            }
             div class="checks" {
                 label { input type="checkbox" name="conflicts" value="true" checked[filter.conflicts]; " " (words.only_conflicts) }
                 label { input type="checkbox" name="violations" value="true" checked[filter.violations]; " " (words.only_broken) }
@@ -218,6 +214,11 @@ fn form(filter: &RecordFilter, listed: &Listed, language: Language) -> Markup {
                     @let chosen = filter.flag.as_deref();
                     input type="checkbox" name="flag" value=(chosen.unwrap_or("out-of-scope")) checked[chosen.is_some()];
                     " " (words.only_out_of_scope)
+                }
+                label {
+                    @let void = filter.void.unwrap_or(false);
+                    input type="checkbox" name="void" value=(void) checked[filter.void.is_some()];
+                    " " (if void { words.only_void } else { words.without_void })
                 }
                 div class="actions" {
                     button { (words.filter) }

@@ -165,8 +165,8 @@ words! {
     none_found: "Tidak ada yang cocok dengan saringan ini.", "Nothing matches this filter.";
     next_page: "Halaman berikutnya", "Next page";
     first_page: "Halaman pertama", "First page";
-    without_void: "Tanpa yang dibatalkan.", "Without void ones.";
-    only_void: "Hanya yang dibatalkan.", "Only void ones.";
+    without_void: "Tanpa yang dibatalkan", "Without void ones";
+    only_void: "Hanya yang dibatalkan", "Only void ones";
     of_one_household: "Hanya dari satu rumah tangga.", "Only of one household.";
     out_of_scope: "di luar wilayah tugas", "out of scope";
     void: "dibatalkan", "void";
