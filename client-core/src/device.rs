@@ -77,6 +77,8 @@ mod meta {
     pub(super) const HEARD: &str = "heard_ms";
     /// Adoptions of server keys that other devices told of.
     pub(super) const VOUCHED: &str = "vouched";
+    /// The server has begun another life since it acked, and has not spoken of this device in it.
+    pub(super) const DOUBTED: &str = "acks_doubted";
     /// The device is a hub; the epoch of its feed.
     pub(super) const HUB: &str = "hub";
 }
@@ -294,7 +296,7 @@ impl<H: Host> Device<H> {
     pub fn to_send(&mut self) -> Result<(u64, u64), Error> {
         self.store.read(|tx| {
             let (replica, _) = identity(tx)?;
-            let acked = number(tx, meta::ACKED)?;
+            let acked = acked(tx)?;
             Ok((tx.unsent_records(replica, acked)?, tx.unsent_bytes(replica, acked)?))
         })
     }
@@ -315,8 +317,8 @@ impl<H: Host> Device<H> {
         self.store.read(|tx| {
             let (replica, _) = identity(tx)?;
             let (last, _) = tx.head(replica)?;
-            let acked_through = number(tx, meta::ACKED)?;
-            let safe_through = number(tx, meta::SAFE)?;
+            let acked_through = acked(tx)?;
+            let safe_through = number(tx, meta::SAFE)?.min(acked_through);
             let hub = tx.peers_beyond(replica, acked_through)?.into_iter().next();
             let on_hub = hub.as_ref().map_or(acked_through, |hub| hub.acked);
             let receipts = tx.interview_receipts(replica, [on_hub, acked_through, safe_through])?;
@@ -402,7 +404,7 @@ impl<H: Host> Device<H> {
     pub fn unsent(&mut self) -> Result<Vec<RecordSummary>, Error> {
         self.store.read(|tx| {
             let (replica, _) = identity(tx)?;
-            Ok(tx.unsent(replica, number(tx, meta::ACKED)?)?.into_iter().map(Into::into).collect())
+            Ok(tx.unsent(replica, acked(tx)?)?.into_iter().map(Into::into).collect())
         })
     }
 
@@ -466,6 +468,7 @@ fn set_identity<H: Host>(tx: &Tx<'_>, host: &mut H) -> Result<(ReplicaId, Secret
     tx.set_meta(meta::SECRET, &sync_protocol::Hash(seed).to_string())?;
     tx.set_meta(meta::ACKED, "0")?;
     tx.set_meta(meta::SAFE, "0")?;
+    tx.delete_meta(meta::DOUBTED)?;
     tx.delete_meta(meta::DROPPED)?;
     tx.delete_meta(meta::FREED)?;
     Ok((replica, SecretKey::from_seed(seed)))
@@ -499,6 +502,12 @@ fn scope(tx: &Tx<'_>) -> Result<Option<Scope>, Error> {
 
 fn number(tx: &Tx<'_>, key: &str) -> Result<u64, Error> {
     Ok(tx.meta(key)?.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// The last own seq that the server holds, as far as is known. What it acked before it was restored it may lack: as long as it has
+/// not spoken of this device since, only what was freed counts, which was in a backup.
+fn acked(tx: &Tx<'_>) -> Result<u64, Error> {
+    number(tx, if tx.meta(meta::DOUBTED)?.is_some() { meta::FREED } else { meta::ACKED })
 }
 
 fn to_json<T: serde::Serialize>(value: &T) -> Result<String, Error> {

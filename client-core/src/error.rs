@@ -96,6 +96,9 @@ pub enum HubProblem {
     /// The hub takes no more of this device.
     #[error("{0} takes no more of this phone now: sync with the server, nothing is lost")]
     Full(String),
+    /// It told of a restore of the server, which may lack what the greeting said is safe there.
+    #[error("the server was restored since this phone met it: greet the hub again")]
+    Doubted,
     /// The hub may not see all of the device's areas.
     #[error("{hub} does not cover your area {area}: sync with the hub of your team, or with the server")]
     Elsewhere {

@@ -355,6 +355,35 @@ async fn a_restored_server_takes_what_a_guest_alone_heard_of_a_phone_that_it_has
 }
 
 #[tokio::test]
+async fn what_a_server_lost_that_it_had_acked_comes_back_from_a_phone_that_meets_hubs_alone() -> Result<()> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let (survey, mut leader, mut a, _, area) = village().await?;
+    interviewed(&mut a, &area, "Maria Nalle")?;
+    survey.sync(&mut a).await?;
+    let backup = std::fs::read_dir(survey.back_up()?)?.next().unwrap()?.path();
+    let (home, _) = interviewed(&mut a, &area, "Yohanis Taek")?;
+    survey.sync(&mut a).await?;
+    assert_eq!((a.device.status()?.interviews_on_server, a.device.status()?.unsent), (2, 0));
+
+    let http = client_core::transport::Http::new()?;
+    let (_parts, coordinator) = survey.into_parts().restored(&backup).await?;
+    http.sync(&mut leader.device, |_| ()).await?;
+    let hub = Running::start(&leader.file)?;
+    http.sync_with_hub(&mut a.device, &hub.url, |_| ()).await?;
+    let status = a.device.status()?;
+    assert_eq!((status.interviews_on_hub, status.interviews_on_server), (2, 0), "of today's server nothing is known");
+    http.sync(&mut leader.device, |_| ()).await?;
+    assert!(coordinator.get(&format!("records/{home}")).await?.to_string().contains("Yohanis Taek"));
+    http.sync_with_hub(&mut a.device, &hub.url, |_| ()).await?;
+    let status = a.device.status()?;
+    assert_eq!((status.interviews_on_server, status.unsent, status.hub), (2, 0, None));
+    // By the server itself there is nothing more to send.
+    let report = http.sync(&mut a.device, |_| ()).await?.0;
+    assert_eq!((report.acked, report.forks), (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_hub_whose_disk_is_nearly_full_takes_nothing_and_loses_nothing() -> Result<()> {
     let _one = ONE_AT_A_TIME.lock().await;
     let (survey, leader, mut a, _, area) = village().await?;

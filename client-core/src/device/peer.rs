@@ -4,7 +4,7 @@
 //! receipt says so, whoever brings that. Changes of others are taken as their authors signed them and the server stamped them.
 //! Nothing is ever taken away on a hub's word (docs/decisions/0018).
 
-use super::{Device, attachments, from_json, identity, meta, number, relay, reread, scope, summary, sync, trust};
+use super::{Device, acked, attachments, from_json, identity, meta, relay, reread, scope, summary, sync, trust};
 use crate::{
     error::{Error, HubProblem},
     host::Host,
@@ -53,7 +53,7 @@ impl<H: Host> Device<H> {
         self.store.read(|tx| {
             let shown = trust::shown(tx)?.ok_or(HubProblem::NoPass)?;
             let (replica, _) = identity(tx)?;
-            let seq = number(tx, meta::ACKED)?;
+            let seq = acked(tx)?;
             let safe = tx.hash_at(replica, seq)?.filter(|_| seq > 0).map(|hash| Acked { seq, hash });
             Ok(Greeting { tenun: *VERSIONS.end(), shown, nonce, safe })
         })
@@ -62,11 +62,20 @@ impl<H: Host> Device<H> {
     /// Believes a hub's answer, or does not.
     ///
     /// # Errors
-    /// [`HubProblem`], where the hub is none by the server's word, or not one for this device.
+    /// [`HubProblem`], where the hub is none by the server's word, or not one for this device; [`HubProblem::Doubted`] to be greeted
+    /// again.
     pub fn meet(&mut self, greeting: &Greeting, welcome: &Welcome) -> Result<MetHub, Error> {
+        // Kept whatever comes of the meeting.
+        let acked = self.store.write(|tx| {
+            trust::learn(tx, &welcome.shown.vouched)?;
+            acked(tx)
+        })?;
+        if greeting.safe.is_some_and(|safe| safe.seq > acked) {
+            return Err(HubProblem::Doubted.into());
+        }
         self.store.write(|tx| {
             let (replica, own_key) = identity(tx)?;
-            let keys = trust::learn(tx, &welcome.shown.vouched)?;
+            let keys = trust::keys(tx)?;
             let pass = &welcome.shown.pass;
             let (hub, key) = welcome.shown.identity().filter(|_| pass.is_signed(&keys)).ok_or(HubProblem::Unknown)?;
             let meeting = Meeting { hub, guest: replica, hub_nonce: welcome.nonce, guest_nonce: greeting.nonce };
@@ -128,7 +137,7 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
         device.store.read(|tx| {
             let (replica, key) = identity(tx)?;
             let peer = tx.peer(*hub, replica)?.ok_or(HubProblem::Unknown)?;
-            let acked_through = number(tx, meta::ACKED)?.max(peer.acked);
+            let acked_through = acked(tx)?.max(peer.acked);
             let (last, _) = tx.head(replica)?;
             let is_hub = relay::is_hub(tx)?;
             Ok(Position {
@@ -254,7 +263,7 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
 /// Takes own changes for acked as far as a receipt of the server names this very history and their stamps are here.
 fn take_receipt(tx: &Tx<'_>, reply: &Reply, keys: &[PublicKey], is_hub: bool) -> Result<(), Error> {
     let (replica, _) = identity(tx)?;
-    let acked = number(tx, meta::ACKED)?;
+    let acked = acked(tx)?;
     let mut named = acked;
     for receipt in reply.receipts.iter().filter(|receipt| receipt.replica == replica) {
         let is_of_today = keys.last().is_some_and(|newest| receipt.is_signed(newest));
@@ -273,6 +282,7 @@ fn take_receipt(tx: &Tx<'_>, reply: &Reply, keys: &[PublicKey], is_hub: bool) ->
     }
     if through > acked {
         tx.set_meta(meta::ACKED, &through.to_string())?;
+        tx.delete_meta(meta::DOUBTED)?;
         tx.clear_verdicts(replica, acked, through)?;
     }
     Ok(())

@@ -302,6 +302,7 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
         let stamped = stamped_through(told, replica, acked_before);
         let acked = reply.header.acked_through.min(stamped).min(last);
         tx.set_meta(meta::ACKED, &acked.to_string())?;
+        tx.delete_meta(meta::DOUBTED)?;
         tx.clear_verdicts(replica, acked_before, acked)?;
     }
     // What is in a backup under this name may be another life's.

@@ -68,9 +68,11 @@ fn with_forgotten(mut told: Vec<Adoption>, today: &[Adoption], learned: Vec<Adop
     told
 }
 
-/// Takes over newer keys of the server that another device tells of; what nothing vouches for is passed over.
+/// Takes over newer keys of the server that another device tells of; what nothing vouches for is passed over. A new one of today
+/// says that the server was restored: it may lack what it acked before.
 pub(super) fn learn(tx: &Tx<'_>, told: &[Adoption]) -> Result<Vec<PublicKey>, Error> {
     let mut known = keys(tx)?;
+    let newest = known.last().copied();
     let mut learned = learned(tx)?;
     let before = learned.len();
     for adoption in told {
@@ -83,7 +85,13 @@ pub(super) fn learn(tx: &Tx<'_>, told: &[Adoption]) -> Result<Vec<PublicKey>, Er
         return Ok(known);
     }
     tx.set_meta(meta::VOUCHED, &to_json(&learned)?)?;
-    keys(tx)
+    let keys = keys(tx)?;
+    if keys.last().copied() != newest {
+        tx.set_meta(meta::DOUBTED, "1")?;
+        // What hubs hold they said from there on.
+        tx.doubt_peers()?;
+    }
+    Ok(keys)
 }
 
 /// The device's own pass, of this name or of the one before.

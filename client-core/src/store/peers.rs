@@ -37,6 +37,12 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Forgets how far the hubs said that they hold this device's changes.
+    pub(crate) fn doubt_peers(&self) -> Result<(), Error> {
+        self.tx.execute("UPDATE peer SET acked = 0", [])?;
+        Ok(())
+    }
+
     /// The hubs that hold changes of a replica beyond a seq, the one that holds most first.
     pub(crate) fn peers_beyond(&self, replica: ReplicaId, acked: u64) -> Result<Vec<PeerRow>, Error> {
         let mut query = self.tx.prepare_cached(

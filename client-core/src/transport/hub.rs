@@ -75,8 +75,8 @@ impl Http {
         )))
     }
 
-    /// Greets a hub and runs the turn, or goes on with it: the hub's name, and what the turn did. None where the hub forgot the
-    /// meeting.
+    /// Greets a hub and runs the turn, or goes on with it: the hub's name, and what the turn did. None where the hub is to be greeted
+    /// again: it forgot the meeting, or told of a restore of the server.
     async fn meet<H: Host>(
         &self,
         device: &mut Device<H>,
@@ -88,7 +88,10 @@ impl Http {
         let greeting = device.greeting(ephemeral.nonce())?;
         let welcome = self.greet(hub, &greeting).await?;
         let channel = ephemeral.channel(welcome.nonce).ok_or(HubProblem::Unknown)?;
-        let met = device.meet(&greeting, &welcome)?;
+        let met = match device.meet(&greeting, &welcome) {
+            Err(Error::Hub(HubProblem::Doubted)) => return Ok(None),
+            met => met?,
+        };
         let token = format!("{}{}", welcome.nonce, met.proof);
         let mut visit = device.visit(&met);
         let mut event = Event::Begin;

@@ -120,6 +120,11 @@ impl World {
             Err(Failure::Device(error)) if is_full(&error) => return Ok(None),
             Err(Failure::Device(error)) => return Err(error).context("greeting a guest"),
         };
+        // A hub counts from what the guest says is safe: where that is in doubt since a restore, it holds less than it told.
+        let from = greeting.safe.map_or(0, |safe| safe.seq);
+        if self.safe.insert((hub, guest), from).is_some_and(|before| from < before) {
+            self.hub_acks.remove(&(hub, guest));
+        }
         let (told, holds) = (self.hub_acks.get(&(hub, guest)).copied().unwrap_or(0), welcome.acked_through);
         let is_same = self.named.get(&guest) == Some(&greeting.shown.identity());
         if holds < told && is_same {

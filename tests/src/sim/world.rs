@@ -73,6 +73,8 @@ pub struct World {
     pub hubs: BTreeMap<usize, Hub>,
     /// How far a hub has told a guest that it holds its changes, by their lives; and what the guest was called.
     pub hub_acks: BTreeMap<(usize, usize), u64>,
+    /// What a guest said to a hub last that is safe on the server, by their lives.
+    pub safe: BTreeMap<(usize, usize), u64>,
     /// What each guest was called when it met a hub last.
     pub named: BTreeMap<usize, Option<(ReplicaId, PublicKey)>>,
     /// Replies of hubs that a liar remembers.
@@ -106,6 +108,7 @@ impl World {
             looked: Vec::new(),
             hubs: BTreeMap::new(),
             hub_acks: BTreeMap::new(),
+            safe: BTreeMap::new(),
             named: BTreeMap::new(),
             overheard: Vec::new(),
             answers: 0,
