@@ -297,6 +297,22 @@ fn an_older_pass_that_somebody_shows_again_takes_the_place_of_none() {
 }
 
 #[test]
+fn what_a_hub_tells_of_an_area_that_was_taken_from_a_phone_holds_it_up_no_longer() {
+    let Village { office, mut hub, mut a, mut b, home, .. } = village();
+    for _ in 0..90 {
+        register(&mut a, &"Maria ".repeat(1300));
+    }
+    meet(&mut hub, &mut a, |_| ()).unwrap().unwrap();
+    office.hear_out(&mut hub.1, &mut [&mut a]);
+    // Its pass, which the hub goes by, still names the area.
+    b.absorb(&Reply { scope: Some(office.scope(&["5371041001.002"])), ..office.reply(0) }).unwrap();
+    let mut pages = 0;
+    let met = meet(&mut hub, &mut b, |reply| pages += reply.pulled.len()).unwrap();
+    assert!(met.is_some_and(|report| report.pulled == 0) && pages > 1 && !has(&mut b, home), "{pages} pages");
+    meet(&mut hub, &mut b, |reply| assert!(reply.pulled.is_empty(), "it is told once")).unwrap().unwrap();
+}
+
+#[test]
 fn what_came_by_two_ways_cut_in_two_places_is_held_all_the_same() {
     let Village { mut hub, mut a, .. } = village();
     let at = a.position().unwrap();

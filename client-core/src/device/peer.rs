@@ -233,10 +233,17 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
             take_receipt(tx, reply, &keys, is_hub)?;
             let mut absorbed = Absorbed::default();
             let mut touched = BTreeSet::new();
-            for run in reply.pulled.iter().filter(|run| areas.contains(&run.cursor.bucket)) {
-                let (new, records) = take_run(tx, run, &reply.keys, &keys)?;
-                absorbed.pulled += new;
-                touched.extend(records);
+            // The hub goes by the newest pass: what was taken from the device since, or given and the server has not said so yet, is passed
+            // over, and not told again. The server tells all of it.
+            let told = trust::own_pass(tx)?.map(|pass| pass.areas).unwrap_or_default();
+            for run in &reply.pulled {
+                if areas.contains(&run.cursor.bucket) {
+                    let (new, records) = take_run(tx, run, &reply.keys, &keys)?;
+                    absorbed.pulled += new;
+                    touched.extend(records);
+                } else if !told.contains(&run.cursor.bucket) {
+                    continue;
+                }
                 tx.set_peer_cursor(*hub, &run.cursor.bucket, run.cursor.seq)?;
             }
             for touched in &touched {
