@@ -149,7 +149,8 @@ pub(super) fn verify(tx: Tx<'_>, folder: &Path) -> Result<(u64, Vec<Lacking>), F
 }
 
 /// Brings back the bytes that a restored database lists; what has them nowhere is taken off its list, so that its devices
-/// offer it again. What the store holds besides stays, and is listed again: a change that names it may come back from a phone.
+/// offer it again. What the store holds besides stays, and is listed again: a change that names it may come back from a phone. So may
+/// one that names what is listed: all of it counts as stored now, so that a sweep waits for whoever may have named it.
 pub(super) fn bring(tx: Tx<'_>, folder: &Path, depot: &Depot, now_ms: i64) -> Result<(u64, Vec<Lacking>), Failure> {
     let (mut found, mut listed) = (Found::default(), BTreeSet::new());
     let held = depot.wait(depot.objects());
@@ -162,6 +163,7 @@ pub(super) fn bring(tx: Tx<'_>, folder: &Path, depot: &Depot, now_ms: i64) -> Re
             },
         );
         listed.insert(row.hash);
+        tx.put_attachment(row, None, now_ms)?;
         Ok(())
     })?;
     match held {
