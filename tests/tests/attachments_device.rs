@@ -195,6 +195,39 @@ async fn a_photo_whose_bytes_were_lost_or_changed_can_be_given_again() -> Result
     Ok(())
 }
 
+#[tokio::test]
+async fn a_photo_that_outlived_its_phones_database_is_sent_all_the_same() -> Result<()> {
+    let survey = survey()?;
+    let mut author = survey.device(0, "author").await?;
+    let (_, record) = interview(&mut author, &survey.area(0)?)?;
+    let photo = jpeg(9, 90, 90);
+    sign(&mut author, record, "sign", &photo)?;
+    survey.sync(&mut author).await?;
+    let (file, who) = (author.file.clone(), author.code.clone());
+    drop(author);
+    for ending in ["", "-wal", "-shm"] {
+        let mut part = file.clone().into_os_string();
+        part.push(ending);
+        let _ = std::fs::remove_file(part);
+    }
+    let (code, url) = (survey.office.device_code(&who)?, survey.server.url.clone());
+    let phone = Phone::new(77, 1_767_225_600_000, 0);
+    let mut again = Enumerator::enrol(&survey.http, &url, &code, &who, "again", &file, phone).await?;
+    survey.sync(&mut again).await?;
+    // Its area is somebody else's before the photo is on its way.
+    let area = survey.area(0)?;
+    survey.office.run("unassign", &[&who, &area])?;
+    survey.sync(&mut again).await?;
+    assert!(original(&again, &photo).exists(), "nobody else has it");
+    assert_eq!(survey.http.send_attachments(&mut again.device, |_| ()).await?.sent, 1);
+    survey.sync(&mut again).await?;
+    survey.http.send_attachments(&mut again.device, |_| ()).await?;
+    assert!(!original(&again, &photo).exists());
+    let detail = survey.coordinator().await?.get(&format!("records/{record}")).await?.to_string();
+    assert!(detail.contains(&sha256(&photo)) && detail.contains("\"state\":\"here\""), "{detail}");
+    Ok(())
+}
+
 /// What somebody on the way makes of a request.
 enum Passage {
     /// It goes through, and its answer comes back.

@@ -7,6 +7,7 @@ use crate::{
     store::{AttachmentRow, Tx, Whose},
 };
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use sync_protocol::{
     Attachment, Change, Hash, Limits, Op, Path, Record, RecordId, Value,
     attachment::{sniff, tidy_name},
@@ -153,10 +154,19 @@ impl<H: Host> Device<H> {
         }
     }
 
-    /// Deletes the files of what others photographed in records that this device may not see any more.
+    /// Deletes the files of what others photographed in records that this device may not see any more; not what it may be the only one
+    /// to have, which is sent first.
     pub(crate) fn delete_dropped_files(&mut self) -> Result<(), Error> {
+        let dropped = self.store.read(|tx| tx.attachments_dropped())?;
+        if dropped.is_empty() {
+            return Ok(());
+        }
+        let unsent: BTreeSet<Hash> = self.attachments_to_send()?.into_iter().map(|row| row.named.hash).collect();
         // First the files: what is listed is found again after a crash.
-        for hash in self.store.read(|tx| tx.attachments_dropped())? {
+        for AttachmentRow { named: Attachment { hash, .. }, .. } in dropped {
+            if unsent.contains(&hash) {
+                continue;
+            }
             for name in [original(hash), thumbnail(hash)] {
                 self.files.remove(&name).map_err(kept)?;
             }
@@ -165,7 +175,8 @@ impl<H: Host> Device<H> {
         Ok(())
     }
 
-    /// What is to be sent and is here.
+    /// What is to be sent and is here; also what came back as somebody else's of a database that was lost here while its files were
+    /// not: where no picture of it was to be had, the server may lack it.
     pub(crate) fn attachments_to_send(&mut self) -> Result<Vec<AttachmentRow>, Error> {
         let mut rows = self.store.read(|tx| tx.attachments_to_send())?;
         let files = &mut self.files;
@@ -187,7 +198,9 @@ impl<H: Host> Device<H> {
         if Hash(Sha256::digest(bytes).into()) != hash {
             return Err(Error::Unreachable("the attachment arrived broken".into()));
         }
-        self.files.put(&original(hash), bytes).map_err(kept)
+        self.files.put(&original(hash), bytes).map_err(kept)?;
+        let now_ms = self.host.now_ms();
+        self.store.write(|tx| tx.set_sent(hash, now_ms))
     }
 
     /// Keeps a thumbnail, or that there is none.

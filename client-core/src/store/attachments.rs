@@ -104,19 +104,18 @@ impl Tx<'_> {
     /// What this device is to send, the smallest first; what failed by itself after all others, the latest last.
     pub(crate) fn attachments_to_send(&self) -> Result<Vec<AttachmentRow>, Error> {
         let mut query = self.tx.prepare_cached(&format!(
-            "{ATTACHMENT} WHERE own = 2 AND sent_ms IS NULL AND refused IS NULL
+            "{ATTACHMENT} WHERE (own = 2 OR (own = 0 AND thumbnail <> 1)) AND sent_ms IS NULL AND refused IS NULL
              ORDER BY coalesce(asked_ms, 0), size, hash"
         ))?;
         Ok(query.query_map([], attachment_row)?.collect::<Result<_, _>>()?)
     }
 
     /// Others' attachments that no record here names any more.
-    pub(crate) fn attachments_dropped(&self) -> Result<Vec<Hash>, Error> {
-        let mut query = self.tx.prepare_cached(
-            "SELECT hash FROM attachment WHERE own = 0 AND hash NOT IN (SELECT hash FROM attachment_use)",
-        )?;
-        let rows = query.query_map([], |row| Ok(Hash(row.get(0)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+    pub(crate) fn attachments_dropped(&self) -> Result<Vec<AttachmentRow>, Error> {
+        let mut query = self
+            .tx
+            .prepare_cached(&format!("{ATTACHMENT} WHERE own = 0 AND hash NOT IN (SELECT hash FROM attachment_use)"))?;
+        Ok(query.query_map([], attachment_row)?.collect::<Result<_, _>>()?)
     }
 
     /// Takes one of these off the list; its files are gone.
