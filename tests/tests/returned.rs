@@ -54,6 +54,35 @@ async fn a_household_that_moved_takes_its_returned_interview_along() -> Result<(
 }
 
 #[tokio::test]
+async fn a_late_correction_of_who_was_reassigned_counts_marked_beside_the_new_ones() -> Result<()> {
+    let survey = Survey::start(60, 2)?;
+    let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
+    let coordinator = survey.coordinator().await?;
+    let (_, record) = submitted(&survey, &mut a, 0).await?;
+    let area = a.device.summary(record)?.area.context("an area")?;
+    assert_eq!(decide(&coordinator, record, "return", about_floor()).await?.0, 200);
+    survey.office.run("assign", &[&b.code, &area])?;
+    survey.sync(&mut a).await?;
+    survey.sync(&mut b).await?;
+    // Both correct it; the first one's phone comes home after the area was taken away.
+    a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(40))?])?;
+    survey.office.run("unassign", &[&a.code, &area])?;
+    b.device.save(record, &b.code, &[Edit::set("floor_m2", Value::Integer(44))?])?;
+    survey.sync(&mut b).await?;
+    survey.sync(&mut a).await?;
+    assert_eq!(state(&review(&coordinator, record).await?), "corrected");
+    let line = coordinator.all("records?flag=out-of-scope").await?;
+    assert_eq!(
+        (&line[0]["id"], &line[0]["conflicts"]),
+        (&json!(record), &json!(1)),
+        "nobody's answer is lost: {line:?}"
+    );
+    assert_eq!(decide(&coordinator, record, "approve", json!({})).await?.0, 409);
+    assert_eq!(returned(&mut a)?, []);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_second_return_adds_to_the_first_and_one_that_is_taken_back_waits_for_nobody() -> Result<()> {
     let survey = Survey::start(24, 1)?;
     let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
