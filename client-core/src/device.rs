@@ -466,9 +466,8 @@ fn set_identity<H: Host>(tx: &Tx<'_>, host: &mut H) -> Result<(ReplicaId, Secret
     host.random(&mut seed);
     tx.set_meta(meta::REPLICA, &replica.to_string())?;
     tx.set_meta(meta::SECRET, &sync_protocol::Hash(seed).to_string())?;
-    tx.set_meta(meta::ACKED, "0")?;
+    set_acked(tx, 0)?;
     tx.set_meta(meta::SAFE, "0")?;
-    tx.delete_meta(meta::DOUBTED)?;
     tx.delete_meta(meta::DROPPED)?;
     tx.delete_meta(meta::FREED)?;
     Ok((replica, SecretKey::from_seed(seed)))
@@ -508,6 +507,12 @@ fn number(tx: &Tx<'_>, key: &str) -> Result<u64, Error> {
 /// not spoken of this device since, only what was freed counts, which was in a backup.
 fn acked(tx: &Tx<'_>) -> Result<u64, Error> {
     number(tx, if tx.meta(meta::DOUBTED)?.is_some() { meta::FREED } else { meta::ACKED })
+}
+
+/// Notes how far the server of today holds the device's own changes, by its word.
+fn set_acked(tx: &Tx<'_>, seq: u64) -> Result<(), Error> {
+    tx.set_meta(meta::ACKED, &seq.to_string())?;
+    tx.delete_meta(meta::DOUBTED)
 }
 
 fn to_json<T: serde::Serialize>(value: &T) -> Result<String, Error> {

@@ -24,6 +24,23 @@ pub async fn submitted(survey: &Survey, person: &mut Enumerator, number: usize) 
     Ok((HouseholdId(household.id), record))
 }
 
+/// Two enumerators with a phone each, a coordinator, and what the first one has submitted.
+pub type OneOfTwo = (Survey, Enumerator, Enumerator, Coordinator, (HouseholdId, RecordId));
+
+/// A survey of two enumerators, of whom the first has submitted an interview that was returned.
+///
+/// # Errors
+/// If something fails on the way.
+pub async fn returned_to_one_of_two() -> Result<OneOfTwo> {
+    let survey = Survey::start(60, 2)?;
+    let (mut a, b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
+    let coordinator = survey.coordinator().await?;
+    let sent = submitted(&survey, &mut a, 0).await?;
+    let (status, problem) = decide(&coordinator, sent.1, "return", about_floor()).await?;
+    anyhow::ensure!(status == 200, "it is not returned: {problem}");
+    Ok((survey, a, b, coordinator, sent))
+}
+
 /// The review of an interview as the API has it.
 ///
 /// # Errors

@@ -149,6 +149,15 @@ impl Survey {
         Ok(folder)
     }
 
+    /// Takes the first backup of the running server and verifies it; its file, to restore from.
+    ///
+    /// # Errors
+    /// If the command failed.
+    pub fn backup(&self) -> Result<std::path::PathBuf> {
+        let mut files = std::fs::read_dir(self.back_up()?)?.filter_map(|entry| Some(entry.ok()?.path()));
+        files.find(|file| file.extension().is_some_and(|ending| ending == "sqlite")).context("a backup")
+    }
+
     /// Logs the coordinator in.
     ///
     /// # Errors

@@ -321,8 +321,7 @@ async fn a_sweep_after_a_restore_waits_until_devices_have_synced_with_that_serve
     let batch = raw.batch(&[survey::household(house, &survey.area(0)?, "Ana")]);
     raw.push(&url, vec![batch]).await?;
     says_unsent(&raw, &url, 0).await?;
-    let backup = std::fs::read_dir(survey.back_up()?)?.map(|entry| entry.unwrap().path());
-    let backup = backup.into_iter().find(|path| path.extension().is_some_and(|end| end == "sqlite")).unwrap();
+    let backup = survey.backup()?;
     // What the server of then acked names it; the one of today has not heard of that yet.
     let named = raw.batch(&[survey::interview(house, FORM, &json!({ "house": value(&photo) }))]);
     raw.push(&url, vec![named.clone()]).await?;

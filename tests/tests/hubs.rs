@@ -314,7 +314,7 @@ async fn what_a_revoked_hub_carries_stays_there_until_another_one_brings_it() ->
 async fn a_restored_server_takes_what_a_hub_carries_of_a_phone_that_it_has_forgotten() -> Result<()> {
     let _one = ONE_AT_A_TIME.lock().await;
     let (survey, mut leader, _, _, area) = village().await?;
-    let backup = std::fs::read_dir(survey.back_up()?)?.next().unwrap()?.path();
+    let backup = survey.backup()?;
     // It enrols after the backup, meets the hub, and is lost; and another one that had met the server with all that it has.
     let (mut late, mut known) = (survey.device(0, "late").await?, survey.device(1, "known").await?);
     let hub = Running::start(&leader.file)?;
@@ -338,7 +338,7 @@ async fn a_restored_server_takes_what_a_hub_carries_of_a_phone_that_it_has_forgo
 async fn a_restored_server_takes_what_a_guest_alone_heard_of_a_phone_that_it_has_forgotten() -> Result<()> {
     let _one = ONE_AT_A_TIME.lock().await;
     let (survey, mut leader, mut a, _, area) = village().await?;
-    let backup = std::fs::read_dir(survey.back_up()?)?.next().unwrap()?.path();
+    let backup = survey.backup()?;
     let mut late = survey.device(1, "late").await?;
     let (home, _) = interviewed(&mut late, &area, "Maria Nalle")?;
     survey.sync(&mut late).await?;
@@ -360,7 +360,7 @@ async fn what_a_server_lost_that_it_had_acked_comes_back_from_a_phone_that_meets
     let (survey, mut leader, mut a, _, area) = village().await?;
     interviewed(&mut a, &area, "Maria Nalle")?;
     survey.sync(&mut a).await?;
-    let backup = std::fs::read_dir(survey.back_up()?)?.next().unwrap()?.path();
+    let backup = survey.backup()?;
     let (home, _) = interviewed(&mut a, &area, "Yohanis Taek")?;
     survey.sync(&mut a).await?;
     assert_eq!((a.device.status()?.interviews_on_server, a.device.status()?.unsent), (2, 0));

@@ -455,7 +455,7 @@ async fn a_phone_that_took_its_name_after_the_backup_gives_back_what_it_was_befo
     let survey = Survey::start(24, 2)?;
     let mut c = survey.device(1, "c").await?;
     survey.sync(&mut c).await?;
-    let backup = backups(&survey.back_up()?)?.remove(0);
+    let backup = survey.backup()?;
     // It enrols, writes, and is copied: by now it has another name, and C has heard it under both.
     let mut a = survey.device(0, "a").await?;
     let home = a.device.register_household(&a.code, &[("area", Value::text(survey.area(1)?))])?;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use client_core::Edit;
 use end_to_end::{
     field::Enumerator,
-    review::{about_floor, decide, review, state, steps, submitted},
+    review::{about_floor, decide, returned_to_one_of_two, review, state, steps, submitted},
     server::{Coordinator, Office},
     survey::{PASSWORD, Survey, interview},
 };
@@ -28,11 +28,7 @@ fn returned(person: &mut Enumerator) -> Result<Vec<(RecordId, bool, usize)>> {
 
 #[tokio::test]
 async fn a_household_that_moved_takes_its_returned_interview_along() -> Result<()> {
-    let survey = Survey::start(60, 2)?;
-    let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
-    let coordinator = survey.coordinator().await?;
-    let (home, record) = submitted(&survey, &mut a, 0).await?;
-    assert_eq!(decide(&coordinator, record, "return", about_floor()).await?.0, 200);
+    let (survey, mut a, mut b, _, (home, record)) = returned_to_one_of_two().await?;
     survey.sync(&mut a).await?;
     survey.sync(&mut b).await?;
     assert_eq!((returned(&mut a)?, returned(&mut b)?), (vec![(record, true, 1)], Vec::new()));
@@ -55,12 +51,8 @@ async fn a_household_that_moved_takes_its_returned_interview_along() -> Result<(
 
 #[tokio::test]
 async fn a_late_correction_of_who_was_reassigned_counts_marked_beside_the_new_ones() -> Result<()> {
-    let survey = Survey::start(60, 2)?;
-    let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
-    let coordinator = survey.coordinator().await?;
-    let (_, record) = submitted(&survey, &mut a, 0).await?;
+    let (survey, mut a, mut b, coordinator, (_, record)) = returned_to_one_of_two().await?;
     let area = a.device.summary(record)?.area.context("an area")?;
-    assert_eq!(decide(&coordinator, record, "return", about_floor()).await?.0, 200);
     survey.office.run("assign", &[&b.code, &area])?;
     survey.sync(&mut a).await?;
     survey.sync(&mut b).await?;
@@ -209,7 +201,7 @@ async fn a_return_that_comes_back_by_way_of_quarantine_is_taken_up_when_it_is_re
     let survey = Survey::start(24, 1)?;
     let (mut a, mut raw) = (survey.device(0, "a").await?, survey.raw(0, 1).await?);
     let (home, _) = submitted(&survey, &mut a, 0).await?;
-    let backup = std::fs::read_dir(survey.back_up()?)?.next().context("a backup")??.path();
+    let backup = survey.backup()?;
     // A questionnaire that the copy does not have, an interview under it, and its return.
     let file = survey.file("pigs.xlsx");
     publish_pigs(&survey.office, &file)?;

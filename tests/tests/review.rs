@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use client_core::{Content, Edit, Interview};
 use end_to_end::{
     field::{Enumerator, questionnaire},
-    review::{about_floor, decide, decide_on, review, state, steps, submitted},
+    review::{about_floor, decide, decide_on, returned_to_one_of_two, review, state, steps, submitted},
     server::Coordinator,
     survey::{Survey, interview},
 };
@@ -218,12 +218,8 @@ async fn a_change_by_someone_who_had_not_seen_the_remark_leaves_the_interview_re
 
 #[tokio::test]
 async fn a_returned_interview_goes_to_whoever_works_there_now() -> Result<()> {
-    let survey = Survey::start(60, 2)?;
-    let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
-    let coordinator = survey.coordinator().await?;
-    let (_, record) = submitted(&survey, &mut a, 0).await?;
+    let (survey, mut a, mut b, coordinator, (_, record)) = returned_to_one_of_two().await?;
     let area = a.device.summary(record)?.area.context("an area")?;
-    assert_eq!(decide(&coordinator, record, "return", about_floor()).await?.0, 200);
     let elsewhere = survey.raw(1, 1).await?.push(&survey.server.url, Vec::new()).await?;
     assert_eq!(elsewhere.returned, None, "who sees nothing of the area is told nothing of it");
     survey.office.run("assign", &[&b.code, &area])?;
@@ -288,7 +284,7 @@ async fn a_lost_phone_leaves_the_return_to_the_next_one() -> Result<()> {
 async fn a_return_that_was_answered_and_forgotten_with_its_interview_is_answered_when_it_comes_back() -> Result<()> {
     let survey = Survey::start(24, 1)?;
     let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(0, "b").await?);
-    let backup = std::fs::read_dir(survey.back_up()?)?.next().context("a backup")??.path();
+    let backup = survey.backup()?;
     // None of this is in the backup, and its author is lost.
     let (_, record) = submitted(&survey, &mut a, 0).await?;
     assert_eq!(decide(&survey.coordinator().await?, record, "return", about_floor()).await?.0, 200);
@@ -312,7 +308,7 @@ async fn a_void_that_a_restored_server_forgot_comes_back_as_the_offices_own() ->
     let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
     let (_, record) = submitted(&survey, &mut a, 0).await?;
     assert_eq!(decide(&coordinator, record, "take", json!({})).await?.0, 200);
-    let backup = std::fs::read_dir(survey.back_up()?)?.next().context("a backup")??.path();
+    let backup = survey.backup()?;
     assert_eq!(decide(&coordinator, record, "void", json!({ "reason": "uji coba" })).await?.0, 200);
     survey.sync(&mut a).await?;
     let (parts, coordinator) = survey.into_parts().restored(&backup).await?;

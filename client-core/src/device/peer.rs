@@ -4,7 +4,9 @@
 //! receipt says so, whoever brings that. Changes of others are taken as their authors signed them and the server stamped them.
 //! Nothing is ever taken away on a hub's word (docs/decisions/0018).
 
-use super::{Device, acked, attachments, from_json, identity, meta, relay, reread, scope, summary, sync, trust};
+use super::{
+    Device, acked, attachments, from_json, identity, meta, relay, reread, scope, set_acked, summary, sync, trust,
+};
 use crate::{
     error::{Error, HubProblem},
     host::Host,
@@ -66,16 +68,13 @@ impl<H: Host> Device<H> {
     /// again.
     pub fn meet(&mut self, greeting: &Greeting, welcome: &Welcome) -> Result<MetHub, Error> {
         // Kept whatever comes of the meeting.
-        let acked = self.store.write(|tx| {
-            trust::learn(tx, &welcome.shown.vouched)?;
-            acked(tx)
-        })?;
+        let (keys, acked) =
+            self.store.write(|tx| Ok::<_, Error>((trust::learn(tx, &welcome.shown.vouched)?, acked(tx)?)))?;
         if greeting.safe.is_some_and(|safe| safe.seq > acked) {
             return Err(HubProblem::Doubted.into());
         }
         self.store.write(|tx| {
             let (replica, own_key) = identity(tx)?;
-            let keys = trust::keys(tx)?;
             let pass = &welcome.shown.pass;
             let (hub, key) = welcome.shown.identity().filter(|_| pass.is_signed(&keys)).ok_or(HubProblem::Unknown)?;
             let meeting = Meeting { hub, guest: replica, hub_nonce: welcome.nonce, guest_nonce: greeting.nonce };
@@ -288,8 +287,7 @@ fn take_receipt(tx: &Tx<'_>, reply: &Reply, keys: &[PublicKey], is_hub: bool) ->
         tx.stamp_through(stamped, if stamped.replica == replica { named } else { stamped.last })?;
     }
     if through > acked {
-        tx.set_meta(meta::ACKED, &through.to_string())?;
-        tx.delete_meta(meta::DOUBTED)?;
+        set_acked(tx, through)?;
         tx.clear_verdicts(replica, acked, through)?;
     }
     Ok(())

@@ -301,8 +301,7 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
         let told = if reply.cut_off { stamps } else { &all };
         let stamped = stamped_through(told, replica, acked_before);
         let acked = reply.header.acked_through.min(stamped).min(last);
-        tx.set_meta(meta::ACKED, &acked.to_string())?;
-        tx.delete_meta(meta::DOUBTED)?;
+        super::set_acked(tx, acked)?;
         tx.clear_verdicts(replica, acked_before, acked)?;
     }
     // What is in a backup under this name may be another life's.

@@ -155,12 +155,7 @@ pub fn check_sender(device: &Device) -> Result<(), Failure> {
 /// [`Code::Forbidden`] for a device that was revoked; or if the store fails.
 pub fn offered(tx: Tx<'_>, device: &Device, offer: &Offer, limits: &Limits, now_ms: i64) -> Result<Answer, Failure> {
     check_sender(device)?;
-    let too_large = offer.length > u64::try_from(limits.attachment).unwrap_or(u64::MAX);
-    let media = offer.media.as_deref();
-    let other_type =
-        media.is_some_and(|media| !is_media_type(media) || !limits.types.iter().any(|known| known == media));
-    if too_large || other_type {
-        let code = if too_large { Code::AttachmentTooLarge } else { Code::AttachmentType };
+    if let Some(code) = refusal(offer, limits) {
         if let Some(hash) = offer.hash {
             tx.refuse_attachment(hash, device.id, code.as_str(), now_ms)?;
         }
@@ -177,15 +172,22 @@ pub fn offered(tx: Tx<'_>, device: &Device, offer: &Offer, limits: &Limits, now_
     Ok(Answer::Send)
 }
 
+/// Why bytes like these are not taken.
+fn refusal(offer: &Offer, limits: &Limits) -> Option<Code> {
+    if offer.length > u64::try_from(limits.attachment).unwrap_or(u64::MAX) {
+        return Some(Code::AttachmentTooLarge);
+    }
+    let is_taken = |media: &String| is_media_type(media) && limits.types.contains(media);
+    if offer.media.as_ref().is_none_or(is_taken) { None } else { Some(Code::AttachmentType) }
+}
+
 /// Whether there is nothing to decide about an offer, as for most: it is within the limits and new here, so the bytes are to be sent.
 ///
 /// # Errors
 /// [`Code::Forbidden`] for a device that was revoked; or if the store fails.
 pub fn is_to_be_sent(tx: Tx<'_>, device: &Device, offer: &Offer, limits: &Limits) -> Result<bool, Failure> {
     check_sender(device)?;
-    let plain = offer.length <= u64::try_from(limits.attachment).unwrap_or(u64::MAX)
-        && offer.media.as_ref().is_none_or(|media| limits.types.contains(media));
-    Ok(plain && offer.hash.map_or(Ok(None), |hash| tx.attachment(hash))?.is_none())
+    Ok(refusal(offer, limits).is_none() && offer.hash.map_or(Ok(None), |hash| tx.attachment(hash))?.is_none())
 }
 
 /// What an upload is called from its beginning.

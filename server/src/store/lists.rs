@@ -317,7 +317,8 @@ impl Tx<'_> {
         // An enumerator without a record has one line of nulls here.
         let counts = format!(
             "sum(record.round IS NULL AND NOT record.void), sum(record.round IS NOT NULL AND NOT record.void),
-            sum(record.finished AND NOT record.void), sum(record.conflicts * (NOT record.void)), sum(record.violations), sum(record.validated = 0 AND record.round IS NOT NULL),
+            sum(record.finished AND NOT record.void), sum(record.conflicts * (NOT record.void)),
+            sum(record.violations), sum(record.validated = 0 AND record.round IS NOT NULL),
             max(record.changed_ms), sum({STATE} IN {WAITING}), sum({STATE} = 'returned'), sum({STATE} = 'approved')"
         );
         let review = "LEFT JOIN review ON review.record = record.id";
