@@ -10,7 +10,7 @@ use anyhow::Result;
 use client_core::Edit;
 use end_to_end::{
     field::{Enumerator, questionnaire},
-    survey::Survey,
+    survey::{self, Survey},
 };
 use sync_protocol::{
     HouseholdId, RecordId, Value,
@@ -183,5 +183,40 @@ async fn a_household_that_its_phone_moves_back_before_it_hears_that_it_had_left_
         assert!(a.has(home)?, "it lives in their area");
     }
     assert_eq!(answers(&mut a, record), [("floor".to_owned(), "1".to_owned())]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_household_that_only_escrow_places_in_an_area_left_it_when_it_lives_elsewhere() -> Result<()> {
+    let survey = Survey::start(24, 3)?;
+    let url = &survey.server.url;
+    let (here, there) = (survey.area(0)?, survey.area(2)?);
+    let homes = [71, 72].map(uuid::Uuid::from_u128);
+    let mut lost = survey.raw(0, 61).await?;
+    // Who sees the first area may have heard of both by way of a hub, before the server was restored and the phone revoked.
+    let neighbour = survey.raw(0, 62).await?;
+    let mut other = survey.raw(2, 63).await?;
+    survey.office.run("revoke", &["1"])?;
+    let moves = |home: uuid::Uuid, seq: u64| {
+        let body = survey::household(home, &there, "Ana");
+        let mut body: serde_json::Value = serde_json::from_slice(&body)?;
+        body["over"] = serde_json::json!({ "": { "area": [format!("{}:{seq}", lost.replica)] } });
+        anyhow::Ok(body.to_string().into_bytes())
+    };
+    let (first, second) = (moves(homes[0], 1)?, moves(homes[1], 2)?);
+    let left = async || -> Result<Vec<HouseholdId>> {
+        let reply = neighbour.push(url, Vec::new()).await?;
+        Ok(reply.pulled.into_iter().flat_map(|run| run.moved).collect())
+    };
+    // Of one the server hears that it moved before it hears from where, of the other after that.
+    let batch = other.batch(&[first]);
+    other.push(url, vec![batch]).await?;
+    assert_eq!(left().await?, []);
+    let batch = lost.batch(&homes.map(|home| survey::household(home, &here, "Ana")));
+    lost.push(url, vec![batch]).await?;
+    assert_eq!(left().await?, [HouseholdId(homes[0])]);
+    let batch = other.batch(&[second]);
+    other.push(url, vec![batch]).await?;
+    assert_eq!(left().await?, homes.map(HouseholdId));
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod acks;
 mod buckets;
+mod finish;
 mod log;
 mod shared;
 mod stamps;
@@ -12,20 +13,18 @@ use shared::Shared;
 use super::{
     Failure, attachments,
     catalogue::Catalogue,
-    derive,
     identity::Identity,
     prepare::{Checked, Prepared, check},
-    review,
     validate::Merged,
 };
-use crate::store::{ChangeInsert, ChangeState, Derived, NewChange, RecordKey, ReplicaRow, StoreError, Tx, Waiting};
+use crate::store::{ChangeInsert, ChangeState, Derived, NewChange, RecordKey, ReplicaRow, StoreError, Tx};
 use compact_str::CompactString;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 use sync_protocol::{
-    Change, Dot, Hash, HouseholdId, Limits, Op, RecordId, ReplicaId, Stamp, Subject,
+    Change, Hash, HouseholdId, Limits, RecordId, ReplicaId, Stamp, Subject,
     engine::intake::{Intake, Log, Verified, carry, receive},
     problem::{Code, Problem},
     wire::{Fork, Outcome, RequestHeader, Stamped, Verdict},
@@ -216,6 +215,8 @@ struct Turn<'a> {
     records: BTreeMap<RecordId, RecordKey>,
     /// The record of the change before, by its subject and questionnaire.
     latest: Option<(Subject, CompactString, RecordKey)>,
+    /// Households that changes in escrow are about, each with the area that it says.
+    in_escrow: Vec<(HouseholdId, i64)>,
     /// Records that are new: they are merged from this turn's changes alone, and stored at its end.
     new: BTreeSet<RecordKey>,
     next_record: Option<i64>,
@@ -245,6 +246,7 @@ impl<'a> Turn<'a> {
             fresh: BTreeMap::new(),
             records: BTreeMap::new(),
             latest: None,
+            in_escrow: Vec::new(),
             new: BTreeSet::new(),
             next_record: None,
             statement: None,
@@ -455,128 +457,6 @@ impl<'a> Turn<'a> {
         self.stamp_added(row.replica, row.id)?;
         (self.is_carried, self.to_escrow, self.stamp) = (false, to_escrow, stamp);
         Ok(())
-    }
-
-    /// Derives every record that the turn touched, marks what was out of scope, and fills the buckets.
-    fn finish(&mut self, scope: Option<&BTreeSet<i64>>) -> Result<(), Failure> {
-        let fresh = std::mem::take(&mut self.fresh);
-        let mut buckets = Buckets::default();
-        // Areas that a household entered in this turn hold all of its changes already.
-        let mut entered: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
-        let mut placements: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
-        let mut ids: Vec<(RecordKey, Vec<i64>)> = Vec::new();
-        for (key, changes) in fresh {
-            ids.push((key, changes.iter().map(|(id, ..)| *id).collect()));
-            let is_new = self.new.contains(&key);
-            // A copied phone may know the household in an area that it had left before the server heard of it.
-            let mut passed: BTreeSet<i64> = BTreeSet::new();
-            if key.is_household() {
-                passed.extend(changes.iter().filter_map(|(.., change)| derive::area_in(change, &self.world.catalogue)));
-            }
-            let gives_back = self.gives_back(&changes)?;
-            // What a decision about an interview may have to hear of.
-            let heard = if key.is_household() || (is_new && !gives_back) { &[][..] } else { changes.as_slice() };
-            let dots: Vec<Dot> = heard.iter().map(|(.., change)| change.dot).collect();
-            let is_void = |change: &Change| change.ops.iter().any(|op| matches!(op, Op::Void { .. }));
-            let voids: Vec<i64> = heard.iter().filter(|(.., change)| is_void(change)).map(|(id, ..)| *id).collect();
-            let record = if is_new {
-                let changes = changes.into_iter().map(|(_, stamp, change)| (change, Some(stamp))).collect();
-                derive::merge_changes(changes, &self.world.catalogue)
-            } else {
-                derive::merge(self.tx.changes_of(key.id)?, &self.world.catalogue)?
-            };
-            let derived = derive::derive(&record, &self.world.catalogue);
-            if key.is_household() {
-                // All changes of a new household are this turn's: they are appended below like any others.
-                if !is_new {
-                    let before = self.tx.placement(key.id)?;
-                    entered.insert(key.household, derived.placement.difference(&before).copied().collect());
-                    passed.extend(before);
-                }
-                for area in passed.difference(&derived.placement) {
-                    buckets.departures.push((*area, key.household));
-                }
-                placements.insert(key.household, derived.placement.clone());
-            }
-            match (is_new, record.subject(), record.questionnaire()) {
-                (true, Some(subject), Some(form)) => {
-                    self.tx.insert_record(key, subject.record(&form.id), subject, &derived)?;
-                }
-                (_, _, _) => self.tx.set_derived(key, &derived)?,
-            }
-            if !key.is_household() {
-                if gives_back {
-                    review::recall(self.tx, key, &record, self.stamp.received_ms)?;
-                }
-                // Nobody has decided about one that has just come, unless its decision came back with it.
-                if !is_new || gives_back {
-                    let noticed = review::notice(self.tx, key, &record, &dots, self.stamp.received_ms)?;
-                    if noticed == Some(review::Transition::Discard) {
-                        voids.iter().try_for_each(|change| self.tx.flag(*change, "discarded", ""))?;
-                    }
-                }
-                let waiting = Waiting { record: key.id, changes: derived.changes };
-                self.merged.push(Merged { waiting, answers: derived.answers, record });
-            }
-        }
-        for (household, areas) in &entered {
-            if !areas.is_empty() {
-                let all = self.tx.changes_of_household(*household)?;
-                for area in areas {
-                    buckets.add(*area, &all);
-                }
-            }
-        }
-        for (key, changes) in &ids {
-            let placement = match placements.get(&key.household) {
-                Some(placement) => placement,
-                None => placements.entry(key.household).or_insert(self.tx.placement(key.household)?),
-            };
-            let just_entered = entered.get(&key.household);
-            for area in placement {
-                if !just_entered.is_some_and(|entered| entered.contains(area)) {
-                    buckets.add(*area, changes);
-                }
-            }
-            let Some(own) = scope.filter(|_| !placement.is_empty()) else { continue };
-            let is_outside = placement.is_disjoint(own);
-            if !is_outside && self.carried.is_empty() {
-                continue;
-            }
-            for change in changes {
-                let is_outside = match self.carried.get(change) {
-                    None => is_outside,
-                    Some(author) => self.scope_of(*author)?.is_some_and(|scope| placement.is_disjoint(scope)),
-                };
-                if is_outside {
-                    self.tx.flag(*change, "out-of-scope", "")?;
-                }
-            }
-        }
-        buckets.append(self.tx)?;
-        Ok(())
-    }
-}
-
-impl Turn<'_> {
-    /// Whether somebody gave back what a coordinator said to a server that has forgotten it.
-    fn gives_back(&mut self, changes: &[(i64, Stamp, Change)]) -> Result<bool, StoreError> {
-        for (id, _, change) in changes {
-            if self.carried.contains_key(id) && self.row(change.dot.replica)?.device.is_none() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The areas in which the author of what somebody else carried may work.
-    fn scope_of(&mut self, author: ReplicaId) -> Result<Option<&BTreeSet<i64>>, StoreError> {
-        if !self.scopes.contains_key(&author) {
-            let bearer = self.tx.bearer(author)?;
-            let scope = bearer.map(|bearer| scope_of(self.tx, &bearer.enumerator)).transpose()?;
-            self.scopes.insert(author, scope);
-        }
-        Ok(self.scopes.get(&author).and_then(Option::as_ref))
     }
 
     fn was_ever_said_again(&mut self) -> Result<bool, StoreError> {

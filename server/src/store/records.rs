@@ -3,7 +3,7 @@
 use super::{ChangeRow, StoreError, Tx, log::change_row};
 use rusqlite::{OptionalExtension, params};
 use std::collections::BTreeSet;
-use sync_protocol::{HouseholdId, RecordId, ReplicaId, Subject};
+use sync_protocol::{Dot, HouseholdId, RecordId, ReplicaId, Subject};
 
 /// A record's number in the store, and its household's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -274,6 +274,18 @@ impl Tx<'_> {
             "SELECT household FROM change JOIN record ON record.id = change.record WHERE change.id = ?1",
         )?;
         Ok(query.query_row([change], |row| row.get(0)).optional()?)
+    }
+
+    /// The bytes of a change that is here and does not count.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn uncounted(&self, Dot { replica, seq }: Dot) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT bytes FROM replica JOIN change ON change.replica = replica.id
+             WHERE uuid = ?1 AND seq = ?2 AND state <> 0",
+        )?;
+        Ok(query.query_row(params![replica.0, seq], |row| row.get(0)).optional()?)
     }
 
     /// The last seq given out in a bucket.

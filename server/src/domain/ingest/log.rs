@@ -2,7 +2,7 @@
 
 use super::Turn;
 use crate::{
-    domain::{attachments, prepare::check},
+    domain::{attachments, derive, prepare::check},
     store::{ChangeState, NewChange, StoreError},
 };
 use sync_protocol::{
@@ -116,6 +116,11 @@ impl Turn<'_> {
         let (tx, stamp) = (self.tx, self.stamp_of(replica, seq));
         let new = NewChange { replica: id, seq, stamp, hash: *hash, bytes };
         if self.to_escrow {
+            let area =
+                read.as_ref().ok().and_then(|change| Some((change.subject.household(), derive::area_in(change)?.0)));
+            if let Some((household, area)) = area {
+                self.in_escrow.extend(self.world.catalogue.area(area).map(|area| (household, area)));
+            }
             self.insert(new, None, ChangeState::Escrow)?;
             self.outcome(replica, seq, Verdict::Escrow, Some(Problem::new(Code::Escrow, "ask your coordinator")));
             return Ok(());
