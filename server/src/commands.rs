@@ -179,6 +179,13 @@ fn serve(data: &Path, listen: SocketAddr, keep_free: Option<u64>) -> Result<()> 
     let address = listener.local_addr()?;
     let reserve = keep_free.map_or(Reserve::Usual, |mib| Reserve::Bytes(mib.saturating_mul(1 << 20)));
     let server = Server::open(data, Limits::default(), reserve)?;
+    // Nobody waits for it: a backup may hold the bytes for long.
+    let data = data.to_owned();
+    std::thread::Builder::new().name("sweep".into()).spawn(move || {
+        if let Err(error) = attachments::finish_sweep(&data) {
+            eprintln!("tenun-server: what a sweep has begun to delete can't be sent again before one ends: {error:#}");
+        }
+    })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (_handle, running) = server::http::serve(server, listener)?;
     // Scripts read the address from here: it is the first line, and flushed.

@@ -167,6 +167,55 @@ async fn a_sweep_deletes_only_what_nobody_can_name_any_more() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_a_device_has_that_was_not_heard_of_since_is_kept() -> Result<()> {
+    let survey = survey()?;
+    let url = &survey.server.url;
+    let raw = survey.raw(0, 43).await?;
+    let photo = jpeg(58, 60, 60);
+    Tus::new(url, &raw.token)?.upload(&photo, "image/jpeg")?;
+    says_unsent(&raw, url, 0).await?;
+    let days_ago = |days: i64| -> Result<()> {
+        let conn = rusqlite::Connection::open(survey.office.data().join("tenun.sqlite"))?;
+        let (sent, seen) = (days * 86_400_000, (days - 1) * 86_400_000);
+        Ok(conn.execute_batch(&format!(
+            "UPDATE attachment SET stored_ms = stored_ms - {sent}; UPDATE attachment_holder SET since_ms = since_ms - {sent};
+             UPDATE device SET seen_ms = seen_ms - {seen};"
+        ))?)
+    };
+    // It sent a photo and synced the day after. Since then it may have saved an answer that names it, far from any network.
+    days_ago(40)?;
+    let sweep = || survey.office.run("sweep-attachments", &[]);
+    assert!(sweep()?.starts_with("0 attachments deleted"));
+    says_unsent(&raw, url, 0).await?;
+    assert!(sweep()?.starts_with("1 attachments deleted"));
+    assert!(!object(&survey, &photo).exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_killed_sweep_has_left_is_deleted_when_the_server_starts_and_taken_again() -> Result<()> {
+    let survey = survey()?;
+    let raw = survey.raw(0, 44).await?;
+    let photo = jpeg(59, 60, 60);
+    Tus::new(&survey.server.url, &raw.token)?.upload(&photo, "image/jpeg")?;
+    let port = survey.server.port()?;
+    let survey::Parts { office, server, folder, .. } = survey.into_parts();
+    server.kill()?;
+    let conn = rusqlite::Connection::open(office.data().join("tenun.sqlite"))?;
+    conn.execute_batch(
+        "DELETE FROM attachment_holder; INSERT INTO attachment_sweep (hash) SELECT hash FROM attachment; DELETE FROM attachment;",
+    )?;
+    let server = office.serve(port)?;
+    let tus = Tus::new(&server.url, &raw.token)?;
+    let is_taken = (0..10_000).any(|_| tus.upload(&photo, "image/jpeg").is_ok());
+    assert!(is_taken, "it is deleted soon after the start");
+    assert_eq!(tus.get(&format!("/v1/attachments/{}", sha256(&photo)))?.body, photo);
+    assert!(!conn.prepare("SELECT 1 FROM attachment_sweep")?.exists([])?);
+    drop(folder);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_bucket_holds_the_bytes_where_the_setting_says_so() -> Result<()> {
     let survey = survey()?;
     let raw = survey.raw(0, 51).await?;

@@ -23,7 +23,7 @@ pub(super) enum Command {
         /// The data directory.
         #[arg(long)]
         data: PathBuf,
-        /// Keep what came within so many days.
+        /// Keep what came within so many days, and what a device has that has not synced since then.
         #[arg(long, default_value_t = 30)]
         days: u32,
         /// Only say what would be deleted.
@@ -57,12 +57,23 @@ fn sweep(data: &Path, days: u32, dry_run: bool) -> Result<()> {
     let mut conn = super::open(data)?;
     let _held = backup::lock(data)?;
     let depot = depot(data, &mut conn, None)?;
-    let before_ms = now_ms().saturating_sub(i64::from(days).saturating_mul(86_400_000));
-    let Swept { deleted, kept } = attachments::sweep(&mut conn, &depot, before_ms, dry_run)?;
+    let keep_ms = i64::from(days).saturating_mul(86_400_000);
+    let Swept { deleted, kept } = attachments::sweep(&mut conn, &depot, now_ms(), keep_ms, dry_run)?;
     let bytes: u64 = deleted.iter().map(|row| row.size).sum();
     let word = if dry_run { "would be deleted" } else { "deleted" };
     println!("{} attachments {word}, {bytes} bytes; {kept} kept that a change in no view names", deleted.len());
     Ok(())
+}
+
+/// Goes on with a sweep that was broken off, if there was one, once nobody else holds the bytes.
+pub(super) fn finish_sweep(data: &Path) -> Result<()> {
+    let mut conn = super::open(data)?;
+    if store::in_transaction(&mut conn, |tx| tx.attachments_swept())?.is_empty() {
+        return Ok(());
+    }
+    let _held = backup::lock(data)?;
+    let depot = depot(data, &mut conn, None)?;
+    Ok(attachments::finish_sweep(&mut conn, &depot)?)
 }
 
 fn move_to(data: &Path, to: &str, give_up_lacking: bool) -> Result<()> {

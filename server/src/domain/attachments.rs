@@ -296,16 +296,23 @@ pub fn give_up(tx: Tx<'_>, lacking: &[Lacking]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Deletes what nobody can name any more: old enough, its devices have nothing left to send, and no change that is kept
-/// anywhere names it. Each is taken off the list first, so that none is listed without its bytes.
+/// Deletes what nobody can name any more: it has been here for longer than `keep_ms`, its devices have been heard of after that
+/// with nothing left to send, and no change that is kept anywhere names it. Each is taken off the list first, so that none is
+/// listed without its bytes. The caller holds the lock of the bytes.
 ///
 /// # Errors
-/// If the store fails; what was taken off the list by then goes at the next sweep.
-pub fn sweep(conn: &mut rusqlite::Connection, depot: &Depot, before_ms: i64, dry_run: bool) -> Result<Swept, Failure> {
+/// If the store fails; what was taken off the list by then is deleted by [`finish_sweep`].
+pub fn sweep(
+    conn: &mut rusqlite::Connection,
+    depot: &Depot,
+    now_ms: i64,
+    keep_ms: i64,
+    dry_run: bool,
+) -> Result<Swept, Failure> {
     let hashes = |rows: &[AttachmentRow]| rows.iter().map(|row| row.hash).collect::<BTreeSet<_>>();
     // Every change is looked through: on a snapshot, which holds up nobody who writes.
     let (mut rows, last, kept) = in_snapshot(conn, |tx| {
-        let mut rows = tx.attachment_orphans(before_ms)?;
+        let mut rows = tx.attachment_orphans(now_ms, keep_ms)?;
         let (named, last) = if rows.is_empty() { (BTreeSet::new(), 0) } else { named_anywhere(tx, &hashes(&rows), 0)? };
         rows.retain(|row| !named.contains(&row.hash));
         Ok::<_, Failure>((rows, last, named.len()))
@@ -316,17 +323,27 @@ pub fn sweep(conn: &mut rusqlite::Connection, depot: &Depot, before_ms: i64, dry
     }
     in_transaction(conn, |tx| {
         // Devices may have synced since: what came is looked at with the list held.
-        let still = hashes(&tx.attachment_orphans(before_ms)?);
+        let still = hashes(&tx.attachment_orphans(now_ms, keep_ms)?);
         let (named, _) = named_anywhere(tx, &hashes(&rows), last)?;
         rows.retain(|row| still.contains(&row.hash) && !named.contains(&row.hash));
         rows.iter().try_for_each(|row| tx.begin_attachment_sweep(row.hash))?;
         Ok::<_, Failure>(())
     })?;
+    finish_sweep(conn, depot)?;
+    Ok(Swept { deleted: rows, kept })
+}
+
+/// Deletes what a sweep took off the list, also one that was broken off: until then nobody can send it again. The caller
+/// holds the lock of the bytes.
+///
+/// # Errors
+/// If the store fails.
+pub fn finish_sweep(conn: &mut rusqlite::Connection, depot: &Depot) -> Result<(), Failure> {
     for hash in in_transaction(conn, |tx| tx.attachments_swept())? {
         depot.wait(depot.delete(hash))?;
         in_transaction(conn, |tx| tx.end_attachment_sweep(hash))?;
     }
-    Ok(Swept { deleted: rows, kept })
+    Ok(())
 }
 
 #[cfg(test)]
@@ -341,11 +358,11 @@ mod tests {
         let depot = Depot::open(folder.path(), crate::depot::Place::Folder, None).unwrap();
         let looked = in_transaction(&mut writer, |tx| {
             tx.put_attachment(AttachmentRow { hash: Hash([1; 32]), size: 1 }, None, 0)?;
-            sweep(&mut sweeper, &depot, 1, true)
+            sweep(&mut sweeper, &depot, 1, 0, true)
         });
         // It sees what was there before.
         assert_eq!(looked.unwrap(), Swept::default());
-        assert_eq!(sweep(&mut sweeper, &depot, 1, true).unwrap().deleted.len(), 1);
+        assert_eq!(sweep(&mut sweeper, &depot, 1, 0, true).unwrap().deleted.len(), 1);
     }
 
     #[test]

@@ -155,25 +155,27 @@ impl Tx<'_> {
         Ok(query.query_row([hash.0], |row| row.get(0)).optional()?)
     }
 
-    /// What may be an orphan: stored before a time, named by no applied change, and all who have it have synced since with
-    /// nothing left to send. Where nobody is known to have it, that is asked of every device.
+    /// What may be an orphan: named by no applied change, and all who have it have synced with nothing left to send when it had
+    /// been here for `keep_ms` and longer, so that what they saved meanwhile has come. Where nobody is known to have it, that is
+    /// asked of every device.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn attachment_orphans(&self, before_ms: i64) -> Result<Vec<AttachmentRow>, StoreError> {
+    pub fn attachment_orphans(&self, now_ms: i64, keep_ms: i64) -> Result<Vec<AttachmentRow>, StoreError> {
         let mut query = self.conn.prepare_cached(
-            "SELECT hash, size FROM attachment WHERE stored_ms < ?1
+            "SELECT hash, size FROM attachment WHERE stored_ms < ?1 - ?2
              AND NOT EXISTS (SELECT 1 FROM attachment_name AS name WHERE name.hash = attachment.hash)
              AND NOT EXISTS (
                 SELECT 1 FROM device LEFT JOIN attachment_holder AS holder
                 ON holder.device = device.id AND holder.hash = attachment.hash
                 WHERE (holder.device IS NOT NULL OR NOT EXISTS (
                     SELECT 1 FROM attachment_holder AS other WHERE other.hash = attachment.hash))
-                AND (device.unsent > 0 OR coalesce(device.seen_ms, 0) <= max(attachment.stored_ms, coalesce(holder.since_ms, 0))))
+                AND (device.unsent > 0
+                    OR coalesce(device.seen_ms, 0) - ?2 <= max(attachment.stored_ms, coalesce(holder.since_ms, 0))))
              ORDER BY hash",
         )?;
-        let rows =
-            query.query_map([before_ms], |row| Ok(AttachmentRow { hash: Hash(row.get(0)?), size: row.get(1)? }))?;
+        let rows = query
+            .query_map([now_ms, keep_ms], |row| Ok(AttachmentRow { hash: Hash(row.get(0)?), size: row.get(1)? }))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
