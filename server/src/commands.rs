@@ -153,6 +153,8 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
+
 fn open(data: &Path) -> Result<rusqlite::Connection> {
     std::fs::create_dir_all(data).with_context(|| format!("{} can't be made", data.display()))?;
     let mut conn = store::open_writer(data).with_context(|| format!("{} can't be opened", data.display()))?;
@@ -179,11 +181,14 @@ fn serve(data: &Path, listen: SocketAddr, keep_free: Option<u64>) -> Result<()> 
     let address = listener.local_addr()?;
     let reserve = keep_free.map_or(Reserve::Usual, |mib| Reserve::Bytes(mib.saturating_mul(1 << 20)));
     let server = Server::open(data, Limits::default(), reserve)?;
-    // Nobody waits for it: a backup may hold the bytes for long.
+    // Nobody waits for it: a backup may hold the bytes for long, or a bucket be out of reach.
     let data = data.to_owned();
     std::thread::Builder::new().name("sweep".into()).spawn(move || {
-        if let Err(error) = attachments::finish_sweep(&data) {
-            eprintln!("tenun-server: what a sweep has begun to delete can't be sent again before one ends: {error:#}");
+        while let Err(error) = attachments::finish_sweep(&data) {
+            eprintln!(
+                "tenun-server: what a sweep has begun to delete can't be sent again yet; next try in an hour: {error:#}"
+            );
+            std::thread::sleep(HOUR);
         }
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

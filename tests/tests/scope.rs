@@ -191,32 +191,31 @@ async fn a_household_that_only_escrow_places_in_an_area_left_it_when_it_lives_el
     let survey = Survey::start(24, 3)?;
     let url = &survey.server.url;
     let (here, there) = (survey.area(0)?, survey.area(2)?);
-    let homes = [71, 72].map(uuid::Uuid::from_u128);
+    let homes = [71, 72, 73].map(uuid::Uuid::from_u128);
     let mut lost = survey.raw(0, 61).await?;
-    // Who sees the first area may have heard of both by way of a hub, before the server was restored and the phone revoked.
+    // Who sees the first area may have heard of all three by way of a hub, before the server was restored and the phone revoked.
     let neighbour = survey.raw(0, 62).await?;
     let mut other = survey.raw(2, 63).await?;
     survey.office.run("revoke", &["1"])?;
-    let moves = |home: uuid::Uuid, seq: u64| {
-        let body = survey::household(home, &there, "Ana");
-        let mut body: serde_json::Value = serde_json::from_slice(&body)?;
-        body["over"] = serde_json::json!({ "": { "area": [format!("{}:{seq}", lost.replica)] } });
-        anyhow::Ok(body.to_string().into_bytes())
-    };
-    let (first, second) = (moves(homes[0], 1)?, moves(homes[1], 2)?);
     let left = async || -> Result<Vec<HouseholdId>> {
         let reply = neighbour.push(url, Vec::new()).await?;
         Ok(reply.pulled.into_iter().flat_map(|run| run.moved).collect())
     };
-    // Of one the server hears that it moved before it hears from where, of the other after that.
-    let batch = other.batch(&[first]);
+    // Of one the server hears where it lives before it hears where the lost phone had it; of the others after that.
+    let batch = other.batch(&[survey::household(homes[0], &there, "Ana")]);
     other.push(url, vec![batch]).await?;
     assert_eq!(left().await?, []);
-    let batch = lost.batch(&homes.map(|home| survey::household(home, &here, "Ana")));
-    lost.push(url, vec![batch]).await?;
-    assert_eq!(left().await?, [HouseholdId(homes[0])]);
-    let batch = other.batch(&[second]);
-    other.push(url, vec![batch]).await?;
-    assert_eq!(left().await?, homes.map(HouseholdId));
+    for _ in 0..2 {
+        let batch = lost.batch(&homes.map(|home| survey::household(home, &here, "Ana")));
+        lost.push(url, vec![batch]).await?;
+        assert_eq!(left().await?, [HouseholdId(homes[0])]);
+    }
+    for (count, home) in (2..).zip(homes.into_iter().skip(1)) {
+        for head in ["Ana", "Rita"] {
+            let batch = other.batch(&[survey::household(home, &there, head)]);
+            other.push(url, vec![batch]).await?;
+            assert_eq!(left().await?, homes.into_iter().take(count).map(HouseholdId).collect::<Vec<_>>());
+        }
+    }
     Ok(())
 }

@@ -113,7 +113,8 @@ impl<'a> Asked<'a> {
         let sole = interview.answer(&self.path).filter(|answer| answer.siblings.len() == 1)?;
         let shown = self.question.part(sole.siblings.first()?.value).cloned();
         let there = There::of(household, &field);
-        let own = there.now().filter(|(one, _)| interview.has_said(one));
+        let held = self.held(interview, "");
+        let own = there.now().filter(|(one, _)| held.has_said(interview, one));
         let own: Vec<&Sibling<'_>> = own.map(|(one, _)| one).collect();
         let says_something = own.iter().any(|one| !matches!(one.value, Value::Missing(_)));
         let preds = own.iter().map(|one| one.dot).collect();
@@ -125,7 +126,7 @@ impl<'a> Asked<'a> {
 
     /// What the interview held, when it says this now.
     fn held(&self, interview: &Record, text: &str) -> Held {
-        let mut held = Held::default();
+        let mut held = Held { is_folded: interview.dead().next().is_some(), ..Held::default() };
         for (one, replaced_by) in interview.history(&self.path) {
             let Some(value) = self.question.part(one.value).filter(|value| !matches!(value, Value::Missing(_))) else {
                 continue;
@@ -163,6 +164,17 @@ struct Held {
     first: Option<String>,
     /// Those that stand in conflict beside what it says.
     beside: BTreeSet<String>,
+    /// A snapshot left out what was replaced: it may have held others.
+    is_folded: bool,
+}
+
+impl Held {
+    /// Whether an answer of the household is the interview's own word. Where a clock stands still, what the enumerator said of the
+    /// household itself looks as if it were of the save before it, but the interview never held it.
+    fn has_said(&self, interview: &Record, one: &Sibling<'_>) -> bool {
+        let is_held = matches!(one.value, Value::Missing(_)) || self.ever.contains(&text_of(one.value));
+        (is_held || self.is_folded) && interview.has_said(one)
+    }
 }
 
 /// An answer as the household has it.
@@ -192,9 +204,9 @@ impl<'a> There<'a> {
     /// What an interview that says this replaces: once it has told something, its own word, and before that what it began with; but
     /// nothing that stands beside in its own conflict. None where there is nothing to tell.
     fn replaced(&self, interview: &Record, held: &Held, text: &str) -> Option<Vec<Dot>> {
-        let has_told = self.history.iter().any(|(one, _)| interview.has_said(one));
+        let has_told = self.history.iter().any(|(one, _)| held.has_said(interview, one));
         let is_seen = |(one, shown): &(&Sibling<'_>, String)| {
-            let is_known = if has_told { interview.has_said(one) } else { held.first.as_ref() == Some(shown) };
+            let is_known = if has_told { held.has_said(interview, one) } else { held.first.as_ref() == Some(shown) };
             is_known && !held.beside.contains(shown)
         };
         let has_rivals = self.now().filter(is_seen).any(|(_, shown)| shown != text);

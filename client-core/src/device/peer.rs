@@ -102,7 +102,7 @@ impl<H: Host> Device<H> {
 }
 
 /// How far a hub holds this device's history by its own word; nothing where it names another one.
-fn own_through(tx: &Tx<'_>, through: u64, hash: Option<Hash>) -> Result<u64, Error> {
+pub(super) fn own_through(tx: &Tx<'_>, through: u64, hash: Option<Hash>) -> Result<u64, Error> {
     let (replica, _) = identity(tx)?;
     let own = if through > tx.head(replica)?.0 { None } else { tx.hash_at(replica, through)? };
     Ok(if own.is_some() && own == hash { through } else { 0 })

@@ -14,7 +14,7 @@ pub(super) fn rename<H: Host>(device: &mut Device<H>) -> Result<bool, Error> {
         let mut touched = BTreeSet::new();
         let Some(adoption) = adoption_to_today(tx)? else { return Ok(false) };
         let Some(secret) = tx.life(adoption.from)? else { return Ok(false) };
-        sync::author_all_again(tx, host, &mut touched)?;
+        sync::go_on(tx, host, 0, &mut touched)?;
         let (new, key) = identity(tx)?;
         let vouched = to_json(&Adoption::sign(new, key.public(), adoption.from, &from_secret(&secret)?))?;
         tx.lead_elsewhere(adoption.from, &vouched)?;

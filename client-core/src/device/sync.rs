@@ -11,7 +11,7 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
-    Change, Dot, Hash, RecordId, ReplicaId, Snapshot, Subject,
+    Change, Dot, RecordId, ReplicaId, Snapshot, Subject,
     chain::{Adoption, Batch, Span, digest, link},
     engine::{
         device::{Absorbed, DeviceStore, Introductions, Position},
@@ -300,7 +300,11 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
         let all: Vec<&Stamped> = reply.stamps.iter().collect();
         let told = if reply.cut_off { stamps } else { &all };
         let stamped = stamped_through(told, replica, acked_before);
-        let acked = reply.header.acked_through.min(stamped).min(last);
+        let held = match reply.header.acked_hash {
+            Some(hash) => super::peer::own_through(tx, reply.header.acked_through, Some(hash))?,
+            None => reply.header.acked_through,
+        };
+        let acked = held.min(stamped).min(last);
         super::set_acked(tx, acked)?;
         tx.clear_verdicts(replica, acked_before, acked)?;
     }
@@ -357,32 +361,13 @@ fn fork_off<H: Host>(tx: &Tx<'_>, host: &mut H, fork: &Fork, touched: &mut BTree
     Ok(true)
 }
 
-/// Authors what is held after `common` again, under a new replica.
+/// Authors what is held after `common` again, under a new replica. What a change replaced it goes on replacing: the name that
+/// is left may never have been heard of.
 pub(super) fn go_on<H: Host>(
     tx: &Tx<'_>,
     host: &mut H,
     common: u64,
     touched: &mut BTreeSet<Touched>,
-) -> Result<(), Error> {
-    author_again(tx, host, common, touched, |_, hash| hash)
-}
-
-/// Authors everything that is held again, under a new replica, in place of a name that the server never had from this device:
-/// what a change replaced it goes on replacing.
-pub(super) fn author_all_again<H: Host>(
-    tx: &Tx<'_>,
-    host: &mut H,
-    touched: &mut BTreeSet<Touched>,
-) -> Result<(), Error> {
-    author_again(tx, host, 0, touched, |before, hash| before.unwrap_or(hash))
-}
-
-fn author_again<H: Host>(
-    tx: &Tx<'_>,
-    host: &mut H,
-    common: u64,
-    touched: &mut BTreeSet<Touched>,
-    instead_of: impl Fn(Option<Hash>, Hash) -> Hash,
 ) -> Result<(), Error> {
     let (old, _) = identity(tx)?;
     let mut held = tx.own_changes(old, common, usize::MAX)?;
@@ -392,7 +377,7 @@ fn author_again<H: Host>(
     let mut previous = sync_protocol::Hash::default();
     for ((seq, hash, bytes), number) in held.into_iter().zip(1..) {
         let (dot, again) = (Dot { replica: old, seq }, Dot { replica: new, seq: number });
-        let replaced = instead_of(reread(dot, &bytes)?.instead_of, hash);
+        let replaced = reread(dot, &bytes)?.instead_of.unwrap_or(hash);
         let change = reauthor(dot, &bytes, replaced, again, |seq| numbered.rename(seq));
         let change = change.map_err(|problem| Error::Corrupt(problem.to_string()))?;
         let bytes = change.to_bytes();

@@ -6,7 +6,7 @@ use sync_protocol::{Dot, RecordId, ReplicaId, Stamp};
 
 impl Tx<'_> {
     /// Gives a held dot to the change that the server has there, if that is another one, and keeps what was held apart;
-    /// the record that it was part of.
+    /// the record that it was part of. What this device wrote itself stays: it goes on under another name instead.
     pub(crate) fn displace(
         &self,
         dot: Dot,
@@ -14,9 +14,9 @@ impl Tx<'_> {
         stamp: Stamp,
         bytes: &[u8],
     ) -> Result<Option<RecordId>, Error> {
-        let mut query = self
-            .tx
-            .prepare_cached("SELECT record, bytes FROM change WHERE replica = ?1 AND seq = ?2 AND bytes <> ?3")?;
+        let mut query = self.tx.prepare_cached(
+            "SELECT record, bytes FROM change WHERE replica = ?1 AND seq = ?2 AND hash IS NULL AND bytes <> ?3",
+        )?;
         let at = params![dot.replica.0, dot.seq, bytes];
         let held = query.query_row(at, |row| Ok((RecordId(row.get(0)?), row.get::<_, Vec<u8>>(1)?))).optional()?;
         let Some((before, held)) = held else { return Ok(None) };

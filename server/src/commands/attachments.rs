@@ -18,12 +18,13 @@ use std::path::{Path, PathBuf};
 /// What can be done with attachments.
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Delete attachments that no change names: old enough, and sent by devices that have nothing left to send.
+    /// Delete attachments that no change names, once their devices can't name them any more.
     SweepAttachments {
         /// The data directory.
         #[arg(long)]
         data: PathBuf,
-        /// Keep what came within so many days, and what a device has that has not synced since then.
+        /// Keep what came within so many days, and what a device has that has not synced, with nothing left to send, later
+        /// than so many days after it came.
         #[arg(long, default_value_t = 30)]
         days: u32,
         /// Only say what would be deleted.

@@ -337,13 +337,16 @@ pub fn sweep(
 /// holds the lock of the bytes.
 ///
 /// # Errors
-/// If the store fails.
+/// If the store fails, or that of the bytes; what can be deleted is deleted all the same.
 pub fn finish_sweep(conn: &mut rusqlite::Connection, depot: &Depot) -> Result<(), Failure> {
+    let mut failed = None;
     for hash in in_transaction(conn, |tx| tx.attachments_swept())? {
-        depot.wait(depot.delete(hash))?;
-        in_transaction(conn, |tx| tx.end_attachment_sweep(hash))?;
+        match depot.wait(depot.delete(hash)) {
+            Ok(()) => in_transaction(conn, |tx| tx.end_attachment_sweep(hash))?,
+            Err(error) => failed = Some(error),
+        }
     }
-    Ok(())
+    failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
 #[cfg(test)]

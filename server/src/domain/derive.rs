@@ -10,7 +10,7 @@ use questionnaire::{Questionnaire, merge_of, merge_under};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use sync_protocol::{
-    Change, Dot, Hash, Op, Path, Place, Record, Stamp, Subject, Value,
+    Change, Hash, Op, Path, Place, Record, Stamp, Subject, Value,
     record::{Answer, Origin, Standing},
 };
 
@@ -92,15 +92,15 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
     derived
 }
 
-/// The code of the area that a change of a household says it lives in, with the changes whose word it replaces.
+/// The area that a change of a household says it lives in.
 #[must_use]
-pub fn area_in(change: &Change) -> Option<(&str, &[Dot])> {
+pub fn area_in(change: &Change, catalogue: &Catalogue) -> Option<i64> {
     if !matches!(change.subject, Subject::Household(_)) {
         return None;
     }
     change.ops.iter().find_map(|op| match op {
-        Op::Set { path, value: Value::Text(code), preds } if path.place().is_record() && path.name() == AREA => {
-            Some((code.as_str(), preds.as_slice()))
+        Op::Set { path, value: Value::Text(code), .. } if path.place().is_record() && path.name() == AREA => {
+            catalogue.area(code)
         }
         Op::Set { .. } | Op::AddRow { .. } | Op::RemoveRow { .. } | Op::Note { .. } | Op::Void { .. } => None,
     })

@@ -216,7 +216,7 @@ struct Turn<'a> {
     /// The record of the change before, by its subject and questionnaire.
     latest: Option<(Subject, CompactString, RecordKey)>,
     /// Households that changes in escrow are about, each with the area that it says.
-    in_escrow: Vec<(HouseholdId, i64)>,
+    in_escrow: BTreeSet<(HouseholdId, i64)>,
     /// Records that are new: they are merged from this turn's changes alone, and stored at its end.
     new: BTreeSet<RecordKey>,
     next_record: Option<i64>,
@@ -246,7 +246,7 @@ impl<'a> Turn<'a> {
             fresh: BTreeMap::new(),
             records: BTreeMap::new(),
             latest: None,
-            in_escrow: Vec::new(),
+            in_escrow: BTreeSet::new(),
             new: BTreeSet::new(),
             next_record: None,
             statement: None,

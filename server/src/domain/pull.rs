@@ -49,11 +49,16 @@ pub fn reply(
     terms: Terms<'_>,
 ) -> Result<Reply, StoreError> {
     let Terms { identity, limits, patience, now_ms } = terms;
+    // A server that was restored is behind its device, and what it holds there may be another life's.
+    let is_behind = request.acked.is_some_and(|acked| acked.seq > applied.acked_through);
     let mut reply = Reply::new(ReplyHeader {
         tenun: *VERSIONS.end(),
         epoch: identity.epoch.clone(),
         acked_through: applied.acked_through,
-        acked_hash: None,
+        acked_hash: match tx.replica(request.replica)?.filter(|_| is_behind) {
+            Some(row) => tx.hash_at(row.id, applied.acked_through)?,
+            None => None,
+        },
         safe_through: tx.safe_through(request.replica)?,
         clock: now_ms,
         more: false,
@@ -86,7 +91,8 @@ pub fn reply(
     let budget = wanted.clamp(LEAST_BUDGET, BUDGET);
     // A run ends in a cursor: on a bad line it is what a cut costs.
     let (mut left, run) = (budget, budget / 4);
-    let asks = Asks { replica: request.replica, dropped: request.dropped, shared: applied.acked_through };
+    let shared = if is_behind { 0 } else { applied.acked_through };
+    let asks = Asks { replica: request.replica, dropped: request.dropped, shared };
     for (code, area) in areas {
         let given = request.cursors.get(&code).copied();
         // A device that comes from an older epoch is told every cursor, cut down to what the restore left.

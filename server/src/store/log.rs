@@ -370,14 +370,16 @@ impl<'a> Tx<'a> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Whether a hash names a change in its place in the history that a replica continues.
+    /// Whether a hash names a change in its place in a history that a replica continues.
     ///
     /// # Errors
     /// If the store fails.
     pub fn is_held_before_adoption(&self, replica: ReplicaId, hash: Hash) -> Result<bool, StoreError> {
         let mut query = self.conn.prepare_cached(
-            "SELECT 1 FROM replica JOIN change ON change.replica = replica.adopted_from
-             WHERE replica.uuid = ?1 AND change.hash = ?2",
+            "WITH RECURSIVE before (replica) AS (
+                SELECT adopted_from FROM replica WHERE uuid = ?1
+                UNION SELECT adopted_from FROM before JOIN replica ON replica.id = before.replica)
+             SELECT 1 FROM before JOIN change USING (replica) WHERE hash = ?2",
         )?;
         Ok(query.exists(params![replica.0, hash.0])?)
     }
@@ -491,23 +493,18 @@ impl<'a> Tx<'a> {
         Ok(take.query_row(params![replica, next], |row| row.get(0)).optional()?)
     }
 
-    /// Keeps a change of another branch, once.
+    /// Keeps a change of another branch, once, with the hash that it says again.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn hold_branch(
-        &self,
-        replica: i64,
-        seq: u64,
-        hash: Hash,
-        stamp: Stamp,
-        bytes: &[u8],
-    ) -> Result<(), StoreError> {
+    pub fn hold_branch(&self, new: NewChange<'_>, instead: Option<Hash>) -> Result<(), StoreError> {
+        let NewChange { replica, seq, stamp, hash, bytes } = new;
         let mut put = self.conn.prepare_cached(
-            "INSERT INTO branch (replica, seq, hash, received_ms, skew_ms, bytes, reauthored)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT change FROM said_again WHERE hash = ?3)) ON CONFLICT DO NOTHING",
+            "INSERT INTO branch (replica, seq, hash, instead, received_ms, skew_ms, bytes, reauthored)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT change FROM said_again WHERE hash IN (?3, ?4))) ON CONFLICT DO NOTHING",
         )?;
-        put.execute(params![replica, seq, hash.0, stamp.received_ms, stamp.skew_ms, bytes])?;
+        let instead = instead.map(|hash| hash.0);
+        put.execute(params![replica, seq, hash.0, instead, stamp.received_ms, stamp.skew_ms, bytes])?;
         Ok(())
     }
 
@@ -568,7 +565,7 @@ impl<'a> Tx<'a> {
     pub fn set_said_again(&self, hash: Hash, change: i64) -> Result<(), StoreError> {
         let mut put = self.conn.prepare_cached("INSERT INTO said_again (hash, change) VALUES (?1, ?2)")?;
         put.execute(params![hash.0, change])?;
-        let mut put = self.conn.prepare_cached("UPDATE branch SET reauthored = ?2 WHERE hash = ?1")?;
+        let mut put = self.conn.prepare_cached("UPDATE branch SET reauthored = ?2 WHERE hash = ?1 OR instead = ?1")?;
         put.execute(params![hash.0, change])?;
         Ok(())
     }

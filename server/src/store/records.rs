@@ -3,7 +3,7 @@
 use super::{ChangeRow, StoreError, Tx, log::change_row};
 use rusqlite::{OptionalExtension, params};
 use std::collections::BTreeSet;
-use sync_protocol::{Dot, HouseholdId, RecordId, ReplicaId, Subject};
+use sync_protocol::{HouseholdId, RecordId, ReplicaId, Subject};
 
 /// A record's number in the store, and its household's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -276,18 +276,6 @@ impl Tx<'_> {
         Ok(query.query_row([change], |row| row.get(0)).optional()?)
     }
 
-    /// The bytes of a change that is here and does not count.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn uncounted(&self, Dot { replica, seq }: Dot) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut query = self.conn.prepare_cached(
-            "SELECT bytes FROM replica JOIN change ON change.replica = replica.id
-             WHERE uuid = ?1 AND seq = ?2 AND state <> 0",
-        )?;
-        Ok(query.query_row(params![replica.0, seq], |row| row.get(0)).optional()?)
-    }
-
     /// The last seq given out in a bucket.
     ///
     /// # Errors
@@ -383,6 +371,36 @@ impl Tx<'_> {
             .conn
             .prepare_cached("SELECT seq, household FROM departure WHERE area = ?1 AND seq > ?2 ORDER BY seq")?;
         let rows = query.query_map(params![area, after], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether a household ever left a bucket.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn has_left(&self, area: i64, household: i64) -> Result<bool, StoreError> {
+        let mut query = self.conn.prepare_cached("SELECT 1 FROM departure WHERE household = ?1 AND area = ?2")?;
+        Ok(query.exists(params![household, area])?)
+    }
+
+    /// Notes that a change in escrow places a household that has no place yet in an area.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn put_escrow_area(&self, household: HouseholdId, area: i64) -> Result<(), StoreError> {
+        let mut put =
+            self.conn.prepare_cached("INSERT OR IGNORE INTO escrow_area (household, area) VALUES (?1, ?2)")?;
+        put.execute(params![household.0, area])?;
+        Ok(())
+    }
+
+    /// The areas in which changes in escrow have placed a household before it had a place; they are forgotten with that.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn take_escrow_areas(&self, household: HouseholdId) -> Result<Vec<i64>, StoreError> {
+        let mut query = self.conn.prepare_cached("DELETE FROM escrow_area WHERE household = ?1 RETURNING area")?;
+        let rows = query.query_map([household.0], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

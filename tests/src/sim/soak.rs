@@ -83,6 +83,9 @@ impl Soaked {
             let _ = writeln!(text, "  {what:<48} {count:>9}");
         }
         let _ = writeln!(text, "  {:<48} {:>9}", "violations", self.failed.len());
+        for (plan, law) in &self.failed {
+            let _ = writeln!(text, "  seed {}: {law}", plan.seed);
+        }
         text
     }
 

@@ -153,6 +153,8 @@ pub(super) fn verify(tx: Tx<'_>, folder: &Path) -> Result<(u64, Vec<Lacking>), F
 /// one that names what is listed: all of it counts as stored now, so that a sweep waits for whoever may have named it.
 pub(super) fn bring(tx: Tx<'_>, folder: &Path, depot: &Depot, now_ms: i64) -> Result<(u64, Vec<Lacking>), Failure> {
     let (mut found, mut listed) = (Found::default(), BTreeSet::new());
+    // What a sweep was about to delete when the copy was taken may have been sent again since.
+    tx.attachments_swept()?.into_iter().try_for_each(|hash| tx.end_attachment_sweep(hash))?;
     let held = depot.wait(depot.objects());
     each(tx, |row| {
         found.note(

@@ -20,7 +20,9 @@ impl Turn<'_> {
         for (key, changes) in fresh {
             ids.push((key, changes.iter().map(|(id, ..)| *id).collect()));
             let is_new = self.new.contains(&key);
-            let mut passed = if key.is_household() { self.areas_passed(&changes)? } else { BTreeSet::new() };
+            // A copied phone may know the household in an area that it had left before the server heard of it.
+            let mut passed: BTreeSet<i64> =
+                changes.iter().filter_map(|(.., change)| derive::area_in(change, &self.world.catalogue)).collect();
             let gives_back = self.gives_back(&changes)?;
             // What a decision about an interview may have to hear of.
             let heard = if key.is_household() || (is_new && !gives_back) { &[][..] } else { changes.as_slice() };
@@ -40,6 +42,9 @@ impl Turn<'_> {
                     let before = self.tx.placement(key.id)?;
                     entered.insert(key.household, derived.placement.difference(&before).copied().collect());
                     passed.extend(before);
+                }
+                if let Some(subject) = record.subject().filter(|_| !derived.placement.is_empty()) {
+                    passed.extend(self.tx.take_escrow_areas(subject.household())?);
                 }
                 for area in passed.difference(&derived.placement) {
                     buckets.departures.push((*area, key.household));
@@ -101,36 +106,24 @@ impl Turn<'_> {
                 }
             }
         }
-        for (household, area) in std::mem::take(&mut self.in_escrow) {
-            let Some(key) = self.tx.record_key(household.into())? else { continue };
-            let placement = self.tx.placement(key.id)?;
-            if !placement.is_empty() && !placement.contains(&area) {
-                buckets.departures.push((area, key.id));
-            }
-        }
+        self.depart_from_escrow(&mut buckets)?;
         buckets.append(self.tx)?;
         Ok(())
     }
 
-    /// The areas that a household has been said to live in, by its new changes and by what they replace as far as that does not
-    /// count: a copied phone, or one that heard of it before the server was restored, may know it in an area in which the
-    /// server never saw it.
-    fn areas_passed(&self, changes: &[(i64, Stamp, Change)]) -> Result<BTreeSet<i64>, StoreError> {
-        let (mut passed, mut replaced, mut seen) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
-        let mut look = |change: &Change, replaced: &mut Vec<Dot>| {
-            let Some((area, preds)) = derive::area_in(change) else { return };
-            passed.extend(self.world.catalogue.area(area));
-            replaced.extend(preds);
-        };
-        changes.iter().for_each(|(.., change)| look(change, &mut replaced));
-        while let Some(dot) = replaced.pop() {
-            if let Some(bytes) = self.tx.uncounted(dot)?.filter(|_| seen.insert(dot))
-                && let Ok(change) = Change::from_stored(dot, &bytes)
-            {
-                look(&change, &mut replaced);
+    /// Who heard of a household by what is in escrow now, before the server was restored, shows it where that placed it: where it
+    /// lives elsewhere, it has left. One that has no place yet is looked at when it gets one.
+    fn depart_from_escrow(&mut self, buckets: &mut Buckets) -> Result<(), StoreError> {
+        for (household, area) in std::mem::take(&mut self.in_escrow) {
+            let key = self.tx.record_key(household.into())?;
+            let placement = key.map_or(Ok(BTreeSet::new()), |key| self.tx.placement(key.id))?;
+            match key.filter(|_| !placement.is_empty()) {
+                Some(key) if placement.contains(&area) || self.tx.has_left(area, key.id)? => {}
+                Some(key) => buckets.departures.push((area, key.id)),
+                None => self.tx.put_escrow_area(household, area)?,
             }
         }
-        Ok(passed)
+        Ok(())
     }
 
     /// Whether somebody gave back what a coordinator said to a server that has forgotten it.

@@ -6,7 +6,7 @@ use crate::{
     store::{ChangeState, NewChange, StoreError},
 };
 use sync_protocol::{
-    Hash, ReplicaId,
+    Change, Dot, Hash, ReplicaId,
     chain::Carried,
     engine::intake::{Log, Verified},
     problem::{Code, Problem},
@@ -79,7 +79,11 @@ impl Log for Turn<'_> {
         let (tx, stamp, seq) = (self.tx, self.stamp, verified.seq(index));
         let id = self.row(verified.batch.replica)?.id;
         match (verified.batch.changes.get(index), verified.hashes.get(index)) {
-            (Some(Carried::Bytes(bytes)), Some(hash)) => tx.hold_branch(id, seq, *hash, stamp, bytes),
+            (Some(Carried::Bytes(bytes)), Some(hash)) => {
+                let dot = Dot { replica: verified.batch.replica, seq };
+                let instead = Change::from_stored(dot, bytes).ok().and_then(|change| change.instead_of);
+                tx.hold_branch(NewChange { replica: id, seq, stamp, hash: *hash, bytes }, instead)
+            }
             (_, _) => Err(StoreError::Corrupt("a batch without the change that it names")),
         }
     }
@@ -116,10 +120,9 @@ impl Turn<'_> {
         let (tx, stamp) = (self.tx, self.stamp_of(replica, seq));
         let new = NewChange { replica: id, seq, stamp, hash: *hash, bytes };
         if self.to_escrow {
-            let area =
-                read.as_ref().ok().and_then(|change| Some((change.subject.household(), derive::area_in(change)?.0)));
-            if let Some((household, area)) = area {
-                self.in_escrow.extend(self.world.catalogue.area(area).map(|area| (household, area)));
+            if let Ok(change) = &read {
+                let area = derive::area_in(change, &self.world.catalogue);
+                self.in_escrow.extend(area.map(|area| (change.subject.household(), area)));
             }
             self.insert(new, None, ChangeState::Escrow)?;
             self.outcome(replica, seq, Verdict::Escrow, Some(Problem::new(Code::Escrow, "ask your coordinator")));

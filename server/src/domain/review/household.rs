@@ -1,7 +1,7 @@
 //! What a coordinator's decision about an answer of a finished interview says of its household.
 
 use questionnaire::{Questionnaire, text_of};
-use sync_protocol::{Dot, Missing, Op, Path, Record, Value};
+use sync_protocol::{Dot, Missing, Op, Path, Record, Sibling, Value};
 
 /// The answers of the household that follow the decision: of the questions marked `tenun::household` those of which the household
 /// shows the interview's own word, or, where it has told none, what it began with. What else it shows is somebody else's, also
@@ -25,14 +25,19 @@ pub(super) fn told(
             continue;
         }
         let history = household.history(&field);
-        let has_told = history.iter().any(|(one, _)| interview.has_said(one));
-        let first = interview.history(path).iter().find_map(|(one, _)| {
-            question.part(one.value).filter(|value| !matches!(value, Value::Missing(_))).map(text_of)
-        });
+        let held = interview.history(path);
+        let values = held.iter().filter_map(|(one, _)| question.part(one.value));
+        let ever: Vec<String> = values.filter(|value| !matches!(value, Value::Missing(_))).map(text_of).collect();
+        // Where a clock stands still, what was said of the household itself looks as if it were of the save before it.
+        let has_said = |one: &Sibling<'_>| {
+            let is_held = matches!(one.value, Value::Missing(_)) || ever.contains(&text_of(one.value));
+            is_held && interview.has_said(one)
+        };
+        let has_told = history.iter().any(|(one, _)| has_said(one));
         let live = history.iter().filter(|(_, replaced_by)| replaced_by.is_empty()).map(|(one, _)| one);
         let own = live.filter(|one| match has_told {
-            true => interview.has_said(one),
-            false => first.as_deref() == Some(&*text_of(one.value)),
+            true => has_said(one),
+            false => ever.first() == Some(&text_of(one.value)),
         });
         let (mut preds, mut gives_up) = (Vec::<Dot>::new(), false);
         for one in own {
