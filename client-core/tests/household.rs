@@ -221,3 +221,15 @@ fn a_row_that_somebody_brought_back_stays_when_an_interview_without_it_is_finish
     home.finish(record);
     assert_eq!(home.device.record(home.household.into()).unwrap().all_rows().count(), 1);
 }
+
+#[test]
+fn what_is_said_of_the_household_itself_is_no_interviews_word_also_where_the_clock_stands_still() {
+    let mut home = home();
+    let record = home.begin("1");
+    home.answers(record, "village", "Liliba");
+    // Right behind the save of the interview, by the same person, in the same moment.
+    let told = Edit::set("village", Value::text("Penfui")).unwrap();
+    home.device.save(home.household.into(), "KP001", &[told]).unwrap();
+    home.finish(record);
+    assert_eq!(home.says("village"), ["Liliba", "Penfui"]);
+}

@@ -159,6 +159,28 @@ fn a_hub_keeps_a_batch_only_as_its_author_signed_it() {
 }
 
 #[test]
+fn digests_that_somebody_brings_in_place_of_a_phones_changes_keep_these_from_no_hub() {
+    let Village { office, mut hub, mut a, mut b, .. } = village();
+    let at = a.position().unwrap();
+    let bodies: Vec<Carried> = a.own_changes(0, 1).unwrap().into_iter().map(Carried::Bytes).collect();
+    let whole = Batch::sign(at.replica, 1, Hash::default(), bodies, &at.key);
+    // Another hub met the phone, and has its pass and its signature over the same hashes.
+    let digests = whole.changes.iter().map(|change| Carried::Withheld(change.digest())).collect();
+    let hollow = Batch { changes: digests, ..whole };
+    let pass = office.pass(&mut a, "a", &[AREA]);
+    let drawn = Ephemeral::new([5; 32]);
+    let greeting = b.greeting(drawn.nonce()).unwrap();
+    let welcome = hub.0.greet(&mut hub.1, &greeting, &Ephemeral::new([6; 32])).unwrap();
+    let proof = b.meet(&greeting, &welcome).unwrap().proof;
+    let request = Request::new(b.position().unwrap().replica, 0, vec![hollow]);
+    let body = Request { passes: vec![pass], ..request }.to_bytes();
+    let answered = hub.0.answer(&mut hub.1, welcome.nonce, &proof, &body).unwrap();
+    assert_eq!((Reply::from_bytes(&answered.body).unwrap().outcomes.len(), answered.kept), (1, 0));
+    let report = meet(&mut hub, &mut a, |_| ()).unwrap().unwrap();
+    assert_eq!((report.acked, hub.1.load().unwrap().len()), (1, 1));
+}
+
+#[test]
 fn who_may_meet_whom_is_checked_on_both_sides_without_a_network() {
     let Village { folder, office, mut hub, mut a, .. } = village();
     let refused = |done: Result<Option<Report>, Failure>| match done {
@@ -293,6 +315,20 @@ fn an_older_pass_that_somebody_shows_again_takes_the_place_of_none() {
         reply.header.clock = later;
         hub.1.absorb(&reply).unwrap();
         assert_eq!(hub.1.position().unwrap().renew, [], "what was taken from the phone meanwhile stays taken");
+    }
+}
+
+#[test]
+fn a_pass_that_the_server_made_while_its_clock_was_ahead_gives_way_to_one_of_today() {
+    let Village { office, mut a, .. } = village();
+    let right = office.pass(&mut a, "a", &[AREA]);
+    let from = NOW + 10 * LIFETIME_MS;
+    let ahead = Pass { from, until: from + LIFETIME_MS, ..right.clone() }.signed(&office.key);
+    for pass in [ahead, right.clone()] {
+        let mut reply = Reply { passes: vec![pass.clone()], ..office.reply(0) };
+        reply.header.clock = pass.from;
+        a.absorb(&reply).unwrap();
+        assert_eq!(a.position().unwrap().pass, Some(pass.until));
     }
 }
 

@@ -5,7 +5,7 @@
 use client_core::{Device, Edit, host::Fixed};
 use std::collections::BTreeMap;
 use sync_protocol::{
-    Change, Dot, HouseholdId, Limits, ReplicaId, Stamp, Value,
+    Change, Dot, Hash, HouseholdId, Limits, ReplicaId, Stamp, Value,
     chain::{Adoption, SecretKey, SignedStamp},
     engine::device::DeviceStore,
     wire::{Area, Delivered, Enrolled, Fork, Outcome, Reply, ReplyHeader, Run, Scope, Stamped, Verdict},
@@ -248,4 +248,23 @@ fn in_the_middle_of_a_history_a_household_is_not_dropped_for_where_it_lived_long
     here.device.absorb(&gone).unwrap();
     let lines = here.device.households().unwrap();
     assert!(lines.iter().all(|line| line.id != home.into()), "once all is told, what lives elsewhere goes");
+}
+
+#[test]
+fn a_server_that_holds_another_life_there_acks_nothing_and_takes_the_place_of_nothing() {
+    let mut phone = phone();
+    let first = phone.reply(3, &[(1, 3)]);
+    phone.device.absorb(&first).unwrap();
+    let own = phone.device.own_changes(0, usize::MAX).unwrap();
+    // It was restored, and a copy of the phone was faster with two changes.
+    let stamp = Stamp { received_ms: 9, skew_ms: 0 };
+    let replica = phone.replica();
+    let others = (1..=2).map(|seq| Delivered { replica, seq, stamp, bytes: own[2].clone() }).collect();
+    let mut restored = phone.reply(2, &[]);
+    restored.header.epoch = "e-1".into();
+    restored.header.acked_hash = Some(Hash([7; 32]));
+    restored.pulled = vec![Run { changes: others, ..Run::to("5371041001.001", 2) }];
+    phone.device.absorb(&restored).unwrap();
+    assert_eq!(phone.device.status().unwrap().acked_through, 0);
+    assert_eq!(phone.device.own_changes(0, usize::MAX).unwrap(), own);
 }

@@ -39,6 +39,11 @@ async fn a_copy_on_another_machine_takes_a_name_of_its_own_before_it_writes() ->
     assert_eq!(status["unsent"], json!(1), "what was not sent goes with it, under the new name");
     assert_eq!(text(&field(&copy, &["status"])?, "replica")?, text(&status, "replica")?, "once is enough");
     assert_eq!(text(&field(&phone, &["status"])?, "replica")?, name, "the phone is what it was");
+    // The copy is copied again before the server has heard of it, and is lost.
+    let third = survey.file("third.db");
+    std::fs::copy(&copy, &third)?;
+    assert_ne!(text(&field(&third, &["status"])?, "replica")?, text(&status, "replica")?);
+    field(&third, &["sync"])?;
 
     field(&copy, &["note", &household, "by the copy"])?;
     field(&phone, &["note", &household, "by the phone"])?;

@@ -444,3 +444,53 @@ async fn what_the_field_voids_after_a_decision_is_logged_and_marked() -> Result<
     assert_eq!((state(&now), steps(&now)), ("in-review", vec!["approve", "discard", "revive"]));
     Ok(())
 }
+
+#[tokio::test]
+async fn the_difference_names_who_gave_what_is_shown_and_goes_back_to_the_first_return() -> Result<()> {
+    let survey = Survey::start(24, 1)?;
+    let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
+    let (_, record) = submitted(&survey, &mut a, 0).await?;
+    let whole = json!({ "remarks": [{ "text": "Periksa lagi semuanya" }] });
+    assert_eq!(decide(&coordinator, record, "return", whole.clone()).await?.0, 200);
+    survey.sync(&mut a).await?;
+    a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(40))?])?;
+    survey.sync(&mut a).await?;
+    // Somebody else returns it once more before it has come home.
+    assert_eq!(decide(&coordinator, record, "return", about_floor()).await?.0, 200);
+    survey.sync(&mut a).await?;
+    // One gives an answer in a row, and somebody who has not seen that takes the row out later: it is kept.
+    let mut b = survey.device(0, "b").await?;
+    survey.sync(&mut b).await?;
+    let row = a.device.record(record)?.all_rows().next().context("a row")?.place.clone();
+    let age = format!("{row}/m_age");
+    a.device.save(record, &a.code, &[Edit::set(&age, Value::Integer(8))?])?;
+    survey.sync(&mut a).await?;
+    b.device.save(record, "KP900", &[Edit::RemoveRow(row.clone())])?;
+    survey.sync(&mut b).await?;
+    let now = review(&coordinator, record).await?;
+    let of = |path: &str| now["differences"].as_array().unwrap().iter().find(|one| one["path"] == path).cloned();
+    let floor = of("floor_m2").context("it was put right after the first return")?;
+    assert_eq!((&floor["before"], &floor["after"]), (&json!([400]), &json!([40])));
+    assert_eq!(of(&age).context("the age")?["by"]["author"], json!(a.code));
+    let kept = of(row.as_str()).context("the row")?;
+    assert_eq!((&kept["before"], &kept["after"]), (&json!([]), &json!(["kept"])));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_corrected_before_the_interview_is_finished_again_was_done_in_sight_of_the_remark() -> Result<()> {
+    let survey = Survey::start(24, 1)?;
+    let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
+    let (_, record) = submitted(&survey, &mut a, 0).await?;
+    let whole = json!({ "remarks": [{ "text": "Periksa lagi semuanya" }] });
+    assert_eq!(decide(&coordinator, record, "return", whole).await?.0, 200);
+    survey.sync(&mut a).await?;
+    let remark = a.device.remarks(record)?[0].id;
+    a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(40))?])?;
+    a.device.save(record, &a.code, &[Edit::Note(Remark::note(&About::Remark(remark), "sudah"))])?;
+    survey.sync(&mut a).await?;
+    let now = review(&coordinator, record).await?;
+    let floor = now["differences"].as_array().unwrap().iter().find(|one| one["path"] == "floor_m2").unwrap();
+    assert_eq!((state(&now), &floor["had_seen"]), ("corrected", &json!(true)));
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! A copy of the device's files notices itself before it writes, where the host keeps a mark that the copy left behind
 //! (DESIGN §5, rule 2). Elsewhere the server finds it out.
 
-use super::{forms::Forms, identity, meta, number, set_identity, summary, sync};
+use super::{acked, forms::Forms, identity, meta, set_identity, summary, sync};
 use crate::{
     error::Error,
     host::{Host, Marked},
@@ -26,7 +26,7 @@ pub(super) fn notice<H: Host>(tx: &Tx<'_>, host: &mut H, forms: &mut Forms) -> R
         set_identity(tx, host)?;
     } else if is_copy {
         let mut touched = BTreeSet::new();
-        sync::go_on(tx, host, number(tx, meta::ACKED)?, &mut touched)?;
+        sync::go_on(tx, host, acked(tx)?, &mut touched)?;
         for touched in touched {
             summary::refresh(tx, touched.record, forms)?;
         }

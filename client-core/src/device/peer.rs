@@ -223,7 +223,7 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
             }
             peer.acked = own_through(tx, reply.header.acked_through, reply.header.acked_hash)?;
             tx.put_peer(&peer, replica)?;
-            trust::take_passes(tx, &reply.passes, &keys)?;
+            trust::take_passes(tx, &reply.passes, &keys, None)?;
             let is_hub = relay::is_hub(tx)?;
             if is_hub {
                 trust::keep_receipts(tx, &reply.receipts, &keys)?;
@@ -302,7 +302,8 @@ fn take_run(
 ) -> Result<(u64, BTreeSet<sync::Touched>), Error> {
     let (own, _) = identity(tx)?;
     let (mut new, mut touched) = (0, BTreeSet::new());
-    for proof in &run.proofs {
+    // What this device signed it proves itself; another life's proof would give its changes the other's stamps.
+    for proof in run.proofs.iter().filter(|proof| proof.replica != own) {
         let Some(proved) = proved(run, proof, vouchers, keys) else { continue };
         for Proved { change, stamp } in proved.changes {
             let dot = Dot { replica: change.replica, seq: change.seq };

@@ -384,6 +384,10 @@ pub(super) fn go_on<H: Host>(
         previous = link(previous, new, change.dot.seq, digest(&bytes));
         tx.replace_change(dot, change.dot, previous, &bytes)?;
         touched.insert(Touched::by(&change));
+        // A household that was dropped comes again where it is seen by now, as anybody's does.
+        if tx.has_left(change.subject.household().0)? {
+            tx.set_meta(meta::DROPPED, &number.to_string())?;
+        }
     }
     Ok(())
 }

@@ -68,11 +68,10 @@ fn with_forgotten(mut told: Vec<Adoption>, today: &[Adoption], learned: Vec<Adop
     told
 }
 
-/// Takes over newer keys of the server that another device tells of; what nothing vouches for is passed over. A new one of today
-/// says that the server was restored: it may lack what it acked before.
+/// Takes over keys of the server that another device tells of; what nothing vouches for is passed over. A new one says that the
+/// server was restored: it may lack what it acked before. Which of two that lead on from one key is today's, its word alone tells.
 pub(super) fn learn(tx: &Tx<'_>, told: &[Adoption]) -> Result<Vec<PublicKey>, Error> {
     let mut known = keys(tx)?;
-    let newest = known.last().copied();
     let mut learned = learned(tx)?;
     let before = learned.len();
     for adoption in told {
@@ -85,13 +84,10 @@ pub(super) fn learn(tx: &Tx<'_>, told: &[Adoption]) -> Result<Vec<PublicKey>, Er
         return Ok(known);
     }
     tx.set_meta(meta::VOUCHED, &to_json(&learned)?)?;
-    let keys = keys(tx)?;
-    if keys.last().copied() != newest {
-        tx.set_meta(meta::DOUBTED, "1")?;
-        // What hubs hold they said from there on.
-        tx.doubt_peers()?;
-    }
-    Ok(keys)
+    tx.set_meta(meta::DOUBTED, "1")?;
+    // What hubs hold they said from there on.
+    tx.doubt_peers()?;
+    keys(tx)
 }
 
 /// The device's own pass, of this name or of the one before.
@@ -137,7 +133,7 @@ pub(super) fn hear(tx: &Tx<'_>, reply: &Reply) -> Result<(), Error> {
     }
     if !reply.passes.is_empty() || !reply.receipts.is_empty() || !reply.keys.is_empty() {
         let keys = keys(tx)?;
-        take_passes(tx, &reply.passes, &keys)?;
+        take_passes(tx, &reply.passes, &keys, Some(reply.header.clock))?;
         keep_receipts(tx, &reply.receipts, &keys)?;
         keep_vouchers(tx, &reply.keys, &keys)?;
     }
@@ -150,7 +146,7 @@ pub(super) fn running_out(tx: &Tx<'_>) -> Result<Vec<ReplicaId>, Error> {
     let mut running_out = Vec::new();
     for guest in tx.guests()? {
         let pass: Pass = from_json(&guest.pass)?;
-        if pass.replica != guest.replica || heard.saturating_sub(pass.from) > RENEW_MS {
+        if pass.replica != guest.replica || heard.abs_diff(pass.from) > RENEW_MS.unsigned_abs() {
             running_out.push(guest.replica);
         }
         if running_out.len() >= RENEW_MOST {
@@ -160,29 +156,35 @@ pub(super) fn running_out(tx: &Tx<'_>) -> Result<Vec<ReplicaId>, Error> {
     Ok(running_out)
 }
 
-/// Keeps passes that the server signed: the device's own, and those that a hub takes back to its guests.
-pub(super) fn take_passes(tx: &Tx<'_>, passes: &[Pass], keys: &[PublicKey]) -> Result<(), Error> {
+/// Keeps passes that the server signed: the device's own, and those that a hub takes back to its guests. The newest counts, but
+/// none that is of later than `now_ms`, where the server says what time it is: its clock was wrong when it made that.
+pub(super) fn take_passes(tx: &Tx<'_>, passes: &[Pass], keys: &[PublicKey], now_ms: Option<i64>) -> Result<(), Error> {
     let (replica, key) = identity(tx)?;
     for pass in passes.iter().filter(|pass| pass.is_signed(keys)) {
         if pass.replica == replica && pass.key == key.public() {
-            let is_newer = own_pass(tx)?.is_none_or(|own| own.replica != replica || own.from <= pass.from);
-            if is_newer {
+            let is_newer = |own: &Pass| own.replica != replica || own.from <= pass.from || is_of_later(own, now_ms);
+            if own_pass(tx)?.is_none_or(|own| is_newer(&own)) {
                 tx.set_meta(meta::PASS, &to_json(pass)?)?;
             }
         } else if tx.guest(pass.replica)?.is_some() {
-            keep_guest(tx, GuestRow { replica: pass.replica, pass: to_json(pass)?, adoption: None, seen_ms: None })?;
+            let row = GuestRow { replica: pass.replica, pass: to_json(pass)?, adoption: None, seen_ms: None };
+            keep_guest(tx, row, now_ms)?;
         }
     }
     Ok(())
 }
 
-/// Keeps what a hub knows of a guest, with the newest pass that was seen of it.
-pub(super) fn keep_guest(tx: &Tx<'_>, row: GuestRow) -> Result<(), Error> {
+fn is_of_later(pass: &Pass, now_ms: Option<i64>) -> bool {
+    now_ms.is_some_and(|now_ms| pass.from > now_ms)
+}
+
+/// Keeps what a hub knows of a guest, with the newest pass that was seen of it; as [`take_passes`] does.
+pub(super) fn keep_guest(tx: &Tx<'_>, row: GuestRow, now_ms: Option<i64>) -> Result<(), Error> {
     let Some(known) = tx.guest(row.replica)? else { return tx.put_guest(&row) };
     let (old, new): (Pass, Pass) = (from_json(&known.pass)?, from_json(&row.pass)?);
     // A pass for the very name is worth more than one for the name before.
     let is_older = (new.replica == row.replica, new.from) < (old.replica == row.replica, old.from);
-    tx.put_guest(&if is_older { GuestRow { pass: known.pass, ..row } } else { row })
+    tx.put_guest(&if is_older && !is_of_later(&old, now_ms) { GuestRow { pass: known.pass, ..row } } else { row })
 }
 
 /// Keeps receipts of the server of today for those that are carried.

@@ -51,9 +51,16 @@ impl Tx<'_> {
     pub(crate) fn note_attachment(&self, named: &Attachment, by: Whose) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(
             "INSERT INTO attachment (hash, size, type, name, own) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (hash) DO UPDATE SET own = max(own, excluded.own),
-                refused = CASE WHEN excluded.own = 1 THEN NULL ELSE refused END",
+             ON CONFLICT (hash) DO UPDATE SET own = max(own, excluded.own)",
         )?;
+        // Others may have called it something else, and have sent it, or not.
+        let mut anew = self.tx.prepare_cached(
+            "UPDATE attachment SET size = ?2, type = ?3, name = ?4, sent_ms = NULL, upload = '', refused = NULL
+             WHERE hash = ?1",
+        )?;
+        if by == Whose::Taken {
+            anew.execute(params![named.hash.0, named.size, named.media, named.name])?;
+        }
         let own = match by {
             Whose::Others => 0,
             Whose::Taken => 1,
@@ -104,7 +111,7 @@ impl Tx<'_> {
     /// What this device is to send, the smallest first; what failed by itself after all others, the latest last.
     pub(crate) fn attachments_to_send(&self) -> Result<Vec<AttachmentRow>, Error> {
         let mut query = self.tx.prepare_cached(&format!(
-            "{ATTACHMENT} WHERE (own = 2 OR (own = 0 AND thumbnail <> 1)) AND sent_ms IS NULL AND refused IS NULL
+            "{ATTACHMENT} WHERE (own = 2 OR (own = 0 AND (thumbnail <> 1 OR upload = ''))) AND sent_ms IS NULL AND refused IS NULL
              ORDER BY coalesce(asked_ms, 0), size, hash"
         ))?;
         Ok(query.query_map([], attachment_row)?.collect::<Result<_, _>>()?)
@@ -166,9 +173,9 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// A server that was restored may lack what it had: everything is offered again.
+    /// A server that was restored may lack what it had: everything is offered again, also what others photographed and is here.
     pub(crate) fn offer_attachments_again(&self) -> Result<(), Error> {
-        self.tx.execute("UPDATE attachment SET sent_ms = NULL, upload = '', refused = NULL WHERE own = 2", [])?;
+        self.tx.execute("UPDATE attachment SET sent_ms = NULL, upload = '', refused = NULL WHERE own <> 1", [])?;
         Ok(())
     }
 }

@@ -106,6 +106,14 @@ impl Tx<'_> {
             .tx
             .prepare_cached(&format!("SELECT max(seq) FROM change WHERE replica = ?1 AND seq <= ?2 AND {dropped}"))?;
         let freed: Option<u64> = last.query_row(params![replica.0, safe], |row| row.get(0)).optional()?.flatten();
+        // Their digests let the rest of their batches be proved.
+        let mut query = self
+            .tx
+            .prepare_cached(&format!("SELECT seq, bytes FROM change WHERE replica = ?1 AND seq <= ?2 AND {dropped}"))?;
+        let mut rows = query.query(params![replica.0, safe])?;
+        while let Some(row) = rows.next()? {
+            self.withhold(replica, row.get(0)?, digest(&row.get::<_, Vec<u8>>(1)?))?;
+        }
         let mut free = self.tx.prepare_cached(&format!(
             "UPDATE change SET bytes = x'', record = zeroblob(16) WHERE replica = ?1 AND seq <= ?2 AND {dropped}"
         ))?;

@@ -191,7 +191,7 @@ pub fn detail(tx: Tx<'_>, id: RecordId, catalogue: &Catalogue) -> Result<Detail,
     let remarks = remarks.collect();
     let key = tx.record_key(id)?.ok_or(StoreError::Corrupt("a record without a number"))?;
     let review = review::review_of(tx, key, &row, &record, catalogue)?;
-    let shown = answers.iter().filter_map(|answer| answer.siblings.first()?.attachment.as_ref());
+    let shown = answers.iter().flat_map(|answer| &answer.siblings).filter_map(|sibling| sibling.attachment.as_ref());
     Ok(Detail {
         attachments: Counted::of(shown),
         row,

@@ -199,6 +199,11 @@ async fn create(
         let (device, limits, asked) = (device.clone(), server.limits.clone(), offer.clone());
         server.write(move |tx| attachments::offered(tx, &device, &asked, &limits, now_ms())).await?
     };
+    // What is listed may be gone from the disk or the bucket: who has it sends it again.
+    let answer = match answer {
+        Answer::Have(hash) if !server.depot.has(hash).await.map_err(Failure::from)? => Answer::Send,
+        answer => answer,
+    };
     let info = attachments::begin(device.id, &offer, now_ms())?;
     let resumes = offer.resume && !with_bytes && answer == Answer::Send;
     let known = if resumes { server.depot.incoming().under_way(&info) } else { None };

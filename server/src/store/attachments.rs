@@ -97,8 +97,8 @@ impl Tx<'_> {
         Ok(true)
     }
 
-    /// Whether a device may see an attachment: it has sent it, or a record of its areas names it by the word of a device
-    /// that has it. A hash alone opens nothing: whoever writes it into a record of their own must have the bytes.
+    /// Whether a device may see an attachment: it has sent it, or a record of its areas names it by the word of an enumerator
+    /// who has it, on this phone or another. A hash alone opens nothing: whoever writes it into a record of their own must have the bytes.
     ///
     /// # Errors
     /// If the store fails.
@@ -117,7 +117,8 @@ impl Tx<'_> {
              WHERE name.hash = ?1
              AND placement.area IN (SELECT area FROM assignment WHERE enumerator = ?3 UNION SELECT id FROM led)
              AND EXISTS (SELECT 1 FROM attachment_holder AS holder
-                WHERE holder.hash = name.hash AND holder.device = name.device) LIMIT 1",
+                JOIN device AS has ON has.id = holder.device JOIN device AS names ON names.id = name.device
+                WHERE holder.hash = name.hash AND has.enumerator = names.enumerator) LIMIT 1",
         )?;
         Ok(query.exists(params![hash.0, device.id, device.enumerator])?)
     }

@@ -227,7 +227,11 @@ impl Tx<'_> {
         let mut query = self.conn.prepare_cached(
             "SELECT record.uuid, review.remarks, (SELECT assignment.enumerator FROM assignment
                 JOIN placement ON placement.area = assignment.area AND placement.record = record.household
-                WHERE assignment.enumerator = record.enumerator LIMIT 1)
+                WHERE assignment.enumerator = record.enumerator
+                AND (assignment.round = record.round OR NOT EXISTS (SELECT 1 FROM assignment AS other
+                    WHERE other.area = assignment.area AND other.round = record.round))
+                AND EXISTS (SELECT 1 FROM device WHERE device.enumerator = record.enumerator AND revoked_ms IS NULL)
+                LIMIT 1)
              FROM record JOIN review ON review.record = record.id
              WHERE record.id IN (SELECT record FROM returned WHERE area IN (SELECT value FROM json_each(?1)))
              AND record.void = 0 ORDER BY record.enumerator <> ?2, review.event LIMIT ?3",

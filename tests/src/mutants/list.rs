@@ -105,8 +105,8 @@ pub const MUTANTS: &[Mutant] = &[
         why: "What a forked device sent under the old name is not kept.",
         edits: &[Edit {
             file: LOG,
-            old: "=> tx.hold_branch(id, seq, *hash, stamp, bytes),",
-            new: "=> {\n                let _ = (tx, id, stamp, bytes, hash);\n                Ok(())\n            }",
+            old: "tx.hold_branch(NewChange { replica: id, seq, stamp, hash: *hash, bytes }, instead)",
+            new: "{\n                    let _ = (tx, id, stamp, bytes, hash, instead);\n                    Ok(())\n                }",
         }],
         test: Test::Process("forks", "a_branch_whose_phone_is_lost"),
         says: "FAILED",

@@ -30,11 +30,11 @@ pub(super) fn keep(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Re
     let keys = trust::keys(tx)?;
     let row =
         GuestRow { replica: guest, pass: to_json(&met.pass)?, adoption: met.adoption.clone(), seen_ms: Some(now_ms) };
-    trust::keep_guest(tx, row)?;
+    trust::keep_guest(tx, row, None)?;
     // Who else's batches come with it, by what the server says of them.
     for pass in request.passes.iter().filter(|pass| pass.is_signed(&keys)) {
         let row = GuestRow { replica: pass.replica, pass: to_json(pass)?, adoption: None, seen_ms: None };
-        trust::keep_guest(tx, row)?;
+        trust::keep_guest(tx, row, None)?;
     }
     for adopt in &request.adoptions {
         let (from, known) = (key_of(tx, met, adopt.from)?, known_key(tx, adopt.replica)?);
@@ -47,7 +47,7 @@ pub(super) fn keep(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Re
             && may_take_name(tx, adopt.replica, &from_json::<Pass>(&before.pass)?)?
         {
             let row = GuestRow { replica: adopt.replica, adoption: Some(to_json(adopt)?), seen_ms: None, ..before };
-            trust::keep_guest(tx, row)?;
+            trust::keep_guest(tx, row, None)?;
         }
     }
     request.stamps.iter().filter(|stamped| stamped.is_signed(&keys)).try_for_each(|stamped| tx.stamp(stamped))?;
@@ -115,9 +115,9 @@ fn verify(tx: &Tx<'_>, met: &Met, batch: &Batch) -> Result<Result<Span, Problem>
     if batch.changes.iter().map(size).sum::<usize>() > BATCH_MOST.max(most(tx)?) {
         return Ok(Err(Problem::new(Code::RequestTooLarge, "a batch for a hub holds 512 KiB of changes at most")));
     }
-    let is_own = batch.replica == met.meeting.guest;
-    if is_own && batch.changes.iter().any(|change| matches!(change, Carried::Withheld(_))) {
-        return Ok(Err(Problem::new(Code::WrongType, "a device sends its own changes whole")));
+    // A signature covers digests as well as what they stand for: taken for the batch, they would keep the changes themselves out.
+    if batch.changes.iter().any(|change| matches!(change, Carried::Withheld(_))) {
+        return Ok(Err(Problem::new(Code::WrongType, "a hub takes changes whole")));
     }
     Ok(batch.verify(&key).map(|hashes| batch.span_to(hashes.last().copied().unwrap_or(batch.before))))
 }

@@ -124,8 +124,11 @@ pub fn decide(
         tx.set_review(key.id, State::InReview.as_str(), number, &[])?;
         return Ok(to);
     }
-    // What is taken up, or taken back, is shown with what is different since the decision before it.
-    let earlier = tx.review(key.id)?.filter(|_| matches!(transition, Transition::Take | Transition::Withdraw));
+    // What is taken up, or taken back, is shown with what is different since the decision before it; what is returned once more, since
+    // it was returned first.
+    let goes_on = matches!(transition, Transition::Take | Transition::Withdraw)
+        || (transition == Transition::Return && from == State::Returned);
+    let earlier = tx.review(key.id)?.filter(|_| goes_on);
     match earlier {
         Some(review) => tx.set_review(key.id, to.as_str(), review.decision.id, &remarks)?,
         None => {
@@ -297,7 +300,8 @@ pub(in crate::domain) fn notice(
     // What is void waits for nobody; a coordinator's void is a decision, which is logged where it is made.
     if current == State::Void {
         let office = tx.office_changes(key.id)?;
-        if was_void || fresh.iter().all(|dot| office.contains(dot)) {
+        let is_the_offices = record.voids().all(|(dot, _)| office.contains(&dot));
+        if was_void || is_the_offices || fresh.iter().all(|dot| office.contains(dot)) {
             return Ok(None);
         }
     }

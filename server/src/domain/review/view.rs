@@ -18,11 +18,13 @@ use sync_protocol::{
 
 /// The name under which a view holds what people in the field remarked.
 const REMARKS: &str = "@remarks";
+/// What stands under the place of a row that somebody removed and an edit keeps.
+const KEPT: &str = "kept";
 /// The name under which it says whether the record is void.
 const VOID: &str = "@void";
 
 /// The answers of an interview: by path the shown value, then those that stand beside it in conflict. A roster row stands under
-/// its place, without a value.
+/// its place, without a value but for the word that it is kept against a removal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct View(BTreeMap<String, Vec<Value>>);
 
@@ -43,7 +45,8 @@ impl View {
             }
             view.insert(path.to_string(), values);
         }
-        view.extend(record.all_rows().map(|row| (row.place.as_str().to_owned(), Vec::new())));
+        let kept = |is_kept: bool| is_kept.then(|| Value::text(KEPT)).into_iter().collect();
+        view.extend(record.all_rows().map(|row| (row.place.as_str().to_owned(), kept(row.kept))));
         if record.is_finished() {
             view.insert(Path::FINISHED.to_owned(), Vec::new());
         }
@@ -164,11 +167,15 @@ pub(super) fn differences(
             About::Record | About::Remark(_) => None,
         })
         .collect();
-    // Whoever answered a remark has seen it, and so has what they change from then on.
+    // Whoever answered a remark has seen it, and so has what they change from then on. What they did before and sent with it they did
+    // on the screen that showed it: what was done before the remark came to the phone was sent when it came.
     let answering: BTreeSet<Dot> = remarks.iter().flat_map(|dot| now.replies(*dot)).map(|(by, _)| by).collect();
+    let arrived = |dot: Dot| now.origin(dot).and_then(|origin| origin.stamp).map(|stamp| stamp.received_ms);
     let had_seen = |dot: Dot| {
-        let first = Dot { seq: 0, ..dot };
-        office.contains(&dot) || answering.range(first..=dot).next().is_some()
+        let (first, last) = (Dot { seq: 0, ..dot }, Dot { seq: u64::MAX, ..dot });
+        let mut of_replica = answering.range(first..=last);
+        office.contains(&dot)
+            || of_replica.any(|by| *by <= dot || (arrived(*by).is_some() && arrived(*by) == arrived(dot)))
     };
     let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let mut differences = Vec::new();
@@ -188,8 +195,11 @@ pub(super) fn differences(
                 why.push(text.to_owned());
             }
         }
-        let last = touching.last();
-        let by = match last {
+        // Of an answer, who gave the value that is shown, whatever their clock and whoever removed the row around it in vain.
+        let answer = path.parse::<Path>().ok().and_then(|path| now.answer(&path));
+        let shown = answer.and_then(|answer| answer.siblings.first().map(|sibling| sibling.dot));
+        let made = touching.iter().find(|(.., change)| Some(change.dot) == shown).or(touching.last());
+        let by = match made {
             Some((effective_ms, received_ms, change)) => Some(By {
                 author: change.author.to_string(),
                 device: tx.change_source(change.dot)?.map(|source| source.device).unwrap_or_default(),
@@ -198,7 +208,7 @@ pub(super) fn differences(
             }),
             None => None,
         };
-        let has_values = was.or(is).is_some_and(|values| !values.is_empty());
+        let has_values = was.into_iter().chain(is).any(|values| !values.is_empty());
         differences.push(Difference {
             there: (!has_values).then_some(is.is_some()),
             before: was.cloned().unwrap_or_default(),
@@ -206,7 +216,7 @@ pub(super) fn differences(
             path: path.clone(),
             by,
             why,
-            had_seen: last.is_some_and(|(.., change)| had_seen(change.dot)),
+            had_seen: made.is_some_and(|(.., change)| had_seen(change.dot)),
         });
     }
     Ok(differences)
@@ -332,5 +342,11 @@ mod tests {
         assert_ne!(with(1, says("moved away")), before);
         assert_ne!(with(1, vec![Op::AddRow { row: "member/a".parse().unwrap(), order: 1 }]), before);
         assert_ne!(with(1, vec![Op::Void { reason: "twice".into(), preds: vec![first.0] }]), before);
+        let age = Op::Set { path: "member/a/age".parse().unwrap(), value: Value::Integer(7), preds: Vec::new() };
+        let row = Op::AddRow { row: "member/a".parse().unwrap(), order: 1 };
+        let shown = vec![(dot(1, 1), vec![row]), (dot(1, 2), vec![age])];
+        let unseen = Op::RemoveRow { row: "member/a".parse().unwrap(), preds: vec![dot(1, 1)] };
+        let kept = [shown.clone(), vec![(dot(2, 1), vec![unseen])]].concat();
+        assert_ne!(view(&kept), view(&shown), "kept against a removal");
     }
 }

@@ -157,6 +157,8 @@ fn values(sheet: &Sheet<'_>, difference: &Difference, values: &[Value], there: O
         @match there {
             Some(true) => { (words.yes) }
             Some(false) => { "–" }
+            // A row that was there, and is kept against a removal now, or was before.
+            None if path.is_none() && !difference.path.starts_with('@') => { (if values.is_empty() { words.yes } else { words.kept_row }) }
             None if values.is_empty() => { "–" }
             None => {
                 @for (at, value) in values.iter().enumerate() {
