@@ -202,7 +202,7 @@ async fn create(
     // What is listed may be gone from the disk or the bucket: who has it sends it again.
     let answer = match answer {
         Answer::Have(hash) if !server.depot.has(hash).await.map_err(Failure::from)? => Answer::Send,
-        answer => answer,
+        Answer::Have(_) | Answer::Send | Answer::Refuse(_) => answer,
     };
     let info = attachments::begin(device.id, &offer, now_ms())?;
     let resumes = offer.resume && !with_bytes && answer == Answer::Send;
