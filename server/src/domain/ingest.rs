@@ -470,6 +470,6 @@ impl<'a> Turn<'a> {
 
     /// Whether what a re-authored change replaces counts already: in its place, or re-authored before.
     fn is_superseded(&self, replica: ReplicaId, replaced: Hash) -> Result<bool, StoreError> {
-        Ok(self.tx.is_said_again(replaced)? || self.tx.is_held_before_adoption(replica, replaced)?)
+        Ok(self.tx.is_said_again(replaced)? || self.tx.is_held_by_kin(replica, replaced)?)
     }
 }

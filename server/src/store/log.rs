@@ -370,16 +370,18 @@ impl<'a> Tx<'a> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Whether a hash names a change in its place in a history that a replica continues.
+    /// Whether a hash names a change in its place in a history that a replica continues, or that another one continues, too: a name
+    /// that somebody else has by now was left for another, and a hub may have carried what was said under it.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn is_held_before_adoption(&self, replica: ReplicaId, hash: Hash) -> Result<bool, StoreError> {
+    pub fn is_held_by_kin(&self, replica: ReplicaId, hash: Hash) -> Result<bool, StoreError> {
         let mut query = self.conn.prepare_cached(
-            "WITH RECURSIVE before (replica) AS (
+            "WITH RECURSIVE kin (replica) AS (
                 SELECT adopted_from FROM replica WHERE uuid = ?1
-                UNION SELECT adopted_from FROM before JOIN replica ON replica.id = before.replica)
-             SELECT 1 FROM before JOIN change USING (replica) WHERE hash = ?2",
+                UNION SELECT adopted_from FROM kin JOIN replica ON replica.id = kin.replica
+                UNION SELECT replica.id FROM kin JOIN replica ON replica.adopted_from = kin.replica)
+             SELECT 1 FROM kin JOIN change USING (replica) WHERE hash = ?2",
         )?;
         Ok(query.exists(params![replica.0, hash.0])?)
     }

@@ -138,8 +138,9 @@ impl Oracle {
                 self.note(previous, Dot { replica: at.replica, seq }, bytes, shown.clone());
                 books.own.insert(previous);
                 // What it says again it holds under the new name alone.
-                if let Some(before) = self.saves.get(&previous).and_then(|save| save.instead_of) {
-                    books.own.remove(&before);
+                let root = self.root(previous);
+                if root != previous {
+                    books.own.retain(|held| *held == previous || self.root(*held) != root);
                 }
                 books.holds.insert(self.root(previous));
             }
