@@ -349,8 +349,8 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit {
                 file: INGEST,
-                old: "Ok(self.tx.is_said_again(replaced)? || self.tx.is_held_before_adoption(replica, replaced)?)",
-                new: "Ok(self.tx.is_held_before_adoption(replica, replaced)?)",
+                old: "Ok(self.tx.is_said_again(replaced)? || self.tx.is_held_by_kin(replica, replaced)?)",
+                new: "Ok(self.tx.is_held_by_kin(replica, replaced)?)",
             },
             Edit {
                 file: "server/src/store/log.rs",
