@@ -298,6 +298,8 @@ async fn a_return_that_was_answered_and_forgotten_with_its_interview_is_answered
     http.sync(&mut b.device, |_| ()).await?;
     let now = review(&coordinator, record).await?;
     assert_eq!((state(&now), steps(&now)), ("corrected", vec!["recall", "answer"]));
+    let floor = now["differences"].as_array().unwrap().iter().find(|one| one["path"] == "floor_m2").unwrap();
+    assert_eq!((&floor["before"], &floor["after"]), (&json!([400]), &json!([40])));
     drop(parts);
     Ok(())
 }

@@ -59,7 +59,7 @@ impl Turn<'_> {
             }
             if !key.is_household() {
                 if gives_back {
-                    review::recall(self.tx, key, &record, self.stamp.received_ms)?;
+                    review::recall(self.tx, key, &record, &self.world.catalogue, self.stamp.received_ms)?;
                 }
                 // Nobody has decided about one that has just come, unless its decision came back with it.
                 if !is_new || gives_back {

@@ -252,11 +252,18 @@ fn bad(what: impl Into<String>) -> Failure {
 }
 
 /// Takes a return up again that a restored server had forgotten: somebody gave its remark back, and no decision that the server
-/// knows names it. In the transaction that merged the remark.
+/// knows names it. In the transaction that merged the remark. What the server had received when the interview was returned was
+/// seen then; what came later is different since.
 ///
 /// # Errors
 /// If the store fails.
-pub(in crate::domain) fn recall(tx: Tx<'_>, key: RecordKey, record: &Record, now_ms: i64) -> Result<(), Failure> {
+pub(in crate::domain) fn recall(
+    tx: Tx<'_>,
+    key: RecordKey,
+    record: &Record,
+    catalogue: &Catalogue,
+    now_ms: i64,
+) -> Result<(), Failure> {
     let Some(from) = state(tx, key.id)? else { return Ok(()) };
     let office = tx.office_changes(key.id)?;
     let known: BTreeSet<Dot> = tx.review_events(key.id)?.into_iter().flat_map(|event| event.remarks).collect();
@@ -270,13 +277,23 @@ pub(in crate::domain) fn recall(tx: Tx<'_>, key: RecordKey, record: &Record, now
     if forgotten.is_empty() {
         return Ok(());
     }
-    let held = tx.review(key.id)?.filter(|_| from == State::Returned).map(|review| review.remarks);
-    let remarks: Vec<Dot> = held.into_iter().flatten().chain(forgotten).collect();
-    let event = event("", Transition::Recall, (from, to), now, now_ms);
-    let event = ReviewEvent { seen: spans(&tx.changes_of(key.id)?), remarks: remarks.clone(), ..event };
+    let arrived = |dot: &Dot| record.origin(*dot)?.stamp.map(|stamp| stamp.received_ms);
+    let returned_ms = forgotten.iter().filter_map(arrived).min().unwrap_or(now_ms);
+    let mut then = tx.changes_of(key.id)?;
+    then.retain(|change| change.stamp.received_ms <= returned_ms);
+    let seen = spans(&then);
+    let view = View::of(&merge(then, catalogue)?, &office).hash();
+    // Beside another return both hold, and what is different goes back to the first.
+    let held = tx.review(key.id)?.filter(|_| from == State::Returned);
+    let first = held.as_ref().map(|review| review.decision.id);
+    let remarks: Vec<Dot> = held.into_iter().flat_map(|review| review.remarks).chain(forgotten).collect();
+    let event = event("", Transition::Recall, (from, to), Seen { view, ..now }, now_ms);
+    let event = ReviewEvent { seen, remarks: remarks.clone(), ..event };
     let number = tx.insert_review_event(key.id, &event)?;
-    tx.set_review(key.id, to.as_str(), number, &remarks)?;
-    tx.set_review_differs(key.id, false)?;
+    tx.set_review(key.id, to.as_str(), first.unwrap_or(number), &remarks)?;
+    if first.is_none() {
+        tx.set_review_differs(key.id, view != now.view)?;
+    }
     Ok(())
 }
 
