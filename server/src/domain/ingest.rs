@@ -14,7 +14,7 @@ use super::{
     Failure, attachments,
     catalogue::Catalogue,
     identity::Identity,
-    prepare::{Checked, Prepared, check},
+    prepare::{Checked, Prepared, check, is_absent},
     validate::Merged,
 };
 use crate::store::{ChangeInsert, ChangeState, Derived, NewChange, RecordKey, ReplicaRow, StoreError, Tx};
@@ -76,6 +76,15 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
             // What it was before had been forgotten.
             Some(row) if row.key == adoption.key && [from.device, Some(device.id)].contains(&row.device) => {
                 tx.set_adopted_from(row.id, from.id)?;
+            }
+            // A hub had carried what was said under it before the device itself came.
+            Some(row)
+                if row.key == adoption.key
+                    && from.device == Some(device.id)
+                    && is_absent(tx, row, &device.enumerator)? =>
+            {
+                tx.set_adopted_from(row.id, from.id)?;
+                tx.set_replica_device(row.id, device.id)?;
             }
             Some(_) => {}
         }

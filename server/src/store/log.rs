@@ -218,6 +218,15 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
+    /// Gives a replica that was made known by others' word alone to the device whose it is.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn set_replica_device(&self, replica: i64, device: i64) -> Result<(), StoreError> {
+        self.conn.prepare_cached("UPDATE replica SET device = ?2 WHERE id = ?1")?.execute([replica, device])?;
+        Ok(())
+    }
+
     /// Moves the end of a replica's chain.
     ///
     /// # Errors
