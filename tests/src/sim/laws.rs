@@ -348,7 +348,7 @@ impl World {
             return Ok(BTreeSet::new());
         }
         let mut elsewhere = self.elsewhere(&who)?;
-        elsewhere.extend(self.kept_apart_elsewhere(&who, log)?);
+        elsewhere.extend(self.given_elsewhere_alone(&who, log)?);
         let mut expected: BTreeSet<Dot> = log
             .iter()
             .filter(|row| row.state != SUPERSEDED && books.holds_itself(row.hash) && !elsewhere.contains(&row.dot))
@@ -384,9 +384,10 @@ impl World {
         Ok(dots.collect::<Result<_, _>>()?)
     }
 
-    /// What is in escrow or quarantine of households of which every area that anybody ever gave is none of an enumerator's:
-    /// it may have been dropped before a restored server kept it apart.
-    fn kept_apart_elsewhere(&mut self, who: &str, log: &[Row]) -> Result<BTreeSet<Dot>> {
+    /// The changes of households of which every area that anybody ever gave, also in escrow or quarantine, is none of an enumerator's:
+    /// they may have been dropped. What is kept apart of one that nobody gave an area may have been, too, before a restored server
+    /// kept it apart.
+    fn given_elsewhere_alone(&mut self, who: &str, log: &[Row]) -> Result<BTreeSet<Dot>> {
         let area: sync_protocol::Path = "area".parse()?;
         let seen = self.office.write(|tx, _| Ok(tx.seen_areas(who)?)).map_err(super::office::problem)?;
         let assigned: BTreeSet<String> = seen.into_iter().map(|seen| seen.code).collect();
@@ -396,11 +397,12 @@ impl World {
             let code = value(change, &area).map(ToString::to_string);
             named.entry(change.subject.household()).or_default().extend(code);
         }
-        let apart = changes.iter().filter(|(row, change)| {
-            matches!(row.state, QUARANTINED | ESCROW)
-                && named.get(&change.subject.household()).is_some_and(|codes| codes.is_disjoint(&assigned))
+        let elsewhere = changes.iter().filter(|(row, change)| {
+            let codes = named.get(&change.subject.household());
+            let is_apart = matches!(row.state, QUARANTINED | ESCROW);
+            codes.is_some_and(|codes| (is_apart || !codes.is_empty()) && codes.is_disjoint(&assigned))
         });
-        Ok(apart.map(|(row, _)| row.dot).collect())
+        Ok(elsewhere.map(|(row, _)| row.dot).collect())
     }
 
     /// Adds what stands in each area's bucket to what stood there before.
