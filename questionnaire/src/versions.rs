@@ -9,7 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
-use sync_protocol::{Change, Dot, Op, Path, Place, QuestionnaireRef, Record, Snapshot, Stamp, Value};
+use sync_protocol::{
+    Change, Dot, Op, Path, Place, QuestionnaireRef, Record, Snapshot, Stamp, Value,
+    remark::{About, Remark},
+};
 
 use crate::model::{ChoiceSource, Item, Kind, Questionnaire, Register};
 
@@ -137,11 +140,22 @@ impl Questionnaire {
                         self.rename_fields(path, value);
                     }
                     Op::AddRow { row, .. } | Op::RemoveRow { row, .. } => *row = self.place_today(row),
-                    Op::Note { .. } | Op::Void { .. } => {}
+                    Op::Note { text } => self.rename_remarked(text),
+                    Op::Void { .. } => {}
                 }
             }
         }
         change
+    }
+
+    /// A remark about a question stays beside it.
+    fn rename_remarked(&self, note: &mut String) {
+        let remark = Remark::read(note);
+        let Some(About::Answer(path)) = &remark.about else { return };
+        let today = self.path_today(path);
+        if today != *path {
+            *note = Remark::note(&About::Answer(today), remark.text);
+        }
     }
 
     /// Reads a snapshot under this version, as [`Questionnaire::adopt`] reads a change.

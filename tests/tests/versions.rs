@@ -10,6 +10,7 @@ use anyhow::Result;
 use client_core::{Content, Device, Edit, Interview};
 use end_to_end::{
     field::{Enumerator, Phone},
+    review::{decide, review, state},
     survey::Survey,
 };
 use rust_xlsxwriter::Workbook;
@@ -225,5 +226,49 @@ fn a_phone_that_cannot_read_a_newer_questionnaire_goes_on_with_its_records() -> 
     let record = device.start_interview(home, "1", &"f@2".parse()?, "KP001")?;
     device.save(record, "KP001", &[Edit::Note("still here".into())])?;
     assert_eq!(device.record(record)?.notes().count(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_question_of_another_name_keeps_its_remark_and_an_approval_holds() -> Result<()> {
+    let Field { survey, mut a, mut b, record } = field().await?;
+    let coordinator = survey.coordinator().await?;
+    a.device.save(record, &a.code, &[Edit::Finish])?;
+    survey.sync(&mut a).await?;
+    assert_eq!(decide(&coordinator, record, "approve", serde_json::json!({})).await?.0, 200);
+    publish(&survey, "2026-10", &NEW, &["bali"])?;
+    survey.office.run("questionnaire move", &["pigs@2026-9", "pigs@2026-10"])?;
+    let now = review(&coordinator, record).await?;
+    assert_eq!((state(&now), &now["differences"]), ("approved", &serde_json::json!([])), "no answer is another one");
+
+    let about = serde_json::json!({ "remarks": [{ "path": "kind", "text": "Bali?" }] });
+    assert_eq!(decide(&coordinator, record, "return", about).await?.0, 200);
+    survey.sync(&mut b).await?;
+    let remark = b.device.remarks(record)?.remove(0);
+    assert_eq!(remark.path.map(|path| path.to_string()).as_deref(), Some("kind"));
+    b.device.save(record, &b.code, &[Edit::set("kind", Value::text("bali"))?])?;
+    survey.sync(&mut b).await?;
+    let now = review(&coordinator, record).await?;
+    let kind = now["differences"].as_array().unwrap().iter().find(|one| one["path"] == "kind").unwrap();
+    assert_eq!((state(&now), &kind["by"]["author"]), ("corrected", &serde_json::json!(b.code)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_remark_about_a_question_goes_with_it_to_its_next_name() -> Result<()> {
+    let Field { survey, mut a, record, .. } = field().await?;
+    let coordinator = survey.coordinator().await?;
+    a.device.save(record, &a.code, &[Edit::Finish])?;
+    survey.sync(&mut a).await?;
+    let about = serde_json::json!({ "remarks": [{ "path": "breed", "text": "Bali?" }] });
+    assert_eq!(decide(&coordinator, record, "return", about).await?.0, 200);
+    publish(&survey, "2026-10", &NEW, &["bali"])?;
+    survey.office.run("questionnaire move", &["pigs@2026-9", "pigs@2026-10"])?;
+    survey.sync(&mut a).await?;
+    let remark = a.device.remarks(record)?.remove(0);
+    assert_eq!(remark.path.map(|path| path.to_string()).as_deref(), Some("kind"));
+    a.device.save(record, &a.code, &[Edit::set("kind", Value::text("bali"))?])?;
+    survey.sync(&mut a).await?;
+    assert_eq!(state(&review(&coordinator, record).await?), "corrected");
     Ok(())
 }

@@ -63,7 +63,8 @@ impl Turn<'_> {
                 }
                 // Nobody has decided about one that has just come, unless its decision came back with it.
                 if !is_new || gives_back {
-                    let noticed = review::notice(self.tx, key, &record, &dots, self.stamp.received_ms)?;
+                    let noticed =
+                        review::notice(self.tx, key, &record, &dots, &self.world.catalogue, self.stamp.received_ms)?;
                     if noticed == Some(review::Transition::Discard) {
                         voids.iter().try_for_each(|change| self.tx.flag(*change, "discarded", ""))?;
                     }

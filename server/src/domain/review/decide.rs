@@ -3,7 +3,7 @@
 use super::{
     author_changes,
     state::{Refusal, Role, Seen, State, Transition, step},
-    view::{View, spans},
+    view::{View, seen_today, spans},
 };
 use crate::{
     domain::{Failure, catalogue::Catalogue, derive::merge, ingest::World},
@@ -308,6 +308,7 @@ pub(in crate::domain) fn notice(
     key: RecordKey,
     record: &Record,
     fresh: &[Dot],
+    catalogue: &Catalogue,
     now_ms: i64,
 ) -> Result<Option<Transition>, Failure> {
     let Some(review) = tx.review(key.id)? else { return Ok(None) };
@@ -322,7 +323,10 @@ pub(in crate::domain) fn notice(
             return Ok(None);
         }
     }
-    let differs = now.view != review.decision.view;
+    let mut differs = now.view != review.decision.view;
+    if differs {
+        differs = now.view != seen_today(tx, key, record, &review.decision.seen, catalogue)?.hash();
+    }
     if differs != review.differs {
         tx.set_review_differs(key.id, differs)?;
     }

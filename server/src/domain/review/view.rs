@@ -4,12 +4,19 @@
 //! approved. What coordinators remark is left out, too: it is no answer.
 
 use crate::{
-    domain::{catalogue::Catalogue, derive::merge},
+    domain::{
+        catalogue::Catalogue,
+        derive::{merge, merge_as},
+    },
     store::{ChangeRow, RecordKey, StoreError, Tx},
 };
+use questionnaire::Questionnaire;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use sync_protocol::{
     Change, Dot, Hash, Op, Path, Place, Record, Value,
     record::Standing,
@@ -142,6 +149,39 @@ pub struct By {
     pub received_ms: i64,
 }
 
+/// What was seen, as it is read today: a question that a later version gives another name is the same question.
+///
+/// # Errors
+/// If the store fails or a stored change can't be read.
+pub(super) fn seen_today(
+    tx: Tx<'_>,
+    key: RecordKey,
+    now: &Record,
+    seen: &str,
+    catalogue: &Catalogue,
+) -> Result<View, StoreError> {
+    let (then, _) = parted(tx, key, seen)?;
+    let form = now.questionnaire().and_then(|form| catalogue.questionnaire(form));
+    Ok(View::of(&merge_today(then, form, catalogue)?, &tx.office_changes(key.id)?))
+}
+
+/// The changes that were seen, and those that came since.
+fn parted(tx: Tx<'_>, key: RecordKey, seen: &str) -> Result<(Vec<ChangeRow>, Vec<ChangeRow>), StoreError> {
+    let seen = read_spans(seen);
+    Ok(tx.changes_of(key.id)?.into_iter().partition(|row| holds(&seen, row.id)))
+}
+
+fn merge_today(
+    then: Vec<ChangeRow>,
+    form: Option<&Arc<Questionnaire>>,
+    catalogue: &Catalogue,
+) -> Result<Record, StoreError> {
+    match form {
+        Some(form) => merge_as(then, form),
+        None => merge(then, catalogue),
+    }
+}
+
 /// What is different between the changes that were seen and all of them; `remarks` are those of the last return.
 ///
 /// # Errors
@@ -155,11 +195,10 @@ pub(super) fn differences(
     catalogue: &Catalogue,
 ) -> Result<Vec<Difference>, StoreError> {
     let office = tx.office_changes(key.id)?;
-    let seen = read_spans(seen);
-    let (then, fresh): (Vec<ChangeRow>, Vec<ChangeRow>) =
-        tx.changes_of(key.id)?.into_iter().partition(|row| holds(&seen, row.id));
-    let (before, after) = (View::of(&merge(then, catalogue)?, &office).0, View::of(now, &office).0);
-    let news = News::of(now, fresh)?;
+    let (then, fresh) = parted(tx, key, seen)?;
+    let form = now.questionnaire().and_then(|form| catalogue.questionnaire(form));
+    let (before, after) = (View::of(&merge_today(then, form, catalogue)?, &office).0, View::of(now, &office).0);
+    let news = News::of(now, fresh, form)?;
     let asked = now.remarks().filter(|(dot, _)| remarks.contains(dot));
     let asked: Vec<(Dot, String)> = asked
         .filter_map(|(dot, remark)| match remark.about? {
@@ -232,11 +271,15 @@ struct News {
 }
 
 impl News {
-    fn of(now: &Record, rows: Vec<ChangeRow>) -> Result<Self, StoreError> {
+    fn of(now: &Record, rows: Vec<ChangeRow>, form: Option<&Arc<Questionnaire>>) -> Result<Self, StoreError> {
         let mut changes = Vec::with_capacity(rows.len());
         for row in rows {
             let change =
                 Change::from_stored(row.dot, &row.bytes).map_err(|_ignored| StoreError::Corrupt("a change"))?;
+            let change = match form {
+                Some(form) => form.adopt(change),
+                None => change,
+            };
             let effective_ms = now.origin(row.dot).map_or(0, |origin| origin.effective_ms());
             changes.push((effective_ms, row.stamp.received_ms, change));
         }
