@@ -333,6 +333,23 @@ fn a_pass_that_the_server_made_while_its_clock_was_ahead_gives_way_to_one_of_tod
 }
 
 #[test]
+fn what_a_hub_carries_of_an_area_that_the_other_does_not_see_waits_for_the_server() {
+    let Village { folder, office, mut hub, mut a, .. } = village();
+    meet(&mut hub, &mut a, |_| ()).unwrap();
+    // The area is taken from the leader before the hub has given that to the server; later it is the leader's again.
+    let elsewhere = "5371041001.002";
+    for (areas, carried) in [(&[elsewhere][..], 0), (&[AREA, elsewhere][..], 1)] {
+        let passes = vec![office.pass(&mut hub.1, "TIM-1", areas)];
+        hub.1.absorb(&Reply { passes, ..office.reply(0) }).unwrap();
+        let mut other = (Hub::default(), office.device(&folder, "TIM-2", areas));
+        meet(&mut other, &mut hub.1, |_| ()).unwrap().unwrap();
+        let load = other.1.load().unwrap();
+        let of_a = a.position().unwrap().replica;
+        assert_eq!(load.iter().filter(|load| load.replica == of_a).count(), carried, "{areas:?}");
+    }
+}
+
+#[test]
 fn what_a_hub_tells_of_an_area_that_was_taken_from_a_phone_holds_it_up_no_longer() {
     let Village { office, mut hub, mut a, mut b, home, .. } = village();
     for _ in 0..90 {

@@ -153,7 +153,7 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
                 waits: Vec::new(),
                 returned: String::new(),
                 held: BTreeMap::new(),
-                gives_back: is_hub && !tx.to_hand(*hub, 0)?.is_empty(),
+                gives_back: is_hub && !tx.to_hand(*hub, &met.areas, 0)?.is_empty(),
                 adoption: tx.meta(meta::ADOPTION)?.map(|json| from_json(&json)).transpose()?,
                 // The hub's welcome says what arrived.
                 in_doubt: Vec::new(),
@@ -183,8 +183,8 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
     }
 
     fn give_back(&mut self, budget: usize) -> Result<Vec<Batch>, Error> {
-        let hub = self.met.meeting.hub;
-        self.device.store.read(|tx| tx.to_hand(hub, budget))
+        let (hub, areas) = (self.met.meeting.hub, &self.met.areas);
+        self.device.store.read(|tx| tx.to_hand(hub, areas, budget))
     }
 
     fn introductions(&mut self, batches: &[Span], _held: &[ReplicaId]) -> Result<Introductions, Error> {

@@ -140,13 +140,17 @@ impl Tx<'_> {
         fitting(&mut query.query(params![heard_ms, REFUSED_MS])?, budget)
     }
 
-    /// Batches that neither the server nor a hub has, but none of the hub's own.
-    pub(crate) fn to_hand(&self, hub: ReplicaId, budget: usize) -> Result<Vec<Batch>, Error> {
+    /// Batches that neither the server nor a hub has, but none of the hub's own, nor of an author who works outside these areas: what
+    /// a hub carries, its leader can read.
+    pub(crate) fn to_hand(&self, hub: ReplicaId, areas: &[String], budget: usize) -> Result<Vec<Batch>, Error> {
         let mut query = self.tx.prepare_cached(
             "SELECT body FROM carried WHERE given = 0 AND replica <> ?1
-             AND NOT EXISTS (SELECT 1 FROM handed WHERE batch = carried.id AND hub = ?1) ORDER BY id",
+             AND NOT EXISTS (SELECT 1 FROM handed WHERE batch = carried.id AND hub = ?1)
+             AND NOT EXISTS (SELECT 1 FROM guest JOIN json_each(guest.pass, '$.areas') AS area
+                WHERE guest.replica = carried.replica AND area.value NOT IN (SELECT value FROM json_each(?2)))
+             ORDER BY id",
         )?;
-        fitting(&mut query.query([hub.0])?, budget)
+        fitting(&mut query.query(params![hub.0, serde_json::Value::from(areas.to_vec()).to_string()])?, budget)
     }
 
     /// Whether there is something to give to the server.
