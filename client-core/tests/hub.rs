@@ -350,6 +350,23 @@ fn what_a_hub_carries_of_an_area_that_the_other_does_not_see_waits_for_the_serve
 }
 
 #[test]
+fn a_hub_whose_leader_leads_no_more_begins_anew_once_they_lead_again() {
+    let Village { office, mut hub, mut a, .. } = village();
+    office.hear_out(&mut hub.1, &mut [&mut a]);
+    assert!(hub.1.position().unwrap().hub && !hub.1.position().unwrap().cursors.is_empty());
+    for (leads, is_hub) in [(false, false), (true, false)] {
+        let pass = Pass { hub: leads, ..office.pass(&mut hub.1, "TIM-1", &[AREA]) }.signed(&office.key);
+        hub.1.absorb(&Reply { passes: vec![pass], ..office.reply(0) }).unwrap();
+        assert_eq!(hub.1.position().unwrap().hub, is_hub);
+    }
+    hub.1.become_hub().unwrap();
+    assert!(
+        hub.1.position().unwrap().hub && hub.1.position().unwrap().cursors.is_empty(),
+        "it pulls all of it with proofs"
+    );
+}
+
+#[test]
 fn what_a_hub_tells_of_an_area_that_was_taken_from_a_phone_holds_it_up_no_longer() {
     let Village { office, mut hub, mut a, mut b, home, .. } = village();
     for _ in 0..90 {

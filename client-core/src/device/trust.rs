@@ -165,6 +165,10 @@ pub(super) fn take_passes(tx: &Tx<'_>, passes: &[Pass], keys: &[PublicKey], now_
             let is_newer = |own: &Pass| own.replica != replica || own.from <= pass.from || is_of_later(own, now_ms);
             if own_pass(tx)?.is_none_or(|own| is_newer(&own)) {
                 tx.set_meta(meta::PASS, &to_json(pass)?)?;
+                // What is pulled from now on comes without proofs: should it be a hub again, it begins anew.
+                if !pass.hub {
+                    tx.delete_meta(meta::HUB)?;
+                }
             }
         } else if tx.guest(pass.replica)?.is_some() {
             let row = GuestRow { replica: pass.replica, pass: to_json(pass)?, adoption: None, seen_ms: None };

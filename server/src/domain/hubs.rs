@@ -31,16 +31,17 @@ pub(super) fn add(
     identity: &Identity,
     now_ms: i64,
 ) -> Result<(), StoreError> {
+    let is_hub = may_carry(tx, device, request)?;
     if let Some(until) = request.pass {
         let left = until.saturating_sub(now_ms);
-        // One that is good for longer than any was made by a clock that was wrong.
-        if reply.scope.is_some() || !(LIFETIME_MS / 2..=LIFETIME_MS).contains(&left) {
+        // One that is good for longer than any was made by a clock that was wrong. One that says hub of what may be none any more is
+        // wrong, too: the device must hear that nothing is proved to it.
+        if reply.scope.is_some() || request.hub != is_hub || !(LIFETIME_MS / 2..=LIFETIME_MS).contains(&left) {
             reply.passes.extend(pass(tx, request.replica, identity, now_ms)?);
         }
     }
     let proofs = reply.pulled.iter().flat_map(|run| &run.proofs);
     let mut authors: BTreeSet<ReplicaId> = proofs.map(|proof| proof.replica).collect();
-    let is_hub = may_carry(tx, device, request)?;
     if is_hub {
         for replica in request.renew.iter().take(MOST) {
             reply.passes.extend(pass(tx, *replica, identity, now_ms)?);
