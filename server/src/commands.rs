@@ -20,8 +20,12 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 use sync_protocol::{Code, Limits};
+
+/// When a sweep that could not be finished is tried again.
+const SWEEP_AGAIN: Duration = Duration::from_secs(3600);
 
 /// Tenun's server: receives what enumerators' devices collected, merges it, and shows it to coordinators.
 #[derive(Parser)]
@@ -153,8 +157,6 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
-
 fn open(data: &Path) -> Result<rusqlite::Connection> {
     std::fs::create_dir_all(data).with_context(|| format!("{} can't be made", data.display()))?;
     let mut conn = store::open_writer(data).with_context(|| format!("{} can't be opened", data.display()))?;
@@ -188,7 +190,7 @@ fn serve(data: &Path, listen: SocketAddr, keep_free: Option<u64>) -> Result<()> 
             eprintln!(
                 "tenun-server: what a sweep has begun to delete can't be sent again yet; next try in an hour: {error:#}"
             );
-            std::thread::sleep(HOUR);
+            std::thread::sleep(SWEEP_AGAIN);
         }
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -83,6 +83,22 @@ pub fn about_floor() -> Json {
     json!({ "remarks": [{ "path": "floor_m2", "text": "400 m2? Tolong ukur lagi" }] })
 }
 
+/// A remark about the interview as a whole.
+#[must_use]
+pub fn about_all() -> Json {
+    json!({ "remarks": [{ "text": "Periksa lagi semuanya" }] })
+}
+
+/// What is different at a path, as a review shows it.
+///
+/// # Errors
+/// If nothing is.
+pub fn difference<'r>(review: &'r Json, path: &str) -> Result<&'r Json> {
+    let all = review.get("differences").and_then(Json::as_array);
+    let mut there = all.into_iter().flatten().filter(|one| one.get("path").and_then(Json::as_str) == Some(path));
+    there.next().with_context(|| format!("nothing is different at {path}: {review}"))
+}
+
 /// The state of a review; empty where there is none.
 #[must_use]
 pub fn state(review: &Json) -> &str {

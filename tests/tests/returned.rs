@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use client_core::Edit;
 use end_to_end::{
     field::Enumerator,
-    review::{about_floor, decide, returned_to_one_of_two, review, state, steps, submitted},
+    review::{about_floor, decide, difference, returned_to_one_of_two, review, state, steps, submitted},
     server::{Coordinator, Office},
     survey::{PASSWORD, Survey, interview},
 };
@@ -146,12 +146,10 @@ async fn whoever_answered_a_remark_once_has_seen_it_in_what_they_change_later_to
     survey.sync(&mut a).await?;
     survey.sync(&mut b).await?;
     let now = review(&coordinator, record).await?;
-    let difference =
-        |path: &str| now["differences"].as_array().unwrap().iter().find(|one| one["path"] == path).unwrap();
-    let floor = difference("floor_m2");
+    let floor = difference(&now, "floor_m2")?;
     assert_eq!((&floor["after"], &floor["had_seen"]), (&json!([40]), &json!(true)));
     assert_eq!(floor["why"], json!(["diukur ulang"]), "said with the first of two changes");
-    assert_eq!(difference("address")["had_seen"], json!(false), "the other phone had not heard of it");
+    assert_eq!(difference(&now, "address")?["had_seen"], json!(false), "the other phone had not heard of it");
     Ok(())
 }
 

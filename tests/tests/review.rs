@@ -11,7 +11,9 @@ use anyhow::{Context, Result};
 use client_core::{Content, Edit, Interview};
 use end_to_end::{
     field::{Enumerator, questionnaire},
-    review::{about_floor, decide, decide_on, returned_to_one_of_two, review, state, steps, submitted},
+    review::{
+        about_all, about_floor, decide, decide_on, difference, returned_to_one_of_two, review, state, steps, submitted,
+    },
     server::Coordinator,
     survey::{Survey, interview},
 };
@@ -69,7 +71,7 @@ async fn a_returned_interview_is_on_top_opens_at_the_question_and_comes_home_cor
     // The coordinator sees before, after, why, and by whom.
     let now = review(&coordinator, record).await?;
     assert_eq!((state(&now), steps(&now)), ("corrected", vec!["return", "answer"]));
-    let floor = now["differences"].as_array().unwrap().iter().find(|one| one["path"] == "floor_m2").unwrap();
+    let floor = difference(&now, "floor_m2")?;
     assert_eq!((&floor["before"], &floor["after"]), (&json!([400]), &json!([40])));
     assert_eq!((&floor["why"], &floor["had_seen"]), (&json!(["salah ketik: 40"]), &json!(true)));
     assert_eq!((&floor["by"]["author"], &floor["by"]["device"]), (&json!(a.code), &json!("a")));
@@ -178,7 +180,7 @@ async fn a_correction_that_comes_after_an_approval_puts_it_back_to_review_with_t
     survey.sync(&mut a).await?;
     let now = review(&coordinator, record).await?;
     assert_eq!((state(&now), steps(&now)), ("in-review", vec!["approve", "reopen"]));
-    let floor = now["differences"].as_array().unwrap().iter().find(|one| one["path"] == "floor_m2").unwrap();
+    let floor = difference(&now, "floor_m2")?;
     assert_eq!(
         (&floor["before"], &floor["after"], &floor["why"]),
         (&json!([400]), &json!([40]), &json!(["diukur ulang"]))
@@ -204,7 +206,7 @@ async fn a_change_by_someone_who_had_not_seen_the_remark_leaves_the_interview_re
     survey.sync(&mut a).await?;
     let now = review(&coordinator, record).await?;
     assert_eq!(state(&now), "returned");
-    let floor = now["differences"].as_array().unwrap().iter().find(|one| one["path"] == "floor_m2").unwrap();
+    let floor = difference(&now, "floor_m2")?;
     assert_eq!((&floor["after"], &floor["had_seen"]), (&json!([41]), &json!(false)));
     assert_eq!(a.device.interviews()?[0].returned.as_ref().unwrap().open, 1);
     // The enumerator confirms it by a word; nothing else is needed.
@@ -298,7 +300,7 @@ async fn a_return_that_was_answered_and_forgotten_with_its_interview_is_answered
     http.sync(&mut b.device, |_| ()).await?;
     let now = review(&coordinator, record).await?;
     assert_eq!((state(&now), steps(&now)), ("corrected", vec!["recall", "answer"]));
-    let floor = now["differences"].as_array().unwrap().iter().find(|one| one["path"] == "floor_m2").unwrap();
+    let floor = difference(&now, "floor_m2")?;
     assert_eq!((&floor["before"], &floor["after"]), (&json!([400]), &json!([40])));
     drop(parts);
     Ok(())
@@ -452,8 +454,7 @@ async fn the_difference_names_who_gave_what_is_shown_and_goes_back_to_the_first_
     let survey = Survey::start(24, 1)?;
     let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
     let (_, record) = submitted(&survey, &mut a, 0).await?;
-    let whole = json!({ "remarks": [{ "text": "Periksa lagi semuanya" }] });
-    assert_eq!(decide(&coordinator, record, "return", whole.clone()).await?.0, 200);
+    assert_eq!(decide(&coordinator, record, "return", about_all()).await?.0, 200);
     survey.sync(&mut a).await?;
     a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(40))?])?;
     survey.sync(&mut a).await?;
@@ -470,11 +471,10 @@ async fn the_difference_names_who_gave_what_is_shown_and_goes_back_to_the_first_
     b.device.save(record, "KP900", &[Edit::RemoveRow(row.clone())])?;
     survey.sync(&mut b).await?;
     let now = review(&coordinator, record).await?;
-    let of = |path: &str| now["differences"].as_array().unwrap().iter().find(|one| one["path"] == path).cloned();
-    let floor = of("floor_m2").context("it was put right after the first return")?;
+    let floor = difference(&now, "floor_m2")?;
     assert_eq!((&floor["before"], &floor["after"]), (&json!([400]), &json!([40])));
-    assert_eq!(of(&age).context("the age")?["by"]["author"], json!(a.code));
-    let kept = of(row.as_str()).context("the row")?;
+    assert_eq!(difference(&now, &age)?["by"]["author"], json!(a.code));
+    let kept = difference(&now, row.as_str())?;
     assert_eq!((&kept["before"], &kept["after"]), (&json!([]), &json!(["kept"])));
     Ok(())
 }
@@ -484,15 +484,14 @@ async fn what_is_corrected_before_the_interview_is_finished_again_was_done_in_si
     let survey = Survey::start(24, 1)?;
     let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
     let (_, record) = submitted(&survey, &mut a, 0).await?;
-    let whole = json!({ "remarks": [{ "text": "Periksa lagi semuanya" }] });
-    assert_eq!(decide(&coordinator, record, "return", whole).await?.0, 200);
+    assert_eq!(decide(&coordinator, record, "return", about_all()).await?.0, 200);
     survey.sync(&mut a).await?;
     let remark = a.device.remarks(record)?[0].id;
     a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(40))?])?;
     a.device.save(record, &a.code, &[Edit::Note(Remark::note(&About::Remark(remark), "sudah"))])?;
     survey.sync(&mut a).await?;
     let now = review(&coordinator, record).await?;
-    let floor = now["differences"].as_array().unwrap().iter().find(|one| one["path"] == "floor_m2").unwrap();
+    let floor = difference(&now, "floor_m2")?;
     assert_eq!((state(&now), &floor["had_seen"]), ("corrected", &json!(true)));
     Ok(())
 }

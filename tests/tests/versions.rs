@@ -10,7 +10,7 @@ use anyhow::Result;
 use client_core::{Content, Device, Edit, Interview};
 use end_to_end::{
     field::{Enumerator, Phone},
-    review::{decide, review, state},
+    review::{decide, difference, review, state},
     survey::Survey,
 };
 use rust_xlsxwriter::Workbook;
@@ -249,7 +249,7 @@ async fn a_question_of_another_name_keeps_its_remark_and_an_approval_holds() -> 
     b.device.save(record, &b.code, &[Edit::set("kind", Value::text("bali"))?])?;
     survey.sync(&mut b).await?;
     let now = review(&coordinator, record).await?;
-    let kind = now["differences"].as_array().unwrap().iter().find(|one| one["path"] == "kind").unwrap();
+    let kind = difference(&now, "kind")?;
     assert_eq!((state(&now), &kind["by"]["author"]), ("corrected", &serde_json::json!(b.code)));
     Ok(())
 }

@@ -126,7 +126,7 @@ impl<'a> Asked<'a> {
 
     /// What the interview held, when it says this now.
     fn held(&self, interview: &Record, text: &str) -> Held {
-        let mut held = Held { is_folded: interview.dead().next().is_some(), ..Held::default() };
+        let mut held = Held::default();
         for (one, replaced_by) in interview.history(&self.path) {
             let Some(value) = self.question.part(one.value).filter(|value| !matches!(value, Value::Missing(_))) else {
                 continue;
@@ -164,16 +164,12 @@ struct Held {
     first: Option<String>,
     /// Those that stand in conflict beside what it says.
     beside: BTreeSet<String>,
-    /// A snapshot left out what was replaced: it may have held others.
-    is_folded: bool,
 }
 
 impl Held {
-    /// Whether an answer of the household is the interview's own word. Where a clock stands still, what the enumerator said of the
-    /// household itself looks as if it were of the save before it, but the interview never held it.
+    /// Whether an answer of the household is the interview's own word.
     fn has_said(&self, interview: &Record, one: &Sibling<'_>) -> bool {
-        let is_held = matches!(one.value, Value::Missing(_)) || self.ever.contains(&text_of(one.value));
-        (is_held || self.is_folded) && interview.has_said(one)
+        interview.has_said(one, |value| self.ever.contains(&text_of(value)))
     }
 }
 

@@ -5,7 +5,9 @@
 //! Nothing is ever taken away on a hub's word (docs/decisions/0018).
 
 use super::{
-    Device, acked, attachments, from_json, identity, meta, relay, reread, scope, set_acked, summary, sync, trust,
+    Device, acked, attachments, from_json, identity, meta, relay, reread, scope, set_acked, summary,
+    sync::{self, own_through},
+    trust,
 };
 use crate::{
     error::{Error, HubProblem},
@@ -99,13 +101,6 @@ impl<H: Host> Device<H> {
     pub fn visit<'d>(&'d mut self, met: &'d MetHub) -> Visit<'d, H> {
         Visit { device: self, met }
     }
-}
-
-/// How far a hub holds this device's history by its own word; nothing where it names another one.
-pub(super) fn own_through(tx: &Tx<'_>, through: u64, hash: Option<Hash>) -> Result<u64, Error> {
-    let (replica, _) = identity(tx)?;
-    let own = if through > tx.head(replica)?.0 { None } else { tx.hash_at(replica, through)? };
-    Ok(if own.is_some() && own == hash { through } else { 0 })
 }
 
 /// The areas of a device that would sync with a hub; all of them must be the hub's, since it reads what it carries.

@@ -11,7 +11,7 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
-    Change, Dot, RecordId, ReplicaId, Snapshot, Subject,
+    Change, Dot, Hash, RecordId, ReplicaId, Snapshot, Subject,
     chain::{Adoption, Batch, Span, digest, link},
     engine::{
         device::{Absorbed, DeviceStore, Introductions, Position},
@@ -301,7 +301,7 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
         let told = if reply.cut_off { stamps } else { &all };
         let stamped = stamped_through(told, replica, acked_before);
         let held = match reply.header.acked_hash {
-            Some(hash) => super::peer::own_through(tx, reply.header.acked_through, Some(hash))?,
+            Some(hash) => own_through(tx, reply.header.acked_through, Some(hash))?,
             None => reply.header.acked_through,
         };
         let acked = held.min(stamped).min(last);
@@ -322,6 +322,13 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
 /// still held goes on under a new name, since a chain with a gap would never be whole.
 fn lacks_freed(tx: &Tx<'_>) -> Result<bool, Error> {
     Ok(number(tx, meta::ACKED)? < number(tx, meta::FREED)?)
+}
+
+/// How far a server or a hub holds this device's history by its own word; nothing where it names another one.
+pub(super) fn own_through(tx: &Tx<'_>, through: u64, hash: Option<Hash>) -> Result<u64, Error> {
+    let (replica, _) = identity(tx)?;
+    let own = if through > tx.head(replica)?.0 { None } else { tx.hash_at(replica, through)? };
+    Ok(if own.is_some() && own == hash { through } else { 0 })
 }
 
 /// How far an ack counts: as far as the stamps of what it acks are here. Where a reply was cut off, or a batch was lost
@@ -374,7 +381,7 @@ pub(super) fn go_on<H: Host>(
     held.retain(|(_, _, bytes)| !bytes.is_empty());
     let new = renew_identity(tx, host)?;
     let numbered = Renumbered::new(common, new, held.iter().map(|(seq, ..)| *seq));
-    let mut previous = sync_protocol::Hash::default();
+    let mut previous = Hash::default();
     for ((seq, hash, bytes), number) in held.into_iter().zip(1..) {
         let (dot, again) = (Dot { replica: old, seq }, Dot { replica: new, seq: number });
         let replaced = reread(dot, &bytes)?.instead_of.unwrap_or(hash);

@@ -53,12 +53,12 @@ impl Tx<'_> {
             "INSERT INTO attachment (hash, size, type, name, own) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (hash) DO UPDATE SET own = max(own, excluded.own)",
         )?;
-        // Others may have called it something else, and have sent it, or not.
-        let mut anew = self.tx.prepare_cached(
-            "UPDATE attachment SET size = ?2, type = ?3, name = ?4, sent_ms = NULL, upload = '', refused = NULL
-             WHERE hash = ?1",
-        )?;
         if by == Whose::Taken {
+            // Others may have called it something else, and have sent it, or not.
+            let mut anew = self.tx.prepare_cached(
+                "UPDATE attachment SET size = ?2, type = ?3, name = ?4, sent_ms = NULL, upload = '', refused = NULL
+                 WHERE hash = ?1",
+            )?;
             anew.execute(params![named.hash.0, named.size, named.media, named.name])?;
         }
         let own = match by {

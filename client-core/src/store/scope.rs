@@ -78,14 +78,7 @@ impl Tx<'_> {
     /// it comes again.
     pub(crate) fn drop_household(&self, household: Uuid) -> Result<(), Error> {
         let records = "(SELECT id FROM record WHERE household = ?1)";
-        // What stays behind lets the rest of its batch be proved.
-        let mut query = self.tx.prepare_cached(&format!(
-            "SELECT replica, seq, bytes FROM change WHERE hash IS NULL AND record IN {records}"
-        ))?;
-        let mut rows = query.query([household])?;
-        while let Some(row) = rows.next()? {
-            self.withhold(ReplicaId(row.get(0)?), row.get(1)?, digest(&row.get::<_, Vec<u8>>(2)?))?;
-        }
+        self.withhold_each(&format!("hash IS NULL AND record IN {records}"), [household])?;
         self.tx
             .prepare_cached(&format!("DELETE FROM change WHERE hash IS NULL AND record IN {records}"))?
             .execute([household])?;
@@ -97,6 +90,16 @@ impl Tx<'_> {
         self.set_moved(household)
     }
 
+    /// Keeps the digests of changes whose bytes go: they let the rest of their batches be proved.
+    fn withhold_each(&self, which: &str, params: impl rusqlite::Params) -> Result<(), Error> {
+        let mut query = self.tx.prepare_cached(&format!("SELECT replica, seq, bytes FROM change WHERE {which}"))?;
+        let mut rows = query.query(params)?;
+        while let Some(row) = rows.next()? {
+            self.withhold(ReplicaId(row.get(0)?), row.get(1)?, digest(&row.get::<_, Vec<u8>>(2)?))?;
+        }
+        Ok(())
+    }
+
     /// Frees own changes of what was dropped up to a seq: only their hashes stay. Gives the last seq that was freed, and
     /// whether some are left that are not safe.
     pub(crate) fn free_dropped(&self, replica: ReplicaId, safe: u64) -> Result<(Option<u64>, bool), Error> {
@@ -106,14 +109,7 @@ impl Tx<'_> {
             .tx
             .prepare_cached(&format!("SELECT max(seq) FROM change WHERE replica = ?1 AND seq <= ?2 AND {dropped}"))?;
         let freed: Option<u64> = last.query_row(params![replica.0, safe], |row| row.get(0)).optional()?.flatten();
-        // Their digests let the rest of their batches be proved.
-        let mut query = self
-            .tx
-            .prepare_cached(&format!("SELECT seq, bytes FROM change WHERE replica = ?1 AND seq <= ?2 AND {dropped}"))?;
-        let mut rows = query.query(params![replica.0, safe])?;
-        while let Some(row) = rows.next()? {
-            self.withhold(replica, row.get(0)?, digest(&row.get::<_, Vec<u8>>(1)?))?;
-        }
+        self.withhold_each(&format!("replica = ?1 AND seq <= ?2 AND {dropped}"), params![replica.0, safe])?;
         let mut free = self.tx.prepare_cached(&format!(
             "UPDATE change SET bytes = x'', record = zeroblob(16) WHERE replica = ?1 AND seq <= ?2 AND {dropped}"
         ))?;

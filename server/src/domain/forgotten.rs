@@ -180,6 +180,14 @@ pub(super) fn absent_device(
     ask: &Enrol,
     enumerator: &str,
 ) -> Result<Option<i64>, StoreError> {
-    let Some(device) = row.device.filter(|_| row.key == ask.key && ask.is_signed()) else { return Ok(None) };
-    Ok(tx.absent_device(device)?.filter(|of| of == enumerator).map(|_| device))
+    let is_theirs = row.key == ask.key && ask.is_signed() && is_absent(tx, row, enumerator)?;
+    Ok(row.device.filter(|_| is_theirs))
+}
+
+/// Whether a replica was made known by others' word alone, as one of an enumerator's: its device itself says whose it is.
+///
+/// # Errors
+/// If the store fails.
+pub(super) fn is_absent(tx: Tx<'_>, row: &ReplicaRow, enumerator: &str) -> Result<bool, StoreError> {
+    Ok(row.device.map_or(Ok(None), |device| tx.absent_device(device))?.is_some_and(|of| of == enumerator))
 }

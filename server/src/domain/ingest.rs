@@ -13,8 +13,9 @@ use shared::Shared;
 use super::{
     Failure, attachments,
     catalogue::Catalogue,
+    forgotten::is_absent,
     identity::Identity,
-    prepare::{Checked, Prepared, check, is_absent},
+    prepare::{Checked, Prepared, check},
     validate::Merged,
 };
 use crate::store::{ChangeInsert, ChangeState, Derived, NewChange, RecordKey, ReplicaRow, StoreError, Tx};
@@ -81,7 +82,7 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
             Some(row)
                 if row.key == adoption.key
                     && from.device == Some(device.id)
-                    && is_absent(tx, row, &device.enumerator)? =>
+                    && is_absent(tx, &row, &device.enumerator)? =>
             {
                 tx.set_adopted_from(row.id, from.id)?;
                 tx.set_replica_device(row.id, device.id)?;

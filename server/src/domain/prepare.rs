@@ -2,8 +2,12 @@
 //!
 //! Everything that costs time and needs no write happens here, on as many threads as there are.
 
-use super::{Failure, catalogue::Catalogue, forgotten::Forgotten};
-use crate::store::{Device, ReplicaRow, StoreError, Tx};
+use super::{
+    Failure,
+    catalogue::Catalogue,
+    forgotten::{Forgotten, is_absent},
+};
+use crate::store::{Device, StoreError, Tx};
 use std::collections::BTreeMap;
 use sync_protocol::{
     Change, Dot, Limits, ReplicaId,
@@ -109,7 +113,7 @@ pub fn prepare(
         let is_taken = match tx.replica(adoption.replica)? {
             None => false,
             Some(row) if row.key != adoption.key => true,
-            Some(row) => row.device != Some(device.id) && !is_absent(tx, row, &device.enumerator)?,
+            Some(row) => row.device != Some(device.id) && !is_absent(tx, &row, &device.enumerator)?,
         };
         if is_taken {
             if is_today {
@@ -142,14 +146,6 @@ pub fn prepare(
     }
     let (header, haves, cut_off) = (request.header, request.haves, request.cut_off);
     Ok(Prepared { device, header, forgotten, adoptions, stamps, haves, batches, refused, cut_off })
-}
-
-/// Whether a replica was made known by others' word alone, as one of an enumerator's: its device itself says whose it is.
-///
-/// # Errors
-/// If the store fails.
-pub(super) fn is_absent(tx: Tx<'_>, row: ReplicaRow, enumerator: &str) -> Result<bool, StoreError> {
-    Ok(row.device.map_or(Ok(None), |device| tx.absent_device(device))?.is_some_and(|of| of == enumerator))
 }
 
 /// Verifies a batch: with which key, and whether another replica than the device's authored it.

@@ -51,14 +51,12 @@ pub fn reply(
     let Terms { identity, limits, patience, now_ms } = terms;
     // A server that was restored is behind its device, and what it holds there may be another life's.
     let is_behind = request.acked.is_some_and(|acked| acked.seq > applied.acked_through);
+    let behind = if is_behind { tx.replica(request.replica)? } else { None };
     let mut reply = Reply::new(ReplyHeader {
         tenun: *VERSIONS.end(),
         epoch: identity.epoch.clone(),
         acked_through: applied.acked_through,
-        acked_hash: match tx.replica(request.replica)?.filter(|_| is_behind) {
-            Some(row) => tx.hash_at(row.id, applied.acked_through)?,
-            None => None,
-        },
+        acked_hash: behind.map_or(Ok(None), |row| tx.hash_at(row.id, applied.acked_through))?,
         safe_through: tx.safe_through(request.replica)?,
         clock: now_ms,
         more: false,

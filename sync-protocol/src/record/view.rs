@@ -270,9 +270,15 @@ impl Record {
     }
 
     /// Whether a change of a household is what this interview said: of one save with the interview's own, which stands before it in
-    /// its author's log.
+    /// its author's log, and a value that the interview held at some time, as far as that is known. Where a clock stands still, what
+    /// was said of the household itself looks as if it were of the save before it.
     #[must_use]
-    pub fn has_said(&self, said: &Sibling<'_>) -> bool {
+    pub fn has_said(&self, said: &Sibling<'_>, has_held: impl Fn(&Value) -> bool) -> bool {
+        // A snapshot leaves out what was replaced; what was taken back the interview holds no more.
+        let is_folded = !self.dead.is_empty();
+        if !is_folded && !matches!(said.value, Value::Missing(_)) && !has_held(said.value) {
+            return false;
+        }
         let before = Dot { seq: said.dot.seq.saturating_sub(1), ..said.dot };
         match self.origin(before) {
             Some(origin) => origin.wall_ms == said.origin.wall_ms && origin.author == said.origin.author,

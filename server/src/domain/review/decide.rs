@@ -282,7 +282,7 @@ pub(in crate::domain) fn recall(
     let mut then = tx.changes_of(key.id)?;
     then.retain(|change| change.stamp.received_ms <= returned_ms);
     let seen = spans(&then);
-    let view = View::of(&merge(then, catalogue)?, &office).hash();
+    let view = seen_today(tx, key, record, &seen, catalogue)?.hash();
     // Beside another return both hold, and what is different goes back to the first.
     let held = tx.review(key.id)?.filter(|_| from == State::Returned);
     let first = held.as_ref().map(|review| review.decision.id);
@@ -323,10 +323,8 @@ pub(in crate::domain) fn notice(
             return Ok(None);
         }
     }
-    let mut differs = now.view != review.decision.view;
-    if differs {
-        differs = now.view != seen_today(tx, key, record, &review.decision.seen, catalogue)?.hash();
-    }
+    let differs = now.view != review.decision.view
+        && now.view != seen_today(tx, key, record, &review.decision.seen, catalogue)?.hash();
     if differs != review.differs {
         tx.set_review_differs(key.id, differs)?;
     }

@@ -28,11 +28,7 @@ pub(super) fn told(
         let held = interview.history(path);
         let values = held.iter().filter_map(|(one, _)| question.part(one.value));
         let ever: Vec<String> = values.filter(|value| !matches!(value, Value::Missing(_))).map(text_of).collect();
-        // Where a clock stands still, what was said of the household itself looks as if it were of the save before it.
-        let has_said = |one: &Sibling<'_>| {
-            let is_held = matches!(one.value, Value::Missing(_)) || ever.contains(&text_of(one.value));
-            is_held && interview.has_said(one)
-        };
+        let has_said = |one: &Sibling<'_>| interview.has_said(one, |value| ever.contains(&text_of(value)));
         let has_told = history.iter().any(|(one, _)| has_said(one));
         let live = history.iter().filter(|(_, replaced_by)| replaced_by.is_empty()).map(|(one, _)| one);
         let own = live.filter(|one| match has_told {
