@@ -32,7 +32,7 @@ use crate::{
     files::Files,
     host::Host,
     line::Line,
-    store::{RecordRow, Store, Tx},
+    store::{LifeRow, RecordRow, Store, Tx},
 };
 use std::{collections::BTreeMap, path::Path};
 use sync_protocol::{
@@ -473,13 +473,14 @@ fn set_identity<H: Host>(tx: &Tx<'_>, host: &mut H) -> Result<(ReplicaId, Secret
     Ok((replica, SecretKey::from_seed(seed)))
 }
 
-/// Goes on as a new replica, which the old one vouches for; what the device was is remembered. Cursors start anew: what stood
-/// under the old name was not pulled.
-fn renew_identity<H: Host>(tx: &Tx<'_>, host: &mut H) -> Result<ReplicaId, Error> {
+/// Goes on as a new replica, which the old one vouches for; what the device was is remembered, with what stays under that name up
+/// to `common`: the server holds it. Cursors start anew: what stood under the old name was not pulled.
+fn renew_identity<H: Host>(tx: &Tx<'_>, host: &mut H, common: u64) -> Result<ReplicaId, Error> {
     let (old, old_key) = identity(tx)?;
+    let life = LifeRow { replica: old, acked: common, safe: number(tx, meta::SAFE)?.min(common) };
     let (new, new_key) = set_identity(tx, host)?;
     let adoption = to_json(&Adoption::sign(new, new_key.public(), old, &old_key))?;
-    tx.end_life(old, &sync_protocol::Hash(old_key.seed()).to_string(), &adoption)?;
+    tx.end_life(life, &sync_protocol::Hash(old_key.seed()).to_string(), &adoption)?;
     tx.set_meta(meta::ADOPTION, &adoption)?;
     tx.clear_cursors()?;
     Ok(new)

@@ -15,6 +15,7 @@ mod session;
 mod snapshots;
 
 pub(crate) use attachments::{AttachmentRow, Whose};
+pub(crate) use carried::LifeRow;
 pub(crate) use feed::FeedRow;
 pub(crate) use hub::{CarriedRow, GuestRow};
 pub(crate) use peers::PeerRow;
@@ -236,6 +237,15 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// A change that came counts, whatever was said of it; false where nothing was.
+    pub(crate) fn let_count(&self, dot: Dot) -> Result<bool, Error> {
+        let mut put = self.tx.prepare_cached(
+            "UPDATE change SET verdict = NULL WHERE replica = ?1 AND seq = ?2
+             AND (verdict LIKE 'quarantined%' OR verdict LIKE 'escrow%')",
+        )?;
+        Ok(put.execute(params![dot.replica.0, dot.seq])? > 0)
+    }
+
     /// The last own seq and its hash.
     pub(crate) fn head(&self, replica: ReplicaId) -> Result<(u64, Hash), Error> {
         let mut query = self.tx.prepare_cached(
@@ -287,11 +297,12 @@ impl Tx<'_> {
         id.map_or(Ok(None), |id| self.record(RecordId(id)))
     }
 
-    /// Every change of a record, in the order of arrival.
+    /// Every change of a record that counts here, in the order of arrival: what is own always does, what others did not where
+    /// the server keeps it apart by now.
     pub(crate) fn changes_of(&self, record: RecordId) -> Result<Vec<StoredChange>, Error> {
         let mut query = self.tx.prepare_cached(
             "SELECT replica, seq, received_ms, skew_ms, bytes, verdict IS 'superseded' FROM change
-             WHERE record = ?1 ORDER BY id",
+             WHERE record = ?1 AND (hash IS NOT NULL OR verdict IS NULL OR verdict IS 'superseded') ORDER BY id",
         )?;
         let rows = query.query_map([record.0], stored_change)?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -314,11 +325,10 @@ impl Tx<'_> {
         Ok(count)
     }
 
-    /// How many changes the server kept without applying them.
+    /// How many own changes the server kept without applying them.
     pub(crate) fn quarantined(&self) -> Result<u64, Error> {
-        let count: u64 =
-            self.tx.query_row("SELECT count(*) FROM change WHERE verdict LIKE 'quarantined%'", [], |row| row.get(0))?;
-        Ok(count)
+        let query = "SELECT count(*) FROM change WHERE verdict LIKE 'quarantined%' AND hash IS NOT NULL";
+        Ok(self.tx.query_row(query, [], |row| row.get(0))?)
     }
 
     pub(crate) fn put_record(&self, row: &RecordRow) -> Result<(), Error> {
@@ -408,12 +418,14 @@ impl Tx<'_> {
     }
 
     /// How many interviews there are, and of how many every change is on a hub, acked, or safe in a backup, by the seqs up to
-    /// which that is so.
+    /// which that is so of what the device wrote under its name of today; of what stands under earlier names, the server's word counts.
     pub(crate) fn interview_receipts(&self, replica: ReplicaId, through: [u64; 3]) -> Result<Receipts, Error> {
         let mut query = self.tx.prepare_cached(
-            "SELECT count(*), coalesce(sum(last <= ?2), 0), coalesce(sum(last <= ?3), 0), coalesce(sum(last <= ?4), 0) FROM
-             (SELECT max(iif(change.replica = ?1, change.seq, 0)) AS last
-              FROM change JOIN record ON record.id = change.record
+            "SELECT count(*), coalesce(sum(hub), 0), coalesce(sum(server), 0), coalesce(sum(safe), 0) FROM
+             (SELECT min(seq <= iif(change.replica = ?1, ?2, coalesce(life.acked, 0))) AS hub,
+                min(seq <= iif(change.replica = ?1, ?3, coalesce(life.acked, 0))) AS server,
+                min(seq <= iif(change.replica = ?1, ?4, coalesce(life.safe, 0))) AS safe
+              FROM change JOIN record ON record.id = change.record LEFT JOIN life ON life.replica = change.replica
               WHERE change.hash IS NOT NULL AND record.round IS NOT NULL GROUP BY change.record)",
         )?;
         let [hub, acked, safe] = through;

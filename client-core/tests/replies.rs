@@ -167,7 +167,7 @@ fn a_fork_before_what_was_acked_is_looked_for_and_not_guessed() {
     assert!(!phone.device.absorb(&vague).unwrap().forked);
     assert_eq!((phone.replica(), phone.device.status().unwrap().unsent), (replica, 3), "all is sent again");
     assert_eq!(phone.device.status().unwrap().safe_through, 0, "until then nobody knows whose the backup's are");
-    let mut precise = phone.reply(0, &[]);
+    let mut precise = phone.reply(0, &[(1, 1)]);
     precise.fork = Some(Fork { replica, common: 1 });
     assert!(phone.device.absorb(&precise).unwrap().forked);
     assert_eq!(phone.device.status().unwrap().unsent, 2, "what both lives share is not authored again");
@@ -179,7 +179,11 @@ fn a_fork_pulls_every_bucket_from_its_start() {
     let (replica, mut pulled) = (phone.replica(), phone.reply(0, &[]));
     pulled.pulled = vec![Run::to("5371", 8)];
     phone.device.absorb(&pulled).unwrap();
-    let mut fork = phone.reply(0, &[]);
+    let mut gap = phone.reply(0, &[]);
+    gap.fork = Some(Fork { replica, common: 1 });
+    assert!(!phone.device.absorb(&gap).unwrap().forked, "what became of the first change was lost on the way");
+    assert_eq!(phone.replica(), replica);
+    let mut fork = phone.reply(0, &[(1, 1)]);
     fork.fork = Some(Fork { replica, common: 1 });
     assert!(phone.device.absorb(&fork).unwrap().forked);
     // What the other life saved stood in the bucket under this device's name, and was passed over.

@@ -18,8 +18,8 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use enrol::{Enrol, Enrolled};
 pub use hub::{Greeting, Shown, Welcome};
 pub use reply::{
-    Area, Assignment, Cursor, Delivered, Epoch, FirstVisit, Fork, Lack, Outcome, Proof, Reply, ReplyHeader, Returned,
-    ReturnedList, Run, Scope, Stamped, TeamDevice, Verdict,
+    Area, Assignment, Cursor, Delivered, Epoch, FirstVisit, Fork, Lack, Life, Outcome, Proof, Reply, ReplyHeader,
+    Returned, ReturnedList, Run, Scope, Stamped, TeamDevice, Verdict,
 };
 pub use request::{Acked, Have, Request, RequestHeader};
 

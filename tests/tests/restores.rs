@@ -347,6 +347,39 @@ async fn what_a_phone_wrote_under_an_earlier_name_is_given_back_too() -> Result<
 }
 
 #[tokio::test]
+async fn receipts_of_what_stands_under_an_earlier_name_say_what_server_and_backups_hold() -> Result<()> {
+    let survey = Survey::start(24, 1)?;
+    let mut a = survey.device(0, "a").await?;
+    let empty = survey.file("empty.sqlite");
+    std::fs::copy(survey.backup()?, &empty)?;
+    let form = end_to_end::field::questionnaire();
+    let begin = |a: &mut Enumerator| -> Result<RecordId> {
+        let home = a.device.register_household(&a.code, &[("area", Value::text(survey.area(0)?))])?;
+        Ok(a.device.start_interview(home, "1", &form, &a.code)?)
+    };
+    let receipts = |a: &mut Enumerator| -> Result<(u64, u64, u64)> {
+        let status = a.device.status()?;
+        Ok((status.interviews, status.interviews_on_server, status.interviews_backed_up))
+    };
+    let record = begin(&mut a)?;
+    survey.sync(&mut a).await?;
+    let (mut a, mut copy) = a.cloned(&survey.file("copy"))?;
+    copy.device.save(record, &copy.code, &[Edit::set("floor", Value::text("1"))?])?;
+    survey.sync(&mut copy).await?;
+    begin(&mut a)?;
+    assert_eq!(survey.sync(&mut a).await?.forks, 1);
+    assert_eq!(receipts(&mut a)?, (2, 2, 0), "no backup has seen either");
+    survey.office.run("backup", &["--to", survey.file("backups").to_str().unwrap(), "--keep", "1"])?;
+    survey.sync(&mut a).await?;
+    assert_eq!(receipts(&mut a)?, (2, 2, 2));
+
+    let (_parts, _coordinator) = survey.into_parts().restored(&empty).await?;
+    client_core::transport::Http::new()?.sync(&mut a.device, |_| ()).await?;
+    assert_eq!(receipts(&mut a)?, (2, 2, 0), "sent and given back, and in no backup that is left");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_others_hold_of_a_phone_that_enrolled_after_the_backup_comes_back_and_it_may_enrol_again() -> Result<()> {
     let survey = Survey::start(24, 2)?;
     let mut b = survey.device(1, "b").await?;

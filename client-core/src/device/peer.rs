@@ -147,6 +147,7 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
                 dropped: 0,
                 waits: Vec::new(),
                 returned: String::new(),
+                lives: BTreeMap::new(),
                 held: BTreeMap::new(),
                 gives_back: is_hub && !tx.to_hand(*hub, &met.areas, 0)?.is_empty(),
                 adoption: tx.meta(meta::ADOPTION)?.map(|json| from_json(&json)).transpose()?,

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     error::Error,
     host::Host,
-    store::{SUPERSEDED, Tx},
+    store::{LifeRow, SUPERSEDED, Tx},
 };
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
@@ -17,7 +17,7 @@ use sync_protocol::{
         device::{Absorbed, DeviceStore, Introductions, Position},
         reauthor::{Renumbered, reauthor},
     },
-    wire::{Fork, Reply, Run, Stamped, Verdict},
+    wire::{Fork, Life, Reply, Run, Stamped, Verdict},
 };
 
 impl<H: Host> DeviceStore for Device<H> {
@@ -49,6 +49,7 @@ impl<H: Host> DeviceStore for Device<H> {
                 snapshots: tx.snapshot_places()?,
                 dropped: number(tx, meta::DROPPED)?,
                 waits: tx.waits(replica)?,
+                lives: tx.lives()?,
                 held: if tx.meta(meta::TELLS)?.is_some() { tx.provable()? } else { BTreeMap::new() },
                 gives_back: !tx.wanted()?.is_empty() || tx.has_to_give(trust::heard_ms(tx)?)?,
                 adoption,
@@ -170,8 +171,9 @@ impl<H: Host> DeviceStore for Device<H> {
                     let is_new = tx.insert_change(dot, record, None, Some(change.stamp), &change.bytes)?;
                     let left = if is_new { None } else { tx.displace(dot, record, change.stamp, &change.bytes)? };
                     absorbed.pulled += u64::from(is_new || left.is_some());
+                    let counts_again = tx.let_count(dot)?;
                     // An own one that the log had kept of a household that was dropped: it is back.
-                    if is_new || left.is_some() || tx.record(record)?.is_none() {
+                    if is_new || left.is_some() || counts_again || tx.record(record)?.is_none() {
                         touched.extend(by);
                     }
                     if let Some(record) = left {
@@ -186,7 +188,7 @@ impl<H: Host> DeviceStore for Device<H> {
                 tx.set_cursor(cursor)?;
             }
             absorbed.forked = match &reply.fork {
-                Some(fork) => fork_off(tx, host, fork, &mut touched)?,
+                Some(fork) => fork_off(tx, host, fork, &reply.stamps, &mut touched)?,
                 // Of a reply that was cut off, the fork may be what is missing.
                 None if reply.cut_off => false,
                 None if lacks_freed(tx)? => {
@@ -284,6 +286,7 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
     if tx.meta(meta::EPOCH)?.is_some_and(|epoch| epoch != reply.header.epoch) {
         tx.clear_cursors()?;
         tx.clear_receipts()?;
+        tx.doubt_lives()?;
         tx.give_again()?;
         tx.offer_attachments_again()?;
         if !tx.provable()?.is_empty() {
@@ -291,6 +294,11 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
         }
     }
     tx.set_meta(meta::EPOCH, &reply.header.epoch)?;
+    for Life { replica, acked_through, acked_hash, safe_through } in &reply.lives {
+        let is_own = tx.hash_at(*replica, *acked_through)? == Some(*acked_hash);
+        let acked = if is_own { *acked_through } else { 0 };
+        tx.set_life(LifeRow { replica: *replica, acked, safe: acked.min(*safe_through) })?;
+    }
     let acked_before = number(tx, meta::ACKED)?;
     if reply.fork.is_none() {
         let (replica, _) = identity(tx)?;
@@ -352,13 +360,25 @@ fn signed_stamps<'r>(tx: &Tx<'_>, reply: &'r Reply) -> Result<Vec<&'r Stamped>, 
 
 /// Goes on under a new replica: what the branches do not share is re-authored, each change with the hash
 /// that it replaces. Nothing is lost, and the other branch arrives by the ordinary pull.
-fn fork_off<H: Host>(tx: &Tx<'_>, host: &mut H, fork: &Fork, touched: &mut BTreeSet<Touched>) -> Result<bool, Error> {
+fn fork_off<H: Host>(
+    tx: &Tx<'_>,
+    host: &mut H,
+    fork: &Fork,
+    stamps: &[Stamped],
+    touched: &mut BTreeSet<Touched>,
+) -> Result<bool, Error> {
     if fork.replica != identity(tx)?.0 {
         return Ok(false);
     }
     // What was freed was in a backup: the histories can't have parted before it.
-    let common = fork.common.max(number(tx, meta::FREED)?);
-    if common < number(tx, meta::ACKED)? {
+    let (acked, freed) = (number(tx, meta::ACKED)?, number(tx, meta::FREED)?);
+    let common = fork.common.max(freed);
+    // Batches of what both share may have been lost on the way: what became of them it hears when it sends again.
+    let told: Vec<&Stamped> = stamps.iter().collect();
+    if common > freed && stamped_through(&told, fork.replica, acked) < common {
+        return Ok(false);
+    }
+    if common < acked {
         // The server saw only that the histories parted before what was sent: it finds where when all of it comes.
         tx.set_meta(meta::ACKED, &common.to_string())?;
         tx.set_meta(meta::SAFE, &number(tx, meta::SAFE)?.min(common).to_string())?;
@@ -379,7 +399,7 @@ pub(super) fn go_on<H: Host>(
     let (old, _) = identity(tx)?;
     let mut held = tx.own_changes(old, common, usize::MAX)?;
     held.retain(|(_, _, bytes)| !bytes.is_empty());
-    let new = renew_identity(tx, host)?;
+    let new = renew_identity(tx, host, common)?;
     let numbered = Renumbered::new(common, new, held.iter().map(|(seq, ..)| *seq));
     let mut previous = Hash::default();
     for ((seq, hash, bytes), number) in held.into_iter().zip(1..) {
@@ -412,6 +432,6 @@ fn leave_lost_history<H: Host>(tx: &Tx<'_>, host: &mut H, acked_through: u64) ->
         return Ok(false);
     }
     // What was lost comes back by the pull, from the start of each bucket.
-    renew_identity(tx, host)?;
+    renew_identity(tx, host, last)?;
     Ok(true)
 }

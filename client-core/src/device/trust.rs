@@ -87,6 +87,7 @@ pub(super) fn learn(tx: &Tx<'_>, told: &[Adoption]) -> Result<Vec<PublicKey>, Er
     tx.set_meta(meta::DOUBTED, "1")?;
     // What hubs hold they said from there on.
     tx.doubt_peers()?;
+    tx.doubt_lives()?;
     keys(tx)
 }
 

@@ -13,6 +13,14 @@ use sync_protocol::{
 /// proof it tells nothing.
 const MOST_PROOFS: u64 = 20_000;
 
+/// A replica that the device was once, and how far the server and its backups hold what stands under it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LifeRow {
+    pub(crate) replica: ReplicaId,
+    pub(crate) acked: u64,
+    pub(crate) safe: u64,
+}
+
 pub(super) fn proof(row: &Row<'_>) -> rusqlite::Result<(Span, Signature)> {
     let span = Span {
         replica: ReplicaId(row.get(0)?),
@@ -26,11 +34,37 @@ pub(super) fn proof(row: &Row<'_>) -> rusqlite::Result<(Span, Signature)> {
 
 impl Tx<'_> {
     /// Remembers the replica that the device was until now, with its secret, and how it vouches for the next one.
-    pub(crate) fn end_life(&self, replica: ReplicaId, secret: &str, adoption: &str) -> Result<(), Error> {
-        let mut put =
-            self.tx.prepare_cached("INSERT OR IGNORE INTO life (replica, secret, adoption) VALUES (?1, ?2, ?3)")?;
-        put.execute(params![replica.0, secret, adoption])?;
+    pub(crate) fn end_life(&self, life: LifeRow, secret: &str, adoption: &str) -> Result<(), Error> {
+        let LifeRow { replica, acked, safe } = life;
+        let mut put = self.tx.prepare_cached(
+            "INSERT OR IGNORE INTO life (replica, secret, adoption, acked, safe) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        put.execute(params![replica.0, secret, adoption, acked, safe])?;
         Ok(())
+    }
+
+    /// Notes how far the server holds what stands under an earlier name.
+    pub(crate) fn set_life(&self, life: LifeRow) -> Result<(), Error> {
+        let LifeRow { replica, acked, safe } = life;
+        let mut put = self.tx.prepare_cached("UPDATE life SET acked = ?2, safe = ?3 WHERE replica = ?1")?;
+        put.execute(params![replica.0, acked, safe])?;
+        Ok(())
+    }
+
+    /// Forgets how far the server said that it holds what stands under earlier names.
+    pub(crate) fn doubt_lives(&self) -> Result<(), Error> {
+        self.tx.execute("UPDATE life SET acked = 0, safe = 0", [])?;
+        Ok(())
+    }
+
+    /// The earlier names that something of this device stands under, each with its last seq.
+    pub(crate) fn lives(&self) -> Result<BTreeMap<ReplicaId, u64>, Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT life.replica, max(seq) FROM life JOIN change ON change.replica = life.replica
+             WHERE hash IS NOT NULL GROUP BY life.replica",
+        )?;
+        let rows = query.query_map([], |row| Ok((ReplicaId(row.get(0)?), row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// A replica that the device was vouches for another one than it did.
@@ -86,12 +120,10 @@ impl Tx<'_> {
     pub(crate) fn provable(&self) -> Result<BTreeMap<ReplicaId, u64>, Error> {
         let mut query = self.tx.prepare_cached(
             "SELECT replica, max(last) FROM proof GROUP BY replica UNION ALL
-             SELECT life.replica, max(seq) FROM life JOIN change ON change.replica = life.replica
-             WHERE hash IS NOT NULL GROUP BY life.replica UNION ALL
              SELECT replica, max(last) FROM carried WHERE given = 1 AND size > 0 GROUP BY replica",
         )?;
         let mut rows = query.query([])?;
-        let mut provable = BTreeMap::new();
+        let mut provable = self.lives()?;
         while let Some(row) = rows.next()? {
             let last = provable.entry(ReplicaId(row.get(0)?)).or_insert(0);
             *last = row.get::<_, u64>(1)?.max(*last);

@@ -206,6 +206,11 @@ const STEPS: &[&str] = &[
     "CREATE INDEX carried_end ON carried (replica, last);",
     // 2026-11: what the server refuses of what is carried is not lost.
     "ALTER TABLE carried ADD COLUMN refused_ms INTEGER; -- when, by the server's clock; 0: once, and not yet with who its author is",
+    // 2026-11: how far the server holds what stands under an earlier name, and its backups.
+    "ALTER TABLE life ADD COLUMN acked INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE life ADD COLUMN safe INTEGER NOT NULL DEFAULT 0;
+     UPDATE life SET acked = (SELECT coalesce(max(seq), 0) FROM change
+        WHERE change.replica = life.replica AND hash IS NOT NULL);",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

@@ -92,15 +92,21 @@ pub fn derive(record: &Record, catalogue: &Catalogue) -> Derived {
     derived
 }
 
-/// The area that a change of a household says it lives in.
+/// The area that a change of a household says it lives in, where that is known.
 #[must_use]
 pub fn area_in(change: &Change, catalogue: &Catalogue) -> Option<i64> {
+    area_named(change).and_then(|code| catalogue.area(code))
+}
+
+/// The code of the area that a change of a household says it lives in.
+#[must_use]
+pub fn area_named(change: &Change) -> Option<&str> {
     if !matches!(change.subject, Subject::Household(_)) {
         return None;
     }
     change.ops.iter().find_map(|op| match op {
         Op::Set { path, value: Value::Text(code), .. } if path.place().is_record() && path.name() == AREA => {
-            catalogue.area(code)
+            Some(&**code)
         }
         Op::Set { .. } | Op::AddRow { .. } | Op::RemoveRow { .. } | Op::Note { .. } | Op::Void { .. } => None,
     })

@@ -136,7 +136,6 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     }
     // A server that was restored may have apart again what was released since.
     if header.epoch != world.identity.epoch && applied.fork.is_none() && taken_for_acked <= held_before {
-        let is_apart = |verdict| matches!(verdict, Verdict::Quarantined | Verdict::Escrow);
         turn.tell_states((header.replica, id), 1, taken_for_acked.saturating_add(1), is_apart)?;
     }
     turn.finish(Some(&scope_of(tx, &device.enumerator)?))?;
@@ -155,6 +154,11 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
 /// The areas in which an enumerator may work.
 fn scope_of(tx: Tx<'_>, enumerator: &str) -> Result<BTreeSet<i64>, StoreError> {
     Ok(tx.seen_areas(enumerator)?.into_iter().map(|seen| seen.area).collect())
+}
+
+/// Whether a change is kept and not applied.
+fn is_apart(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Quarantined | Verdict::Escrow)
 }
 
 fn refusal(Checked { verified, .. }: &Checked, code: Code, detail: &str) -> Outcome {
@@ -232,6 +236,8 @@ struct Turn<'a> {
     latest: Option<(Subject, CompactString, RecordKey)>,
     /// Households that changes in escrow are about, each with the area that it says.
     in_escrow: BTreeSet<(HouseholdId, i64)>,
+    /// Households that were moved by what is kept apart now, and counted before the server was restored.
+    moved_once: BTreeSet<HouseholdId>,
     /// Records that are new: they are merged from this turn's changes alone, and stored at its end.
     new: BTreeSet<RecordKey>,
     next_record: Option<i64>,
@@ -262,6 +268,7 @@ impl<'a> Turn<'a> {
             records: BTreeMap::new(),
             latest: None,
             in_escrow: BTreeSet::new(),
+            moved_once: BTreeSet::new(),
             new: BTreeSet::new(),
             next_record: None,
             statement: None,
@@ -384,8 +391,8 @@ impl<'a> Turn<'a> {
     }
 
     fn outcome(&mut self, replica: ReplicaId, seq: u64, verdict: Verdict, problem: Option<Problem>) {
-        // What becomes of somebody else's change is not the carrier's concern.
-        if self.is_carried {
+        // Of somebody else's change its carrier must know no more than that it does not count.
+        if self.is_carried && !is_apart(verdict) {
             return;
         }
         let (code, detail) = problem.map_or((None, String::new()), |problem| (Some(problem.code), problem.detail));

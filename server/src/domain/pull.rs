@@ -1,7 +1,7 @@
 //! The reply to a sync: what became of the changes, the device's scope, and what others did in its buckets.
 
 use super::{
-    carry::{Proving, lacks},
+    carry::{Proving, apart, lacks},
     hubs,
     identity::Identity,
     ingest::Applied,
@@ -14,13 +14,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
     HouseholdId, Limits, ReplicaId,
     wire::{
-        self, Area, Assignment, Cursor, Delivered, FirstVisit, Outcome, Reply, ReplyHeader, RequestHeader, Run, Scope,
-        VERSIONS, Verdict,
+        self, Area, Assignment, Cursor, Delivered, FirstVisit, Life, Outcome, Reply, ReplyHeader, RequestHeader, Run,
+        Scope, VERSIONS, Verdict,
     },
 };
 
 /// Bytes of changes in one reply, before compression, unless the device wants less.
 const BUDGET: usize = 512 << 10;
+/// So many earlier names of a device are answered to.
+const MOST_LIVES: usize = 100;
 /// The least that a device may want.
 const LEAST_BUDGET: usize = 16 << 10;
 
@@ -64,6 +66,7 @@ pub fn reply(
     reply.outcomes = applied.outcomes;
     reply.stamps = applied.stamps;
     reply.fork = applied.fork;
+    reply.lives = lives(tx, &request.lives)?;
     // Every reply says it: where none is named, a device forgets whom it knew of.
     reply.barred = hubs::barred(tx, request, now_ms)?;
     if device.revoked {
@@ -75,6 +78,7 @@ pub fn reply(
     }
     reply.outcomes.extend(decided(tx, request.replica, &request.waits)?);
     reply.lacks = lacks(tx, request)?;
+    reply.outcomes.extend(apart(tx, request)?);
     // A forked device comes back under its new name: what the old name authored is no longer all its own,
     // and a cursor given now would pass over the other branch.
     if reply.fork.is_some() {
@@ -168,6 +172,19 @@ pub fn reply(
     }
     hubs::add(tx, device, request, &mut reply, identity, now_ms)?;
     Ok(reply)
+}
+
+/// How far the server holds what a device wrote under earlier names; of one that it does not know, nothing.
+fn lives(tx: Tx<'_>, asked: &BTreeMap<ReplicaId, u64>) -> Result<Vec<Life>, StoreError> {
+    let mut lives = Vec::new();
+    for (replica, last) in asked.iter().take(MOST_LIVES) {
+        let row = tx.replica(*replica)?;
+        let acked_through = row.map_or(0, |row| row.head.min(*last));
+        let acked_hash = row.map_or(Ok(None), |row| tx.hash_at(row.id, acked_through))?.unwrap_or_default();
+        let safe_through = tx.safe_through(*replica)?.min(acked_through);
+        lives.push(Life { replica: *replica, acked_through, acked_hash, safe_through });
+    }
+    Ok(lives)
 }
 
 /// Of the households that left a bucket those that a device sees no more, by number: not the ones that live in another of its

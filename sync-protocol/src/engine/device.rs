@@ -40,6 +40,8 @@ pub struct Position {
     pub dropped: u64,
     /// Own changes that wait for a coordinator's decision, as the device knows.
     pub waits: Vec<u64>,
+    /// The names that the device had before, each with the last seq of what is its own under it.
+    pub lives: BTreeMap<ReplicaId, u64>,
     /// The last seq of each replica whose changes the device can prove; empty but where a new epoch has begun.
     pub held: BTreeMap<ReplicaId, u64>,
     /// The server lacks changes of others that were not given back yet.
@@ -496,6 +498,7 @@ impl Turn {
                 dropped: at.dropped,
                 waits: at.waits,
                 held: at.held,
+                lives: at.lives,
                 want: (want < ORDINARY_REPLY).then(|| u64::try_from(want).unwrap_or(u64::MAX)),
                 pass: at.pass,
                 hub: at.hub,

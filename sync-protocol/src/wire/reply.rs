@@ -157,6 +157,19 @@ pub struct Proof {
     pub stamps: Vec<Stamped>,
 }
 
+/// How far the server holds what a device wrote under a name that it had before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// That name.
+    pub replica: ReplicaId,
+    /// It holds the changes up to here, as far as the device asked …
+    pub acked_through: u64,
+    /// … and this is h(`acked_through`) of what it holds: of a copied phone it may be another life's.
+    pub acked_hash: Hash,
+    /// The changes up to here are in a verified backup, too.
+    pub safe_through: u64,
+}
+
 /// Changes of a replica that a restored server does not hold, as far as it can tell from what a device said it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lack {
@@ -312,6 +325,8 @@ pub struct Reply {
     pub stamps: Vec<Stamped>,
     /// The device's history forked.
     pub fork: Option<Fork>,
+    /// How far the server holds what the device wrote under earlier names.
+    pub lives: Vec<Life>,
     /// What the server lacks of what the device said it holds of others.
     pub lacks: Vec<Lack>,
     /// What the device works with, if it changed.
@@ -359,6 +374,7 @@ enum Frame {
     Outcome(Outcome),
     Stamp(Stamped),
     Fork(Fork),
+    Life(Life),
     Scope(Scope),
     Returned(ReturnedList),
     Team(Vec<TeamDevice>),
@@ -383,6 +399,7 @@ impl Reply {
             outcomes: Vec::new(),
             stamps: Vec::new(),
             fork: None,
+            lives: Vec::new(),
             lacks: Vec::new(),
             scope: None,
             returned: None,
@@ -409,6 +426,9 @@ impl Reply {
         }
         if let Some(fork) = &self.fork {
             write_line(&mut out, &Frame::Fork(fork.clone()));
+        }
+        for life in &self.lives {
+            write_line(&mut out, &Frame::Life(*life));
         }
         for lack in &self.lacks {
             write_line(&mut out, &Frame::Lack(lack.clone()));
@@ -480,6 +500,7 @@ impl Reply {
                 Some("outcome") => reply.outcomes.push(read_frame(line, "`outcome`")?),
                 Some("stamp") => reply.stamps.push(read_frame(line, "`stamp`")?),
                 Some("fork") => reply.fork = Some(read_frame(line, "`fork`")?),
+                Some("life") => reply.lives.push(read_frame(line, "`life`")?),
                 Some("scope") => reply.scope = Some(read_frame(line, "`scope`")?),
                 Some("returned") => reply.returned = Some(read_frame(line, "`returned`")?),
                 Some("team") => reply.team = read_frame(line, "`team`")?,

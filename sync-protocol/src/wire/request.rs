@@ -54,6 +54,10 @@ pub struct RequestHeader {
     /// What the device can prove of others' changes: the last seq of each replica. It is told once in each new epoch.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held: BTreeMap<ReplicaId, u64>,
+    /// The names that the device had before, each with the last seq of what is its own under it: it hears how far the server holds
+    /// that (see [`super::Life`]).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lives: BTreeMap<ReplicaId, u64>,
     /// How many bytes of changes the reply should bring at most, before compression; none: as many as the server likes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub want: Option<u64>,
@@ -186,6 +190,7 @@ impl Request {
             dropped: 0,
             waits: Vec::new(),
             held: BTreeMap::new(),
+            lives: BTreeMap::new(),
             want: None,
             pass: None,
             hub: false,

@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 use sync_protocol::{
-    Change, Dot, Hash, Op, Record, RecordId, ReplicaId, Stamp,
+    Change, Dot, Hash, HouseholdId, Op, Record, RecordId, ReplicaId, Stamp,
     chain::{digest, link},
     wire::Request,
 };
@@ -348,10 +348,19 @@ impl World {
             return Ok(BTreeSet::new());
         }
         let mut elsewhere = self.elsewhere(&who)?;
+        let gone = households(log, &elsewhere);
         elsewhere.extend(self.given_elsewhere_alone(&who, log)?);
+        // What counted before a restore and is kept apart since had been dropped with its household.
+        let is_dropped = |row: &Row| {
+            let home = read(row).map(|(_, change)| change.subject.household());
+            matches!(row.state, QUARANTINED | ESCROW)
+                && self.oracle.lost.contains_key(&row.dot)
+                && home.is_some_and(|home| gone.contains(&home))
+        };
         let mut expected: BTreeSet<Dot> = log
             .iter()
-            .filter(|row| row.state != SUPERSEDED && books.holds_itself(row.hash) && !elsewhere.contains(&row.dot))
+            .filter(|row| row.state != SUPERSEDED && books.holds_itself(row.hash))
+            .filter(|row| !elsewhere.contains(&row.dot) && !is_dropped(row))
             .map(|row| row.dot)
             .collect();
         let query = format!(
@@ -437,7 +446,8 @@ impl World {
         for life in lives {
             let books = self.oracle.lives.get(life).cloned().unwrap_or_default();
             let (who, token) = (self.phone(life)?.who.clone(), self.phone(life)?.token.clone());
-            let elsewhere = self.elsewhere(&who)?;
+            // By what the server means by a dot: on a phone it may be of another household, from before a restore.
+            let elsewhere = households(log, &self.elsewhere(&who)?);
             let known = self.office.write(|tx, _| server::domain::people::device(tx, &token));
             let hears = known.is_ok_and(|device| !device.revoked);
             let areas = self.assigned.get(&who).cloned().unwrap_or_default();
@@ -445,12 +455,13 @@ impl World {
             let undecided = |row: &&Row| matches!(row.state, QUARANTINED | ESCROW) && books.holds_itself(row.hash);
             let waits: Vec<&Row> = log.iter().filter(undecided).collect();
             for line in device.households()?.into_iter().chain(device.interviews()?) {
+                // Of a household without an area its author alone knows. Where a copy of its phone gave it one, out of this
+                // one's scope, this one is told nothing of it, and keeps what it saved itself.
+                if hears && waits.is_empty() && line.area.is_some() && elsewhere.contains(&line.household) {
+                    wrong
+                        .push(format!("life {life} of {who} still shows {}, whose household lives elsewhere", line.id));
+                }
                 for (dot, _) in device.record(line.id)?.changes() {
-                    // Of a household without an area its author alone knows. Where a copy of its phone gave it one, out of this
-                    // one's scope, this one is told nothing of it, and keeps what it saved itself.
-                    if hears && waits.is_empty() && line.area.is_some() && elsewhere.contains(&dot) {
-                        wrong.push(format!("life {life} of {who} still shows {dot}, whose household lives elsewhere"));
-                    }
                     if self.oracle.lost.contains_key(&dot) {
                         continue; // The bucket that it stood in may be lost as well.
                     }
@@ -506,6 +517,12 @@ impl World {
 
 fn read(row: &Row) -> Option<(Dot, Change)> {
     Some((row.dot, Change::from_stored(row.dot, &row.bytes).ok()?))
+}
+
+/// The households of some changes.
+fn households(log: &[Row], dots: &BTreeSet<Dot>) -> BTreeSet<HouseholdId> {
+    let rows = log.iter().filter(|row| dots.contains(&row.dot));
+    rows.filter_map(|row| Some(read(row)?.1.subject.household())).collect()
 }
 
 fn value<'a>(change: &'a Change, path: &sync_protocol::Path) -> Option<&'a sync_protocol::Value> {
