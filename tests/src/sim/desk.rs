@@ -12,7 +12,7 @@ use serde_json::json;
 use server::domain::{Failure, derive, review};
 use std::collections::BTreeSet;
 use sync_protocol::{
-    Code, Dot, Hash, ReplicaId,
+    Code, Dot, Hash, Path, RecordId, ReplicaId,
     chain::{Batch, Carried, SecretKey},
     engine::device::DeviceStore,
     wire::Request,
@@ -213,6 +213,7 @@ impl World {
         let Looked { record, resolution, shown } = self.looked.swap_remove(dice.below(self.looked.len()));
         let now_ms = self.office_ms();
         let head = self.own_head()?;
+        let told = self.told(record)?;
         let done = self.office.write(|tx, world| review::resolve(tx, record, &resolution, "rini", world, now_ms));
         self.count(match &done {
             Ok(()) => "coordinator decided",
@@ -222,10 +223,23 @@ impl World {
             // What the household hears stands behind the decision.
             self.note_own(head + 1, &Shown::from([((record, resolution.path.parse()?), shown)]))?;
             if self.own_head()? > head + 1 {
-                self.note_own(head + 2, &Shown::new())?;
+                self.note_own(head + 2, &told)?;
             }
         }
         self.excuse(done)
+    }
+
+    /// What a decision about an interview may replace in its household: what the interview says of it, or said before.
+    fn told(&mut self, record: RecordId) -> Result<Shown> {
+        let (head, said): (Path, Path) = ("head".parse()?, "head_now".parse()?);
+        let told = self.office.write(|tx, world| {
+            let Some(key) = tx.record_key(record)? else { return Ok(Shown::new()) };
+            let merged = derive::merge(tx.changes_of(key.id)?, &world.catalogue)?;
+            let Some(subject) = merged.subject() else { return Ok(Shown::new()) };
+            let held = merged.history(&said).into_iter().map(|(sibling, _)| sibling.value.clone());
+            Ok(Shown::from([((subject.household().into(), head), held.collect())]))
+        });
+        Ok(told.map_err(office::problem)?)
     }
 
     /// The number of the server's last change.

@@ -461,17 +461,20 @@ impl World {
                     wrong
                         .push(format!("life {life} of {who} still shows {}, whose household lives elsewhere", line.id));
                 }
-                for (dot, _) in device.record(line.id)?.changes() {
+                let dots: Vec<Dot> = device.record(line.id)?.changes().map(|(dot, _)| dot).collect();
+                let is_own = |dot: &Dot| by_dot.get(dot).is_some_and(|hash| books.holds_itself(*hash));
+                // A revoked phone is not told that a household left which it wrote about: a hub may tell it more of that.
+                let hears_of_it = hears || !dots.iter().any(is_own);
+                for dot in dots {
                     if self.oracle.lost.contains_key(&dot) {
                         continue; // The bucket that it stood in may be lost as well.
                     }
-                    let own = by_dot.get(&dot).is_some_and(|hash| books.holds_itself(*hash));
                     let in_scope = areas.iter().any(|area| buckets.get(area).is_some_and(|dots| dots.contains(&dot)));
                     // What a hub told of a household before the phone heard from the server that it had left stays as long as the
                     // household does: until somebody has decided about what the phone said of it.
                     let home = line.household.to_string();
                     let stays = || waits.iter().any(|row| String::from_utf8_lossy(&row.bytes).contains(&home));
-                    if !own && !in_scope && !stays() {
+                    if hears_of_it && !is_own(&dot) && !in_scope && !stays() {
                         wrong.push(format!("life {life} of {who} holds {dot}, of no area of theirs"));
                     }
                 }
