@@ -380,6 +380,7 @@ fn request_meaning(request: &Request) -> Json {
     });
     let members = meaning.as_object_mut().unwrap();
     members.extend((!header.returned.is_empty()).then(|| ("returned".to_owned(), json!(header.returned))));
+    members.extend((!header.lives.is_empty()).then(|| ("lives".to_owned(), json!(header.lives))));
     members.extend(header.want.map(|want| ("want".to_owned(), json!(want))));
     members.extend((!request.haves.is_empty()).then(|| ("haves".to_owned(), json!(request.haves))));
     meaning
@@ -409,7 +410,7 @@ fn reply_meaning(reply: &Reply) -> Json {
     json!({
         "epoch": header.epoch, "acked_through": header.acked_through, "safe_through": header.safe_through,
         "clock": header.clock, "more": header.more, "complete": !reply.cut_off, "outcome": reply.outcomes,
-        "stamp": reply.stamps, "fork": reply.fork.iter().collect::<Vec<_>>(),
+        "stamp": reply.stamps, "fork": reply.fork.iter().collect::<Vec<_>>(), "life": reply.lives,
         "returned": reply.returned.iter().collect::<Vec<_>>(),
         "scope": reply.scope.iter().map(|scope| scope_meaning(&json!(scope))).collect::<Vec<_>>(),
         "pulled": reply.pulled.iter().map(pulled).collect::<Vec<_>>(),
@@ -420,7 +421,7 @@ fn reply_meaning(reply: &Reply) -> Json {
 fn sorted_frames(meaning: &Json) -> Json {
     let mut sorted = meaning.as_object().cloned().unwrap();
     let frames = sorted.remove("frames").unwrap();
-    let mut by_kind: BTreeMap<&str, Vec<Json>> = ["outcome", "stamp", "fork", "returned", "scope", "pulled"]
+    let mut by_kind: BTreeMap<&str, Vec<Json>> = ["outcome", "stamp", "fork", "life", "returned", "scope", "pulled"]
         .into_iter()
         .map(|kind| (kind, Vec::new()))
         .collect();

@@ -14,7 +14,7 @@ use client_core::{
 };
 use end_to_end::{
     field::{Enumerator, Phone},
-    photos::{interview, jpeg, publish, sha256},
+    photos::{Tus, interview, jpeg, publish, sha256},
     survey::Survey,
 };
 use std::{
@@ -100,6 +100,31 @@ async fn a_file_that_can_not_be_read_keeps_no_other_from_being_sent() -> Result<
     assert_eq!(whereabouts(&mut author, &good), Whereabouts::Sent);
     author.device.set_files(Box::new(Folder::beside(&author.file)));
     assert_eq!(survey.http.send_attachments(&mut author.device, |_| ()).await?.sent, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_revoked_phone_sends_the_photos_of_answers_that_count_and_no_others() -> Result<()> {
+    let survey = survey()?;
+    let mut author = survey.device(0, "author").await?;
+    let (_, record) = interview(&mut author, &survey.area(0)?)?;
+    // The one in escrow is smaller: it is tried first, and holds up nothing.
+    let (counts, apart) = (jpeg(1, 90, 90), jpeg(2, 40, 40));
+    sign(&mut author, record, "sign", &counts)?;
+    survey.sync(&mut author).await?;
+    survey.office.run("revoke", &["1"])?;
+    sign(&mut author, record, "raw", &apart)?;
+    survey.sync(&mut author).await?;
+    let sent = survey.http.send_attachments(&mut author.device, |_| ()).await;
+    assert!(sent.unwrap_err().to_string().contains("this device was revoked"), "of the other it is told why");
+    assert_eq!(whereabouts(&mut author, &counts), Whereabouts::Sent);
+    let coordinator = survey.coordinator().await?;
+    let shown = coordinator.get(&format!("records/{record}")).await?;
+    assert_eq!(shown["attachments"]["here"], 1, "{}", shown["attachments"]);
+    assert_eq!(shown["attachments"]["to-come"], 0, "what is in escrow is on no page");
+    let tus = Tus::new(&survey.server.url, &author.device.server()?.1)?;
+    assert_eq!(tus.create(&apart, "image/jpeg")?.0.status, 403);
+    assert_eq!(tus.get(&format!("/v1/attachments/{}", sha256(&counts)))?.status, 404, "nor does it see anything");
     Ok(())
 }
 

@@ -78,7 +78,7 @@ impl Failures {
         };
         self.in_a_row += 1;
         let of_one_file = if let Error::Refused(problem) = &error {
-            !matches!(problem.code, Code::Unauthorised | Code::Forbidden | Code::UnsupportedUpload | Code::NoSpace)
+            !matches!(problem.code, Code::Unauthorised | Code::UnsupportedUpload | Code::NoSpace)
         } else {
             matches!(error, Error::File(_))
         };

@@ -139,22 +139,24 @@ pub enum Answer {
     Refuse(Code),
 }
 
-/// Lets a device send.
+/// Lets a device send; one that was revoked, only what answers of it name that count: they came before, or were released since.
 ///
 /// # Errors
-/// [`Code::Forbidden`] for a device that was revoked.
-pub fn check_sender(device: &Device) -> Result<(), Failure> {
-    let refused = || Failure::problem(Code::Forbidden, "this device was revoked: ask your coordinator");
-    if device.revoked { Err(refused()) } else { Ok(()) }
+/// [`Code::Forbidden`] for what else a revoked device would send; or if the store fails.
+pub fn check_sender(tx: Tx<'_>, device: &Device, hash: Option<Hash>) -> Result<(), Failure> {
+    if !device.revoked || hash.map_or(Ok(false), |hash| tx.names_attachment(device.id, hash))? {
+        return Ok(());
+    }
+    Err(Failure::problem(Code::Forbidden, "this device was revoked: ask your coordinator"))
 }
 
 /// Decides about an offer. Bytes that are here already need not be sent again, but only by a device that has a right to
 /// them: from the others nothing is learnt of what is here.
 ///
 /// # Errors
-/// [`Code::Forbidden`] for a device that was revoked; or if the store fails.
+/// As [`check_sender`]'s.
 pub fn offered(tx: Tx<'_>, device: &Device, offer: &Offer, limits: &Limits, now_ms: i64) -> Result<Answer, Failure> {
-    check_sender(device)?;
+    check_sender(tx, device, offer.hash)?;
     if let Some(code) = refusal(offer, limits) {
         if let Some(hash) = offer.hash {
             tx.refuse_attachment(hash, device.id, code.as_str(), now_ms)?;
@@ -184,9 +186,9 @@ fn refusal(offer: &Offer, limits: &Limits) -> Option<Code> {
 /// Whether there is nothing to decide about an offer, as for most: it is within the limits and new here, so the bytes are to be sent.
 ///
 /// # Errors
-/// [`Code::Forbidden`] for a device that was revoked; or if the store fails.
+/// As [`check_sender`]'s.
 pub fn is_to_be_sent(tx: Tx<'_>, device: &Device, offer: &Offer, limits: &Limits) -> Result<bool, Failure> {
-    check_sender(device)?;
+    check_sender(tx, device, offer.hash)?;
     Ok(refusal(offer, limits).is_none() && offer.hash.map_or(Ok(None), |hash| tx.attachment(hash))?.is_none())
 }
 

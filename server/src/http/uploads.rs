@@ -12,7 +12,6 @@ use crate::{
         attachments::{self, Answer, Offer},
     },
     state::{Server, now_ms},
-    store::Device,
 };
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
@@ -79,12 +78,15 @@ fn check_version(request: &HttpRequest) -> Result<(), Rejection> {
     }
 }
 
-async fn device(server: &Server, request: &HttpRequest) -> Result<Device, Rejection> {
-    let token = auth::bearer(request);
+/// The upload of an address, by the device that began it.
+async fn upload(server: &Server, request: &HttpRequest, id: String) -> Result<Arc<Upload>, Rejection> {
+    let (token, depot) = (auth::bearer(request), server.depot.clone());
     let allowed = server.read(move |tx| {
         let device = auth::device(tx, token)?;
-        attachments::check_sender(&device)?;
-        Ok(device)
+        let missing = || Failure::problem(Code::NotFound, "no such upload: begin a new one");
+        let upload = depot.incoming().find(device.id, &id).ok_or_else(missing)?;
+        attachments::check_sender(tx, &device, upload.info.hash)?;
+        Ok(upload)
     });
     Ok(allowed.await?)
 }
@@ -117,9 +119,7 @@ async fn one(
 ) -> Result<HttpResponse, Rejection> {
     check_version(&request)?;
     let mut reader = Reader::new(payload);
-    let device = reader.beside(device(&server, &request)).await?;
-    let upload = server.depot.incoming().find(device.id, &id);
-    let upload = upload.ok_or_else(|| Rejection::new(Code::NotFound, "no such upload: begin a new one"))?;
+    let upload = reader.beside(upload(&server, &request, id.into_inner())).await?;
     if upload.expires_ms() <= now_ms() {
         server.depot.discard(upload).await.map_err(Failure::from)?;
         return Err(Rejection::new(Code::UploadExpired, "begin a new one"));

@@ -123,6 +123,15 @@ impl Tx<'_> {
         Ok(query.exists(params![hash.0, device.id, device.enumerator])?)
     }
 
+    /// Whether an applied change of a device names an attachment.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn names_attachment(&self, device: i64, hash: Hash) -> Result<bool, StoreError> {
+        let mut query = self.conn.prepare_cached("SELECT 1 FROM attachment_name WHERE hash = ?1 AND device = ?2")?;
+        Ok(query.exists(params![hash.0, device])?)
+    }
+
     /// Whether an applied change of a record names an attachment.
     ///
     /// # Errors
