@@ -6,7 +6,7 @@ mod attachments;
 
 pub use attachments::{Lacking, lock};
 
-use super::{Failure, identity::Identity};
+use super::{Failure, identity::Identity, ingest};
 use crate::store::{self, BackupRow, LogEnd, StoreError, Tx};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -270,7 +270,9 @@ pub fn restore(data: &Path, from: &Path, now_ms: i64) -> Result<Restored, Failur
     let folder = from.parent().unwrap_or(Path::new(""));
     let epoch = store::in_transaction(&mut conn, |tx| {
         (verified.attachments, verified.lacking) = attachments::bring(tx, folder, &depot, now_ms)?;
-        Identity::begin_epoch(tx, now_ms)
+        let epoch = Identity::begin_epoch(tx, now_ms)?;
+        ingest::bring_back_all(tx)?;
+        Ok::<_, Failure>(epoch)
     })?;
     store::close_into_one_file(conn)?;
     let aside = set_aside(data, now_ms)?;

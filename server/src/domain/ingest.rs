@@ -4,10 +4,12 @@ mod acks;
 mod buckets;
 mod finish;
 mod log;
+mod moved;
 mod shared;
 mod stamps;
 
 use buckets::Buckets;
+pub use moved::bring_back_all;
 use shared::Shared;
 
 use super::{

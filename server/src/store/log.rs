@@ -43,7 +43,7 @@ pub enum ChangeState {
 }
 
 impl ChangeState {
-    fn number(self) -> i64 {
+    pub(super) fn number(self) -> i64 {
         match self {
             Self::Applied => 0,
             Self::Quarantined => 1,

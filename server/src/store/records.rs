@@ -1,9 +1,9 @@
 //! Records: which there are, what is derived of each, where it is placed, and the buckets that devices pull.
 
-use super::{ChangeRow, StoreError, Tx, log::change_row};
+use super::{ChangeRow, ChangeState, StoreError, Tx, log::change_row};
 use rusqlite::{OptionalExtension, params};
 use std::collections::BTreeSet;
-use sync_protocol::{HouseholdId, RecordId, ReplicaId, Subject};
+use sync_protocol::{Dot, HouseholdId, RecordId, ReplicaId, Subject};
 
 /// A record's number in the store, and its household's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -263,6 +263,22 @@ impl Tx<'_> {
         )?;
         let rows = query.query_map([household], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Looks at each change that is in quarantine or escrow.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn each_kept_apart(&self, mut look: impl FnMut(Dot, &[u8])) -> Result<(), StoreError> {
+        let mut query = self.conn.prepare(
+            "SELECT uuid, seq, bytes FROM change JOIN replica ON replica.id = change.replica WHERE state IN (?1, ?2)",
+        )?;
+        let mut rows = query.query([ChangeState::Quarantined.number(), ChangeState::Escrow.number()])?;
+        while let Some(row) = rows.next()? {
+            let dot = Dot { replica: ReplicaId(row.get(0)?), seq: row.get(1)? };
+            look(dot, row.get_ref(2)?.as_blob().unwrap_or_default());
+        }
+        Ok(())
     }
 
     /// The household that a change is about, by number; none where it does not count.

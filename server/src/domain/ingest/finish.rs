@@ -1,6 +1,6 @@
 //! The end of a turn: what the new changes amount to, and where it will be pulled from.
 
-use super::{Buckets, Turn, scope_of};
+use super::{Buckets, Turn, moved, scope_of};
 use crate::{
     domain::{Failure, derive, review, validate::Merged},
     store::{RecordKey, StoreError, Waiting},
@@ -108,7 +108,7 @@ impl Turn<'_> {
             }
         }
         self.depart_from_escrow(&mut buckets)?;
-        self.bring_back(&mut buckets)?;
+        moved::bring_back(self.tx, std::mem::take(&mut self.moved_once), &mut buckets)?;
         buckets.append(self.tx)?;
         Ok(())
     }
@@ -123,19 +123,6 @@ impl Turn<'_> {
                 Some(key) if placement.contains(&area) || self.tx.has_left(area, key.id)? => {}
                 Some(key) => buckets.departures.push((area, key.id)),
                 None => self.tx.put_escrow_area(household, area)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Who heard before the server was restored that a household moved has dropped it: while the move is kept apart it lives where
-    /// it did, and comes whole again to who works there.
-    fn bring_back(&mut self, buckets: &mut Buckets) -> Result<(), StoreError> {
-        for household in std::mem::take(&mut self.moved_once) {
-            let Some(key) = self.tx.record_key(household.into())? else { continue };
-            let all = self.tx.changes_of_household(key.household)?;
-            for area in self.tx.placement(key.id)? {
-                buckets.add(area, &all);
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The log as the intake sees it: appending is also applying, quarantining, or keeping apart.
 
-use super::Turn;
+use super::{Turn, moved};
 use crate::{
     domain::{attachments, derive, prepare::check},
     store::{ChangeState, NewChange, StoreError},
@@ -120,7 +120,7 @@ impl Turn<'_> {
         let (tx, stamp) = (self.tx, self.stamp_of(replica, seq));
         let new = NewChange { replica: id, seq, stamp, hash: *hash, bytes };
         if (self.to_escrow || read.is_err()) && self.was_stamped(replica, seq) {
-            self.note_move(Dot { replica, seq }, bytes);
+            self.moved_once.extend(moved::moved_by(Dot { replica, seq }, bytes));
         }
         if self.to_escrow {
             if let Ok(change) = &read {
@@ -157,14 +157,5 @@ impl Turn<'_> {
         attachments::note(tx, key.id, &change)?;
         self.fresh(key, number, stamp, change);
         Ok(())
-    }
-
-    /// Notes a household that a change moves which counted once and is kept apart now.
-    fn note_move(&mut self, dot: Dot, bytes: &[u8]) {
-        if let Ok(change) = Change::from_stored(dot, bytes)
-            && derive::area_named(&change).is_some()
-        {
-            self.moved_once.insert(change.subject.household());
-        }
     }
 }
