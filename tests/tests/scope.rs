@@ -7,11 +7,13 @@
 )]
 
 use anyhow::Result;
-use client_core::Edit;
+use client_core::{Edit, transport::Http};
 use end_to_end::{
     field::{Enumerator, questionnaire},
+    server::{Coordinator, Office},
     survey::{self, Survey},
 };
+use serde_json::json;
 use sync_protocol::{
     HouseholdId, RecordId, Value,
     engine::device::{Action, Event, Turn},
@@ -216,6 +218,65 @@ async fn a_household_that_only_escrow_places_in_an_area_left_it_when_it_lives_el
             other.push(url, vec![batch]).await?;
             assert_eq!(left().await?, homes.into_iter().take(count).map(HouseholdId).collect::<Vec<_>>());
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_household_whose_move_a_restore_put_apart_comes_back_to_who_works_where_it_lives_meanwhile() -> Result<()> {
+    // The move was not in the backup, and is sent again; or it was, and waited there.
+    for waits in [false, true] {
+        let survey = Survey::start(24, 3)?;
+        let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
+        let mut c = survey.device(2, "c").await?;
+        let (here, there) = (survey.area(0)?, "5371999999.001");
+        survey.office.run("assign", &[&b.code, &here])?;
+        survey.office.run("assign", &[&c.code, &here])?;
+        let (home, record) = interviewed(&survey, &mut a, &here).await?;
+        survey.sync(&mut b).await?;
+        survey.sync(&mut c).await?;
+        let (before, after) = (survey.backup()?, survey.file("after.sqlite"));
+        b.device.save(home.into(), &b.code, &[Edit::set("area", Value::text(there))?])?;
+        survey.sync(&mut b).await?;
+        assert_eq!(b.device.status()?.quarantined, 1);
+        survey.office.run("backup", &["--to", survey.file("later").to_str().unwrap()])?;
+        let later = std::fs::read_dir(survey.file("later"))?.filter_map(|file| Some(file.ok()?.path()));
+        std::fs::copy(later.into_iter().find(|file| file.extension().is_some_and(|e| e == "sqlite")).unwrap(), &after)?;
+        let areas = survey.file("areas.csv");
+        std::fs::write(&areas, format!("code,name,level,parent\n{there},RT 001,rt,\n"))?;
+        let release = async |office: &Office, coordinator: &Coordinator, c: &str| -> Result<()> {
+            office.run("areas", &[areas.to_str().unwrap()])?;
+            office.run("assign", &[c, there])?;
+            let number = coordinator.all("quarantine").await?[0]["number"].clone();
+            assert_eq!(coordinator.post(&format!("quarantine/{number}/release"), &json!({})).await?.0, 204);
+            Ok(())
+        };
+        release(&survey.office, &survey.coordinator().await?, &c.code).await?;
+        for (phone, sees) in [(&mut a, false), (&mut c, true)] {
+            survey.sync(phone).await?;
+            assert_eq!(phone.has(home)?, sees, "it moved to where the other sees it");
+        }
+
+        let (parts, coordinator) = survey.into_parts().restored(if waits { &after } else { &before }).await?;
+        let http = Http::new()?;
+        // The second time each hears what the others brought.
+        for _ in 0..2 {
+            for phone in [&mut c, &mut b, &mut a] {
+                http.sync(&mut phone.device, |_| ()).await?;
+            }
+        }
+        for phone in [&mut a, &mut c] {
+            assert!(phone.has(home)?, "waits: {waits}");
+            assert_eq!(phone.device.summary(home.into())?.area.as_deref(), Some(&*here));
+            assert_eq!(answers(phone, record), [("floor".to_owned(), "1".to_owned())]);
+        }
+        assert_eq!(b.device.status()?.quarantined, 1);
+        release(&parts.office, &coordinator, &c.code).await?;
+        for (phone, sees) in [(&mut a, false), (&mut c, true), (&mut b, false)] {
+            http.sync(&mut phone.device, |_| ()).await?;
+            assert_eq!(phone.has(home)?, sees, "released at last");
+        }
+        assert_eq!(c.device.summary(home.into())?.area.as_deref(), Some(there));
     }
     Ok(())
 }
