@@ -124,7 +124,9 @@ pub struct Status {
     pub interviews_on_hub: u64,
     /// Records with a conflict.
     pub conflicts: u64,
-    /// Interviews that a coordinator has returned to this enumerator, or to all who work there, as the server told last.
+    /// Photos and files of this device's saves whose bytes the server does not have, as far as this device knows.
+    pub files_unsent: u64,
+    /// Interviews that a coordinator has returned to this enumerator, or to all who work there, and that wait to be corrected.
     pub returned: u64,
     /// Own changes that the server keeps without applying them.
     pub quarantined: u64,
@@ -314,6 +316,7 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// If the database fails.
     pub fn status(&mut self) -> Result<Status, Error> {
+        let returned = self.returned()?.into_iter().filter(|(_, mark)| mark.mine && mark.open > 0).count();
         self.store.read(|tx| {
             let (replica, _) = identity(tx)?;
             let (last, _) = tx.head(replica)?;
@@ -323,11 +326,10 @@ impl<H: Host> Device<H> {
             let on_hub = hub.as_ref().map_or(acked_through, |hub| hub.acked);
             let receipts = tx.interview_receipts(replica, [on_hub, acked_through, safe_through])?;
             let enumerator = tx.meta(meta::ENROLLED)?.map(|_| enrolled(tx)).transpose()?.map(|e| e.enumerator);
-            let told = returned::told(tx)?.interviews;
-            let mine = told.iter().filter(|returned| returned.whose.is_none() || returned.whose == enumerator);
             Ok(Status {
                 replica,
-                returned: u64::try_from(mine.count()).unwrap_or(u64::MAX),
+                files_unsent: tx.files_unsent()?,
+                returned: u64::try_from(returned).unwrap_or(u64::MAX),
                 enumerator,
                 saved: tx.saved()?,
                 unsent: last.saturating_sub(acked_through),

@@ -93,6 +93,9 @@ pub enum HubProblem {
     /// It was a hub.
     #[error("{0} is no hub any more, or has not met the server for long: it has to sync with the server first")]
     RunOut(String),
+    /// The hub turned the device away, and said why.
+    #[error("this hub turned the phone away: {0}")]
+    TurnedAway(String),
     /// The hub takes no more of this device.
     #[error("{0} takes no more of this phone now: sync with the server, nothing is lost")]
     Full(String),
@@ -122,7 +125,7 @@ pub enum FileProblem {
         most: u64,
     },
     /// Its media type is not what the question takes.
-    #[error("a file of the type {0} is not taken here")]
+    #[error("a file of the type {0} is not taken here: set the camera to JPEG, or choose another file")]
     Type(String),
     /// The record has as many attachments as it may.
     #[error("an interview holds at most {0} files: take one away first")]

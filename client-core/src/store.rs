@@ -418,12 +418,13 @@ impl Tx<'_> {
     }
 
     /// How many interviews there are, and of how many every change is on a hub, acked, or safe in a backup, by the seqs up to
-    /// which that is so of what the device wrote under its name of today; of what stands under earlier names, the server's word counts.
+    /// which that is so of what the device wrote under its name of today; of what stands under earlier names, the server's word counts, and
+    /// its ack of then where the name is not known any more.
     pub(crate) fn interview_receipts(&self, replica: ReplicaId, through: [u64; 3]) -> Result<Receipts, Error> {
         let mut query = self.tx.prepare_cached(
             "SELECT count(*), coalesce(sum(hub), 0), coalesce(sum(server), 0), coalesce(sum(safe), 0) FROM
-             (SELECT min(seq <= iif(change.replica = ?1, ?2, coalesce(life.acked, 0))) AS hub,
-                min(seq <= iif(change.replica = ?1, ?3, coalesce(life.acked, 0))) AS server,
+             (SELECT min(seq <= iif(change.replica = ?1, ?2, coalesce(life.acked, seq))) AS hub,
+                min(seq <= iif(change.replica = ?1, ?3, coalesce(life.acked, seq))) AS server,
                 min(seq <= iif(change.replica = ?1, ?4, coalesce(life.safe, 0))) AS safe
               FROM change JOIN record ON record.id = change.record LEFT JOIN life ON life.replica = change.replica
               WHERE change.hash IS NOT NULL AND record.round IS NOT NULL GROUP BY change.record)",

@@ -65,14 +65,22 @@ pub(crate) async fn run(
 ) -> Result<Answer, Error> {
     device.become_hub()?;
     let words = Words::of(language.unwrap_or_default());
-    let blocked = |error: std::io::Error| Error::Unreachable(format!("{listen} can't be listened on: {error}"));
+    let blocked = |error: std::io::Error| {
+        Error::BadAnswer(format!(
+            "{listen} can't be listened on: {error}. Give an address and a free port, such as 0.0.0.0:8080"
+        ))
+    };
     let listener = TcpListener::bind(listen).map_err(blocked)?;
-    let url = format!("http://{}", listener.local_addr().map_err(blocked)?);
+    let at = listener.local_addr().map_err(blocked)?;
+    let url = format!("http://{at}");
     if is_json {
         println!("{}", json!({ "listening": url, "load": device.load()? }));
     } else {
-        println!("{}", words.listening(&url));
+        println!("{}", words.listening(at));
         println!("{}", words.load(&device.load()?));
+        if !device.tells_others()? {
+            println!("{}", words.tells_nothing());
+        }
     }
     let desk: Shared = Arc::new(Mutex::new(Desk { hub: Hub::default(), device, is_json, words }));
     let boxes = web::Data::new(Boxes::default());

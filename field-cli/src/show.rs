@@ -12,6 +12,12 @@ pub(crate) fn receipt(status: &Status) -> String {
         "{} of {} interviews are safe on the server, {} of them in a backup.\n{} changes saved, {} not on the server yet.",
         status.interviews_on_server, status.interviews, status.interviews_backed_up, status.saved, status.unsent
     );
+    if status.files_unsent > 0 {
+        text.push_str(&format!(
+            "\n{} photos and files are on this device alone: keep it until they are sent.",
+            status.files_unsent
+        ));
+    }
     if let Some(hub) = &status.hub {
         text.push_str(&format!(
             "\nOn the hub {hub}: {} of {} interviews. On a hub is not yet safe on the server.",

@@ -261,9 +261,11 @@ async fn a_returned_interview_goes_to_whoever_works_there_now() -> Result<()> {
 
 #[tokio::test]
 async fn a_lost_phone_leaves_the_return_to_the_next_one() -> Result<()> {
-    let survey = Survey::start(24, 1)?;
+    let survey = Survey::start(24, 2)?;
     let (mut lost, coordinator) = (survey.device(0, "lost").await?, survey.coordinator().await?);
     let (_, record) = submitted(&survey, &mut lost, 0).await?;
+    let area = lost.device.summary(record)?.area.context("an area")?;
+    survey.office.run("assign", &[&survey.who(1)?, &area])?;
     assert_eq!(decide(&coordinator, record, "return", about_floor()).await?.0, 200);
     survey.sync(&mut lost).await?;
     // Corrected on the lost phone, and not sent before it was revoked: kept apart, and the return holds.
@@ -271,12 +273,18 @@ async fn a_lost_phone_leaves_the_return_to_the_next_one() -> Result<()> {
     let device = coordinator.get("devices").await?["items"][0]["id"].to_string();
     survey.office.run("revoke", &[&device])?;
     survey.sync(&mut lost).await?;
-    assert_eq!(state(&review(&coordinator, record).await?), "returned");
+    let waits = review(&coordinator, record).await?;
+    assert_eq!(state(&waits), "returned");
+    let of: Vec<&Json> = waits["waits_for"].as_array().unwrap().iter().map(|worker| &worker["enumerator"]).collect();
+    assert_eq!(of.len(), 2, "whoever works there, as phones are told: {of:?}");
 
     let mut next = survey.device(0, "next").await?;
     let line = &next.device.interviews()?[0];
     assert_eq!((line.id, line.returned.as_ref().unwrap().mine), (record, true));
+    assert_eq!(review(&coordinator, record).await?["waits_for"].as_array().map(Vec::len), Some(1), "theirs again");
+    assert_eq!(next.device.status()?.returned, 1);
     next.device.save(record, &next.code, &[Edit::set("floor_m2", Value::Integer(40))?])?;
+    assert_eq!(next.device.status()?.returned, 0, "nothing waits on the phone any more");
     survey.sync(&mut next).await?;
     assert_eq!(state(&review(&coordinator, record).await?), "corrected");
     Ok(())

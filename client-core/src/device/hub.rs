@@ -126,6 +126,14 @@ impl<H: Host> Device<H> {
         })
     }
 
+    /// Whether a hub has anything of others to tell phones: it has once it has synced with the server as one.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn tells_others(&mut self) -> Result<bool, Error> {
+        self.store.read(|tx| tx.is_fed())
+    }
+
     /// What a hub carries, device by device, those that wait for the server first.
     ///
     /// # Errors

@@ -50,7 +50,7 @@ impl<H: Host> DeviceStore for Device<H> {
                 dropped: number(tx, meta::DROPPED)?,
                 waits: tx.waits(replica)?,
                 lives: tx.lives()?,
-                held: if tx.meta(meta::TELLS)?.is_some() { tx.provable()? } else { BTreeMap::new() },
+                held: if tx.meta(meta::TELLS)?.is_some() { tx.held(replica)? } else { BTreeMap::new() },
                 gives_back: !tx.wanted()?.is_empty() || tx.has_to_give(trust::heard_ms(tx)?)?,
                 adoption,
                 in_doubt,
@@ -140,6 +140,10 @@ impl<H: Host> DeviceStore for Device<H> {
                     let dot = Dot { replica: outcome.replica, seq: outcome.seq };
                     let verdict = verdict(outcome.verdict, outcome.code.map(|code| code.as_str()));
                     tx.set_verdict(dot, verdict.as_deref())?;
+                    // Should it count again, it is told again.
+                    if dot.replica != own {
+                        tx.unfeed_change(dot)?;
+                    }
                     if let Some(row) = tx.record_of(dot)? {
                         touched.insert(Touched { is_interview: row.round.is_some(), record: row.id });
                     }
@@ -289,7 +293,7 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
         tx.doubt_lives()?;
         tx.give_again()?;
         tx.offer_attachments_again()?;
-        if !tx.provable()?.is_empty() {
+        if !tx.held(identity(tx)?.0)?.is_empty() {
             tx.set_meta(meta::TELLS, "1")?;
         }
     }

@@ -117,6 +117,12 @@ impl Tx<'_> {
         Ok(query.query_map([], attachment_row)?.collect::<Result<_, _>>()?)
     }
 
+    /// How many files of own saves the server has not got, also where their bytes are lost here.
+    pub(crate) fn files_unsent(&self) -> Result<u64, Error> {
+        let query = "SELECT count(*) FROM attachment WHERE own = 2 AND sent_ms IS NULL AND refused IS NULL";
+        Ok(self.tx.query_row(query, [], |row| row.get(0))?)
+    }
+
     /// Others' attachments that no record here names any more.
     pub(crate) fn attachments_dropped(&self) -> Result<Vec<AttachmentRow>, Error> {
         let mut query = self

@@ -60,8 +60,9 @@ impl Tx<'_> {
     /// The earlier names that something of this device stands under, each with its last seq.
     pub(crate) fn lives(&self) -> Result<BTreeMap<ReplicaId, u64>, Error> {
         let mut query = self.tx.prepare_cached(
-            "SELECT life.replica, max(seq) FROM life JOIN change ON change.replica = life.replica
-             WHERE hash IS NOT NULL GROUP BY life.replica",
+            "SELECT replica, last FROM (SELECT replica, (SELECT seq FROM change
+                WHERE change.replica = life.replica AND hash IS NOT NULL ORDER BY seq DESC LIMIT 1) AS last FROM life)
+             WHERE last IS NOT NULL",
         )?;
         let rows = query.query_map([], |row| Ok((ReplicaId(row.get(0)?), row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -116,19 +117,21 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The last seq of each replica of which the device can prove changes, its own earlier lives among them.
-    pub(crate) fn provable(&self) -> Result<BTreeMap<ReplicaId, u64>, Error> {
+    /// The last seq of each replica but its own of today of which the device holds changes: most of them it can prove, and of the
+    /// others it must hear what does not count any more.
+    pub(crate) fn held(&self, own: ReplicaId) -> Result<BTreeMap<ReplicaId, u64>, Error> {
         let mut query = self.tx.prepare_cached(
             "SELECT replica, max(last) FROM proof GROUP BY replica UNION ALL
-             SELECT replica, max(last) FROM carried WHERE given = 1 AND size > 0 GROUP BY replica",
+             SELECT replica, max(last) FROM carried WHERE given = 1 AND size > 0 GROUP BY replica UNION ALL
+             SELECT replica, max(seq) FROM change WHERE replica <> ?1 GROUP BY replica",
         )?;
-        let mut rows = query.query([])?;
-        let mut provable = self.lives()?;
+        let mut rows = query.query([own.0])?;
+        let mut held = BTreeMap::new();
         while let Some(row) = rows.next()? {
-            let last = provable.entry(ReplicaId(row.get(0)?)).or_insert(0);
+            let last = held.entry(ReplicaId(row.get(0)?)).or_insert(0);
             *last = row.get::<_, u64>(1)?.max(*last);
         }
-        Ok(provable)
+        Ok(held)
     }
 
     /// Notes what a restored server lacks.

@@ -85,6 +85,18 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Whether anything stands in any feed.
+    pub(crate) fn is_fed(&self) -> Result<bool, Error> {
+        Ok(self.tx.prepare_cached("SELECT 1 FROM feed")?.exists([])?)
+    }
+
+    /// Takes a change out of the feeds of all areas.
+    pub(crate) fn unfeed_change(&self, dot: Dot) -> Result<(), Error> {
+        let mut delete = self.tx.prepare_cached("DELETE FROM feed WHERE replica = ?1 AND change = ?2")?;
+        delete.execute(params![dot.replica.0, dot.seq])?;
+        Ok(())
+    }
+
     /// What chance drew for a place in the feed.
     pub(crate) fn feed_mark(&self, seq: u64) -> Result<Option<u64>, Error> {
         let mut query = self.tx.prepare_cached("SELECT mark FROM feed WHERE seq = ?1")?;

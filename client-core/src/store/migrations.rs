@@ -210,7 +210,10 @@ const STEPS: &[&str] = &[
     "ALTER TABLE life ADD COLUMN acked INTEGER NOT NULL DEFAULT 0;
      ALTER TABLE life ADD COLUMN safe INTEGER NOT NULL DEFAULT 0;
      UPDATE life SET acked = (SELECT coalesce(max(seq), 0) FROM change
-        WHERE change.replica = life.replica AND hash IS NOT NULL);",
+        WHERE change.replica = life.replica AND hash IS NOT NULL);
+     -- What was said of others' changes was not taken back when they counted again: it is asked for anew.
+     UPDATE change SET verdict = NULL WHERE hash IS NULL AND (verdict LIKE 'quarantined%' OR verdict LIKE 'escrow%');
+     INSERT OR REPLACE INTO meta (key, value) VALUES ('tells_held', '1');",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

@@ -76,7 +76,9 @@ impl Failures {
             }
             Err(error) => error,
         };
-        self.in_a_row += 1;
+        // What a revoked phone may not send says nothing of the rest.
+        let is_forbidden = matches!(&error, Error::Refused(problem) if problem.code == Code::Forbidden);
+        self.in_a_row += u32::from(!is_forbidden);
         let of_one_file = if let Error::Refused(problem) = &error {
             !matches!(problem.code, Code::Unauthorised | Code::UnsupportedUpload | Code::NoSpace)
         } else {

@@ -122,7 +122,13 @@ impl Http {
         let answer = self.ask_at_most(WELCOME_MAX, request.body(body)).await?;
         let (status, body) = (answer.status, answer.body()?);
         if status != StatusCode::OK {
-            return Err(Error::Refused(problem(status, &body)));
+            let problem = problem(status, &body);
+            let is_turned_away = problem.code == Code::Forbidden;
+            return Err(if is_turned_away {
+                HubProblem::TurnedAway(problem.detail).into()
+            } else {
+                Error::Refused(problem)
+            });
         }
         serde_json::from_slice(&body).map_err(|_ignored| HubProblem::Unknown.into())
     }

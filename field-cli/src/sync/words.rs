@@ -5,7 +5,7 @@ use client_core::{
     Answered, Load, Status,
     transport::{Progress, Sending, Stage, Traffic},
 };
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 use sync_protocol::{engine::device::Report, pass::Pass};
 
 /// The words of one language.
@@ -116,12 +116,27 @@ impl Words {
         text
     }
 
-    /// A hub has begun to listen.
-    pub(crate) fn listening(self, url: &str) -> String {
+    /// A hub has begun to listen. Where it does so on every address, which of them phones reach is not known here.
+    pub(crate) fn listening(self, at: SocketAddr) -> String {
+        let (here, port) = (at.ip(), at.port());
         match self {
-            Self::English => format!("This device is a hub. Phones nearby sync with: tenun-field sync --hub {url}"),
+            Self::English => {
+                let host = if here.is_unspecified() { "<this device's address>".to_owned() } else { here.to_string() };
+                format!("This device is a hub. Phones nearby sync with: tenun-field sync --hub http://{host}:{port}")
+            }
             Self::Indonesian => {
-                format!("Perangkat ini menjadi hub. HP di sekitar: tenun-field sync --hub {url}")
+                let host = if here.is_unspecified() { "<alamat perangkat ini>".to_owned() } else { here.to_string() };
+                format!("Perangkat ini menjadi hub. HP di sekitar: tenun-field sync --hub http://{host}:{port}")
+            }
+        }
+    }
+
+    /// A hub that has heard nothing from the server since it became one.
+    pub(crate) fn tells_nothing(self) -> &'static str {
+        match self {
+            Self::English => "Sync with the server once more: before that it has nothing of others to tell phones.",
+            Self::Indonesian => {
+                "Sinkronkan sekali lagi dengan server: sebelum itu tidak ada data orang lain untuk HP di sekitar."
             }
         }
     }
@@ -182,6 +197,12 @@ impl Words {
                     status.saved,
                     status.unsent
                 );
+                if status.files_unsent > 0 {
+                    text.push_str(&format!(
+                        "\n{} foto dan berkas hanya ada di perangkat ini: simpan sampai terkirim.",
+                        status.files_unsent
+                    ));
+                }
                 if let Some(hub) = &status.hub {
                     text.push_str(&format!(
                         "\nDi hub {hub}: {} dari {} wawancara. Di hub belum berarti aman di server.",
@@ -202,6 +223,12 @@ impl Words {
                 }
                 if status.quarantined > 0 {
                     text.push_str(&format!("\n{} perubahan menunggu koordinator.", status.quarantined));
+                }
+                if status.displaced > 0 {
+                    text.push_str(&format!(
+                        "\n{} simpanan hanya ada di perangkat ini: beri tahu koordinator.",
+                        status.displaced
+                    ));
                 }
                 text
             }

@@ -1,12 +1,13 @@
 //! What lets devices give back to a restored server what it lost of others' changes (DESIGN §5, rule 9): the proofs that go
 //! with what they pull, and what the server says it lacks.
 
-use crate::store::{ChangeRow, ChangeState, StoreError, Tx, Unseen};
+use super::ingest;
+use crate::store::{ChangeRow, StoreError, Tx, Unseen};
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
     ReplicaId,
     chain::Span,
-    wire::{Lack, Outcome, Proof, RequestHeader, Verdict},
+    wire::{Lack, Outcome, Proof, RequestHeader},
 };
 
 /// How a reply proves the changes that it tells.
@@ -76,15 +77,7 @@ pub(super) fn apart(tx: Tx<'_>, request: &RequestHeader) -> Result<Vec<Outcome>,
     let mut apart = Vec::new();
     for (replica, last) in &request.held {
         let Some(row) = tx.replica(*replica)? else { continue };
-        let Some(first) = tx.first_kept_apart(row.id)?.filter(|first| first <= last) else { continue };
-        for (seq, state, _) in tx.states(row.id, first, last.saturating_add(1))? {
-            let verdict = match state {
-                ChangeState::Quarantined => Verdict::Quarantined,
-                ChangeState::Escrow => Verdict::Escrow,
-                ChangeState::Applied | ChangeState::Superseded => continue,
-            };
-            apart.push(Outcome { replica: *replica, seq, verdict, code: None, detail: String::new() });
-        }
+        apart.extend(ingest::apart(tx, &row, 1, *last)?);
     }
     Ok(apart)
 }

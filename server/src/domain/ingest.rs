@@ -8,6 +8,7 @@ mod moved;
 mod shared;
 mod stamps;
 
+pub use acks::apart;
 use buckets::Buckets;
 pub use moved::bring_back_all;
 use shared::Shared;
@@ -393,8 +394,8 @@ impl<'a> Turn<'a> {
     }
 
     fn outcome(&mut self, replica: ReplicaId, seq: u64, verdict: Verdict, problem: Option<Problem>) {
-        // Of somebody else's change its carrier must know no more than that it does not count.
-        if self.is_carried && !is_apart(verdict) {
+        // What becomes of somebody else's change is told once the batch is received.
+        if self.is_carried {
             return;
         }
         let (code, detail) = problem.map_or((None, String::new()), |problem| (Some(problem.code), problem.detail));
@@ -480,6 +481,8 @@ impl<'a> Turn<'a> {
         }
         self.stamp_added(row.replica, row.id)?;
         (self.is_carried, self.to_escrow, self.stamp) = (false, to_escrow, stamp);
+        // Whoever brings what waits knows it from before a restore, when it counted, and shows it.
+        self.outcomes.extend(acks::apart(self.tx, &row, verified.batch.first, verified.batch.last())?);
         Ok(())
     }
 

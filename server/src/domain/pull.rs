@@ -66,7 +66,7 @@ pub fn reply(
     reply.outcomes = applied.outcomes;
     reply.stamps = applied.stamps;
     reply.fork = applied.fork;
-    reply.lives = lives(tx, &request.lives)?;
+    reply.lives = lives(tx, device, &request.lives)?;
     // Every reply says it: where none is named, a device forgets whom it knew of.
     reply.barred = hubs::barred(tx, request, now_ms)?;
     if device.revoked {
@@ -174,11 +174,12 @@ pub fn reply(
     Ok(reply)
 }
 
-/// How far the server holds what a device wrote under earlier names; of one that it does not know, nothing.
-fn lives(tx: Tx<'_>, asked: &BTreeMap<ReplicaId, u64>) -> Result<Vec<Life>, StoreError> {
+/// How far the server holds what a device wrote under earlier names; of one that it does not know, or that is somebody else's, nothing.
+fn lives(tx: Tx<'_>, device: &Device, asked: &BTreeMap<ReplicaId, u64>) -> Result<Vec<Life>, StoreError> {
     let mut lives = Vec::new();
     for (replica, last) in asked.iter().take(MOST_LIVES) {
-        let row = tx.replica(*replica)?;
+        let is_theirs = tx.bearer(*replica)?.is_some_and(|bearer| bearer.enumerator == device.enumerator);
+        let row = if is_theirs { tx.replica(*replica)? } else { None };
         let acked_through = row.map_or(0, |row| row.head.min(*last));
         let acked_hash = row.map_or(Ok(None), |row| tx.hash_at(row.id, acked_through))?.unwrap_or_default();
         let safe_through = tx.safe_through(*replica)?.min(acked_through);

@@ -1,6 +1,6 @@
 //! What hubs and their guests are told: passes, who is barred, how far a history is held and counts.
 
-use super::{StoreError, Tx};
+use super::{ChangeState, StoreError, Tx, log::read_states};
 use rusqlite::{OptionalExtension, params};
 use sync_protocol::ReplicaId;
 
@@ -68,6 +68,23 @@ impl Tx<'_> {
     pub fn first_kept_apart(&self, replica: i64) -> Result<Option<u64>, StoreError> {
         let mut query = self.conn.prepare_cached("SELECT min(seq) FROM change WHERE replica = ?1 AND state <> 0")?;
         Ok(query.query_row([replica], |row| row.get(0))?)
+    }
+
+    /// What of a span of a replica's changes is held and does not count.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn kept_apart(
+        &self,
+        replica: i64,
+        first: u64,
+        last: u64,
+    ) -> Result<Vec<(u64, ChangeState, Option<String>)>, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT seq, state, code FROM change LEFT JOIN quarantine ON quarantine.change = change.id
+             WHERE replica = ?1 AND seq BETWEEN ?2 AND ?3 AND state <> 0 ORDER BY seq",
+        )?;
+        read_states(query.query(params![replica, first, last])?)
     }
 
     /// Notes which device brought a batch of another.

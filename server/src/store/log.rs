@@ -168,6 +168,15 @@ fn replica_row(row: &Row<'_>) -> rusqlite::Result<ReplicaRow> {
     })
 }
 
+pub(super) fn read_states(mut rows: rusqlite::Rows<'_>) -> Result<Vec<(u64, ChangeState, Option<String>)>, StoreError> {
+    let mut states = Vec::new();
+    while let Some(row) = rows.next()? {
+        let state = ChangeState::of(row.get(1)?).ok_or(StoreError::Corrupt("a change's state"))?;
+        states.push((row.get(0)?, state, row.get(2)?));
+    }
+    Ok(states)
+}
+
 pub(super) fn change_row(row: &Row<'_>) -> rusqlite::Result<ChangeRow> {
     Ok(ChangeRow {
         id: row.get(0)?,
@@ -336,13 +345,7 @@ impl<'a> Tx<'a> {
             "SELECT seq, state, code FROM change LEFT JOIN quarantine ON quarantine.change = change.id
              WHERE replica = ?1 AND seq >= ?2 AND seq < ?3 ORDER BY seq",
         )?;
-        let mut rows = query.query(params![replica, first, end])?;
-        let mut states = Vec::new();
-        while let Some(row) = rows.next()? {
-            let state = ChangeState::of(row.get(1)?).ok_or(StoreError::Corrupt("a change's state"))?;
-            states.push((row.get(0)?, state, row.get(2)?));
-        }
-        Ok(states)
+        read_states(query.query(params![replica, first, end])?)
     }
 
     /// Gets ready to append changes: ingest appends many in a row.

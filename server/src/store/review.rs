@@ -91,6 +91,15 @@ fn written(dots: &[Dot]) -> String {
     dots.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
+/// Whose a record of the query is to correct; null where it is everybody's who works there.
+const WHOSE: &str = "(SELECT assignment.enumerator FROM assignment
+    JOIN placement ON placement.area = assignment.area AND placement.record = record.household
+    WHERE assignment.enumerator = record.enumerator
+    AND (assignment.round = record.round OR NOT EXISTS (SELECT 1 FROM assignment AS other
+        WHERE other.area = assignment.area AND other.round = record.round))
+    AND EXISTS (SELECT 1 FROM device WHERE device.enumerator = record.enumerator AND revoked_ms IS NULL)
+    LIMIT 1)";
+
 impl Tx<'_> {
     /// The state of a record's review by its word; none for a household.
     ///
@@ -224,18 +233,12 @@ impl Tx<'_> {
         enumerator: &str,
         most: usize,
     ) -> Result<Vec<ReturnedRow>, StoreError> {
-        let mut query = self.conn.prepare_cached(
-            "SELECT record.uuid, review.remarks, (SELECT assignment.enumerator FROM assignment
-                JOIN placement ON placement.area = assignment.area AND placement.record = record.household
-                WHERE assignment.enumerator = record.enumerator
-                AND (assignment.round = record.round OR NOT EXISTS (SELECT 1 FROM assignment AS other
-                    WHERE other.area = assignment.area AND other.round = record.round))
-                AND EXISTS (SELECT 1 FROM device WHERE device.enumerator = record.enumerator AND revoked_ms IS NULL)
-                LIMIT 1)
+        let mut query = self.conn.prepare_cached(&format!(
+            "SELECT record.uuid, review.remarks, {WHOSE}
              FROM record JOIN review ON review.record = record.id
              WHERE record.id IN (SELECT record FROM returned WHERE area IN (SELECT value FROM json_each(?1)))
-             AND record.void = 0 ORDER BY record.enumerator <> ?2, review.event LIMIT ?3",
-        )?;
+             AND record.void = 0 ORDER BY record.enumerator <> ?2, review.event LIMIT ?3"
+        ))?;
         let areas = serde_json::Value::from(areas.iter().copied().collect::<Vec<i64>>()).to_string();
         let rows = query.query_map(params![areas, enumerator, most], |row| {
             Ok(ReturnedRow {
@@ -245,6 +248,15 @@ impl Tx<'_> {
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Whose an interview is to correct: the enumerator's who began it, as long as they work there in its round with a phone.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn whose(&self, record: i64) -> Result<Option<String>, StoreError> {
+        let mut query = self.conn.prepare_cached(&format!("SELECT {WHOSE} FROM record WHERE record.id = ?1"))?;
+        Ok(query.query_row([record], |row| row.get(0)).optional()?.flatten())
     }
 
     /// Who is assigned an area of a household, in any round, by name.

@@ -247,6 +247,7 @@ impl World {
         for life in lives {
             let expected = self.expected_on(life, log)?;
             let is_revoked = self.is_revoked(life)?;
+            let books = self.oracle.lives.get(life).cloned().unwrap_or_default();
             let Self { phones, office, .. } = self;
             let phone = phones.get_mut(life).context("a life")?;
             let device = phone.device()?;
@@ -275,6 +276,14 @@ impl World {
                         wrong.push(("L3", format!("life {life} shows {dot}, which the server never had")));
                         continue;
                     };
+                    let apart = rows.get(&dot).filter(|row| matches!(row.state, QUARANTINED | ESCROW) && !is_revoked);
+                    // What a snapshot has folded in is not taken out of it (docs/decisions/0015).
+                    if let Some(row) = apart.filter(|row| !books.holds_itself(row.hash))
+                        && phone.stored(dot)?.as_deref() == Some(&row.bytes)
+                        && !phone.has_snapshot(line.id)?
+                    {
+                        wrong.push(("L3", format!("life {life} shows {dot}, which the server keeps apart")));
+                    }
                     // A stamp that its author never heard of is given anew after a restore.
                     let row = rows.get(&dot).filter(|row| row.state != ESCROW && !lost.contains_key(&dot));
                     let stamp = row.map(|row| row.stamp);
@@ -464,7 +473,7 @@ impl World {
                 let dots: Vec<Dot> = device.record(line.id)?.changes().map(|(dot, _)| dot).collect();
                 let is_own = |dot: &Dot| by_dot.get(dot).is_some_and(|hash| books.holds_itself(*hash));
                 // A revoked phone is not told that a household left which it wrote about: a hub may tell it more of that.
-                let hears_of_it = hears || !dots.iter().any(is_own);
+                let hears_of_it = hears || !(elsewhere.contains(&line.household) && dots.iter().any(is_own));
                 for dot in dots {
                     if self.oracle.lost.contains_key(&dot) {
                         continue; // The bucket that it stood in may be lost as well.

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use sync_protocol::{
-    Dot, Hash, ReplicaId,
+    Dot, Hash, RecordId, ReplicaId,
     chain::{digest, link},
 };
 
@@ -122,6 +122,15 @@ impl Phone {
         let conn = rusqlite::Connection::open(&self.file)?;
         let query = "SELECT bytes FROM change WHERE replica = ?1 AND seq = ?2";
         Ok(conn.query_row(query, rusqlite::params![dot.replica.0, dot.seq], |row| row.get(0)).optional()?)
+    }
+
+    /// Whether a record is here as the server told that it stood.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn has_snapshot(&self, record: RecordId) -> Result<bool> {
+        let conn = rusqlite::Connection::open(&self.file)?;
+        Ok(conn.prepare("SELECT 1 FROM snapshot WHERE record = ?1")?.exists([record.0])?)
     }
 
     /// What the database can prove of others' changes: where each stands in its author's chain.

@@ -1,13 +1,34 @@
 //! What a device hears of its changes that the server had before: their stamps, and what became of them.
 
 use super::{Applied, Turn};
-use crate::store::{ChangeState, StoreError};
+use crate::store::{ChangeState, ReplicaRow, StoreError, Tx};
 use sync_protocol::{
     ReplicaId,
     engine::intake::Log,
     problem::Code,
     wire::{Have, Outcome, RequestHeader, Verdict},
 };
+
+/// What of a span of a replica's changes is kept apart: in quarantine, or in escrow.
+///
+/// # Errors
+/// If the store fails.
+pub fn apart(tx: Tx<'_>, replica: &ReplicaRow, first: u64, last: u64) -> Result<Vec<Outcome>, StoreError> {
+    let outcomes = tx.kept_apart(replica.id, first, last)?.into_iter().map(|held| outcome(replica.replica, held));
+    Ok(outcomes.filter(|outcome| super::is_apart(outcome.verdict)).collect())
+}
+
+/// What became of a change that is held.
+fn outcome(replica: ReplicaId, (seq, held, code): (u64, ChangeState, Option<String>)) -> Outcome {
+    let verdict = match held {
+        ChangeState::Applied => Verdict::Duplicate,
+        ChangeState::Quarantined => Verdict::Quarantined,
+        ChangeState::Escrow => Verdict::Escrow,
+        ChangeState::Superseded => Verdict::Superseded,
+    };
+    let code = code.and_then(|code| Code::ALL.iter().copied().find(|known| known.as_str() == code));
+    Outcome { replica, seq, verdict, code, detail: String::new() }
+}
 
 impl Turn<'_> {
     /// Tells the stamps of a span of changes.
@@ -30,16 +51,10 @@ impl Turn<'_> {
         end: u64,
         told: impl Fn(Verdict) -> bool,
     ) -> Result<(), StoreError> {
-        for (seq, held, code) in self.tx.states(id, first, end)? {
-            let verdict = match held {
-                ChangeState::Applied => Verdict::Duplicate,
-                ChangeState::Quarantined => Verdict::Quarantined,
-                ChangeState::Escrow => Verdict::Escrow,
-                ChangeState::Superseded => Verdict::Superseded,
-            };
-            if told(verdict) {
-                let code = code.and_then(|code| Code::ALL.iter().copied().find(|known| known.as_str() == code));
-                self.outcomes.push(Outcome { replica, seq, verdict, code, detail: String::new() });
+        for held in self.tx.states(id, first, end)? {
+            let outcome = outcome(replica, held);
+            if told(outcome.verdict) {
+                self.outcomes.push(outcome);
             }
         }
         Ok(())

@@ -131,8 +131,10 @@ pub fn review_of(
         detail.since_ms = Some(review.decision.at_ms);
     }
     if state == State::Returned {
-        let workers = tx.workers(key.household)?;
-        let own: Vec<Worker> = workers.iter().filter(|worker| worker.enumerator == row.enumerator).cloned().collect();
+        // As the phones are told it.
+        let (workers, whose) = (tx.workers(key.household)?, tx.whose(key.id)?);
+        let is_theirs = |worker: &&Worker| Some(&worker.enumerator) == whose.as_ref();
+        let own: Vec<Worker> = workers.iter().filter(is_theirs).cloned().collect();
         detail.waits_for = if own.is_empty() { workers } else { own };
     }
     // A return beside another one holds that one's remarks, too: each line says what it added.
