@@ -39,6 +39,19 @@ pub(crate) struct Sent {
     pub(crate) stopped: Option<Error>,
 }
 
+impl Sent {
+    /// What came of this try and of those before.
+    pub(crate) fn after(mut self, before: &Self) -> Self {
+        let Sending { sent, refused, up, .. } = before.sending;
+        self.sending.files += sent + refused;
+        self.sending.sent += sent;
+        self.sending.refused += refused;
+        self.sending.up += up;
+        self.thumbnails += before.thumbnails;
+        self
+    }
+}
+
 /// Sends photos and files, then fetches small pictures of what others photographed. A line that is too bad for them is no
 /// failure of the sync; as long as each try gets further, it is tried again.
 pub(crate) async fn send(device: &mut Field, telling: Telling) -> Sent {

@@ -78,16 +78,28 @@ pub(crate) async fn run(
 ) -> Result<Answer, Error> {
     let words = Words::of(language.unwrap_or_default());
     let http = Http::new()?;
-    let done = match night {
+    let mut night = match night {
+        None => None,
+        Some(window) => {
+            // Whoever has no server yet is told now, not at midnight.
+            device.server()?;
+            Some((window, Night::plan(window, local_ms(device), random(device))))
+        }
+    };
+    let done = match &mut night {
         None => http.sync(device, |progress| telling.progress(progress, words)).await,
-        Some(window) => by_night(&http, device, window, telling, words).await,
+        Some((window, night)) => by_night(&http, device, *window, night, telling, words).await,
     };
     if matches!(telling, Telling::People) {
         eprintln!();
     }
     let (report, traffic) = done?;
     // Whatever becomes of photos, the answers are there.
-    let photos = if answers_only { None } else { Some(attachments::send(device, telling).await) };
+    let photos = match night {
+        _ if answers_only => None,
+        None => Some(attachments::send(device, telling).await),
+        Some((_, mut night)) => Some(photos_by_night(device, &mut night, telling, words).await),
+    };
     let status = device.status()?;
     let mut text = words.done(&report, &traffic, &status);
     text.push_str(&photos.as_ref().map(|photos| words.photos(photos)).unwrap_or_default());
@@ -127,39 +139,65 @@ async fn by_night(
     http: &Http,
     device: &mut Field,
     window: Window,
+    night: &mut Night,
     telling: Telling,
     words: &Words,
 ) -> Result<(Report, Traffic), Error> {
-    // Whoever has no server yet is told now, not at midnight.
-    device.server()?;
-    let mut night = Night::plan(window, local_ms(device), random(device));
     let mut last = Error::Unreachable(format!("the hours of {window} are over"));
+    while comes(device, night, telling, words).await {
+        let before = device.to_send()?.1;
+        let error = match http.sync(device, |progress| telling.progress(progress, words)).await {
+            Ok(done) => return Ok(done),
+            Err(error) if error.is_unreachable() || matches!(error, Error::Syncing) => error,
+            Err(error) => return Err(error),
+        };
+        let is_further = device.to_send()?.1 < before;
+        put_off(device, night, &error, is_further, telling);
+        last = error;
+    }
+    Err(last)
+}
+
+/// Sends photos and files once the answers are there: again and again, until they are there, too, or the hours are over.
+async fn photos_by_night(device: &mut Field, night: &mut Night, telling: Telling, words: &Words) -> attachments::Sent {
+    let mut sent = attachments::send(device, telling).await;
+    let mut is_further = sent.sending.up > 0;
+    while let Some(error) = sent.stopped.as_ref().filter(|error| error.is_unreachable()) {
+        put_off(device, night, error, is_further, telling);
+        if !comes(device, night, telling, words).await {
+            break;
+        }
+        let again = attachments::send(device, telling).await;
+        is_further = again.sending.up > 0;
+        sent = again.after(&sent);
+    }
+    sent
+}
+
+/// Waits for the next moment of a night; false where its hours are over.
+async fn comes(device: &mut Field, night: &Night, telling: Telling, words: &Words) -> bool {
     loop {
         let now = local_ms(device);
         match night.next(now) {
-            Next::Closed => return Err(last),
+            Next::Closed => return false,
+            Next::Sync => return true,
             Next::Wait(until) => {
                 telling.waiting(until, now, night.failures(), words);
                 wait(device, until).await;
             }
-            Next::Sync => {
-                let before = device.to_send()?.1;
-                let error = match http.sync(device, |progress| telling.progress(progress, words)).await {
-                    Ok(done) => return Ok(done),
-                    Err(error) if error.is_unreachable() || matches!(error, Error::Syncing) => error,
-                    Err(error) => return Err(error),
-                };
-                telling.failed(&error);
-                if device.to_send()?.1 < before {
-                    night.progressed();
-                }
-                let busy_s = if let Error::Busy { after_s } = &error { Some(*after_s) } else { None };
-                let busy_ms = busy_s.and_then(|seconds| i64::try_from(seconds.saturating_mul(1000)).ok());
-                night.failed(local_ms(device), busy_ms, random(device));
-                last = error;
-            }
         }
     }
+}
+
+/// Puts the next try off after a failure: for less long where something got through.
+fn put_off(device: &mut Field, night: &mut Night, error: &Error, is_further: bool, telling: Telling) {
+    telling.failed(error);
+    if is_further {
+        night.progressed();
+    }
+    let busy_s = if let Error::Busy { after_s } = error { Some(*after_s) } else { None };
+    let busy_ms = busy_s.and_then(|seconds| i64::try_from(seconds.saturating_mul(1000)).ok());
+    night.failed(local_ms(device), busy_ms, random(device));
 }
 
 async fn wait(device: &mut Field, until: i64) {

@@ -260,5 +260,22 @@ async fn photos_stand_small_on_the_page_and_what_is_to_come_says_so() -> Result<
     // The original opens in place.
     browser.click("a > img.thumbnail").await?;
     browser.until("return document.contentType === 'image/jpeg' && document.images[0].naturalWidth === 400").await?;
+
+    // Taken again after a return: the coordinator sees the one and the other, and that the other is still to come.
+    author.device.save(record, &author.code, &[Edit::Finish])?;
+    survey.sync(&mut author).await?;
+    let remarks = json!({ "remarks": [{ "path": "house", "text": "kabur, foto lagi" }] });
+    assert_eq!(decide(&survey.coordinator().await?, record, "return", remarks).await?.0, 200);
+    survey.sync(&mut author).await?;
+    let mut open = Interview::open(&mut author.device, record, &author.code)?;
+    open.attach(&mut author.device, &"house".parse()?, "rumah depan.jpg", photos::jpeg(3, 1200, 600))?;
+    survey.sync(&mut author).await?;
+    let small = "return document.querySelectorAll('#review td img.thumbnail').length";
+    browser.go(&format!("{url}/records/{record}")).await?;
+    assert_eq!(browser.script(small).await?, json!(1));
+    assert_eq!(browser.script("return document.querySelectorAll('#review td .tag.warn').length").await?, json!(1));
+    survey.http.send_attachments(&mut author.device, |_| ()).await?;
+    browser.go(&format!("{url}/records/{record}")).await?;
+    assert_eq!(browser.script(small).await?, json!(2));
     Ok(())
 }

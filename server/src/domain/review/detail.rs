@@ -6,12 +6,16 @@ use super::{
     view::{self, Difference},
 };
 use crate::{
-    domain::{Failure, catalogue::Catalogue},
+    domain::{
+        Failure,
+        attachments::{self, AttachmentDetail},
+        catalogue::Catalogue,
+    },
     store::{RecordKey, RecordRow, ReviewEvent, Tx, Worker},
 };
 use serde::Serialize;
 use std::collections::BTreeSet;
-use sync_protocol::{Dot, Record, remark::About};
+use sync_protocol::{Attachment, Dot, Record, remark::About};
 
 /// Where the review of an interview stands, and how it came there.
 #[derive(Clone, Debug, Serialize)]
@@ -29,6 +33,9 @@ pub struct ReviewDetail {
     pub waits_for: Vec<Worker>,
     /// What is different since the last decision about its answers.
     pub differences: Vec<Difference>,
+    /// The photos and files among them, with where their bytes are.
+    #[serde(skip)]
+    pub files: Vec<AttachmentDetail>,
     /// When that was, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<i64>,
@@ -118,6 +125,7 @@ pub fn review_of(
         remarks: Vec::new(),
         waits_for: Vec::new(),
         differences: Vec::new(),
+        files: Vec::new(),
         since_ms: None,
         log: Vec::new(),
     };
@@ -128,6 +136,10 @@ pub fn review_of(
         let remarks = last.map(|event| event.remarks.as_slice()).unwrap_or_default();
         detail.remarks = remarks.iter().filter_map(|dot| remark(record, *dot)).collect();
         detail.differences = view::differences(tx, key, record, &review.decision.seen, remarks, catalogue)?;
+        let values = detail.differences.iter().flat_map(|difference| difference.before.iter().chain(&difference.after));
+        for named in values.filter_map(Attachment::from_value).collect::<BTreeSet<_>>() {
+            detail.files.push(attachments::look_up(tx, named)?);
+        }
         detail.since_ms = Some(review.decision.at_ms);
     }
     if state == State::Returned {

@@ -1,7 +1,7 @@
 //! The review of an interview: where it stands, what was remarked and answered, what is different since, what a coordinator may
 //! do, and what was done.
 
-use super::{Desk, Loaded, Notice, api, person, redirect, view};
+use super::{Desk, Loaded, Notice, api, files::file, person, redirect, view};
 use crate::{
     domain::review::{Decision, Difference, NewRemark, RemarkDetail, ReviewDetail, State, Transition},
     http::pages::{
@@ -16,7 +16,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, http::StatusCode, web}
 use maud::{Markup, html};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use sync_protocol::{Path, RecordId, Value, problem::Class};
+use sync_protocol::{Attachment, Path, RecordId, Value, problem::Class};
 
 /// What a form of this section had in it when it was not accepted, or what a link asks to be put there.
 #[derive(Clone, Debug, Default)]
@@ -133,8 +133,12 @@ fn difference_line(sheet: &Sheet<'_>, loaded: &Loaded, review: &ReviewDetail, di
     html! {
         tr {
             th scope="row" { (heading(sheet, &difference.path)) }
-            td data-label=(words.before) { (values(sheet, difference, &difference.before, difference.there.map(|is| !is))) }
-            td data-label=(words.after) { (values(sheet, difference, &difference.after, difference.there)) }
+            td data-label=(words.before) {
+                (values(sheet, (loaded, review), difference, &difference.before, difference.there.map(|is| !is)))
+            }
+            td data-label=(words.after) {
+                (values(sheet, (loaded, review), difference, &difference.after, difference.there))
+            }
             td data-label=(words.who) {
                 @if let Some(by) = &difference.by {
                     (person(&loaded.people, &by.author)) ", "
@@ -150,8 +154,18 @@ fn difference_line(sheet: &Sheet<'_>, loaded: &Loaded, review: &ReviewDetail, di
     }
 }
 
-fn values(sheet: &Sheet<'_>, difference: &Difference, values: &[Value], there: Option<bool>) -> Markup {
+fn values(
+    sheet: &Sheet<'_>,
+    (loaded, review): (&Loaded, &ReviewDetail),
+    difference: &Difference,
+    values: &[Value],
+    there: Option<bool>,
+) -> Markup {
     let words = sheet.language.words();
+    let file_of = |value: &Value| {
+        let named = Attachment::from_value(value)?;
+        review.files.iter().find(|file| file.sha256 == named.hash)
+    };
     let path = difference.path.parse::<Path>().ok();
     html! {
         @match there {
@@ -163,9 +177,10 @@ fn values(sheet: &Sheet<'_>, difference: &Difference, values: &[Value], there: O
             None => {
                 @for (at, value) in values.iter().enumerate() {
                     @if at > 0 { " | " }
-                    @match &path {
-                        Some(path) if !path.is_reserved() => { (sheet.shown(value, sheet.asked(path))) }
-                        Some(_) | None => { (value.to_string()) }
+                    @match (&path, file_of(value)) {
+                        (_, Some(named)) => { (file(loaded.detail.row.id, named, sheet.language)) }
+                        (Some(path), None) if !path.is_reserved() => { (sheet.shown(value, sheet.asked(path))) }
+                        (_, None) => { (value.to_string()) }
                     }
                 }
             }
