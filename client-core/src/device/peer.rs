@@ -91,7 +91,7 @@ impl<H: Host> Device<H> {
             let scope = scope(tx)?.map(|scope| scope.areas).unwrap_or_default();
             areas.retain(|area| scope.iter().any(|seen| seen.code == *area));
             let epoch = tx.peer(hub, replica)?.map(|peer| peer.epoch).unwrap_or_default();
-            let acked = own_through(tx, welcome.acked_through, Some(welcome.acked_hash))?;
+            let acked = own_through(tx, replica, welcome.acked_through, Some(welcome.acked_hash))?;
             tx.put_peer(&PeerRow { hub, name: pass.name.clone(), acked, epoch }, replica)?;
             Ok(MetHub { name: pass.name.clone(), areas, meeting, proof: meeting.sign(Side::Guest, &own_key) })
         })
@@ -217,7 +217,7 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
                 tx.clear_peer_cursors(*hub)?;
                 peer.epoch.clone_from(&reply.header.epoch);
             }
-            peer.acked = own_through(tx, reply.header.acked_through, reply.header.acked_hash)?;
+            peer.acked = own_through(tx, replica, reply.header.acked_through, reply.header.acked_hash)?;
             tx.put_peer(&peer, replica)?;
             trust::take_passes(tx, &reply.passes, &keys, None)?;
             let is_hub = relay::is_hub(tx)?;

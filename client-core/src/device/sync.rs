@@ -299,8 +299,7 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
     }
     tx.set_meta(meta::EPOCH, &reply.header.epoch)?;
     for Life { replica, acked_through, acked_hash, safe_through } in &reply.lives {
-        let is_own = tx.hash_at(*replica, *acked_through)? == Some(*acked_hash);
-        let acked = if is_own { *acked_through } else { 0 };
+        let acked = own_through(tx, *replica, *acked_through, Some(*acked_hash))?;
         tx.set_life(LifeRow { replica: *replica, acked, safe: acked.min(*safe_through) })?;
     }
     let acked_before = number(tx, meta::ACKED)?;
@@ -313,7 +312,7 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
         let told = if reply.cut_off { stamps } else { &all };
         let stamped = stamped_through(told, replica, acked_before);
         let held = match reply.header.acked_hash {
-            Some(hash) => own_through(tx, reply.header.acked_through, Some(hash))?,
+            Some(hash) => own_through(tx, replica, reply.header.acked_through, Some(hash))?,
             None => reply.header.acked_through,
         };
         let acked = held.min(stamped).min(last);
@@ -336,9 +335,8 @@ fn lacks_freed(tx: &Tx<'_>) -> Result<bool, Error> {
     Ok(number(tx, meta::ACKED)? < number(tx, meta::FREED)?)
 }
 
-/// How far a server or a hub holds this device's history by its own word; nothing where it names another one.
-pub(super) fn own_through(tx: &Tx<'_>, through: u64, hash: Option<Hash>) -> Result<u64, Error> {
-    let (replica, _) = identity(tx)?;
+/// How far a server or a hub holds this device's history under one of its names by its own word; nothing where it names another one.
+pub(super) fn own_through(tx: &Tx<'_>, replica: ReplicaId, through: u64, hash: Option<Hash>) -> Result<u64, Error> {
     let own = if through > tx.head(replica)?.0 { None } else { tx.hash_at(replica, through)? };
     Ok(if own.is_some() && own == hash { through } else { 0 })
 }

@@ -72,7 +72,7 @@ impl<'s> Proving<'s> {
     }
 }
 
-/// What is kept apart of what a device says it can prove: it may know it from before the server was restored, when it counted.
+/// What is kept apart of what a device says it has: it may know it from before the server was restored, when it counted.
 pub(super) fn apart(tx: Tx<'_>, request: &RequestHeader) -> Result<Vec<Outcome>, StoreError> {
     let mut apart = Vec::new();
     for (replica, last) in &request.held {

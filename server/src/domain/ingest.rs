@@ -100,7 +100,7 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     let Some(row) = turn.known(header.replica)?.filter(|row| row.device == Some(device.id)) else {
         return Err(Failure::problem(Code::ReplicaTaken, format!("{} is another device's", header.replica)));
     };
-    let (id, held_before) = (row.id, row.head);
+    let held_before = row.head;
     let own = batches.iter().map(|batch| &batch.verified.batch).filter(|batch| batch.replica == header.replica);
     let before_own = own.map(|batch| batch.first.saturating_sub(1)).min().unwrap_or(0);
     let taken_for_acked = header.acked.map_or(0, |acked| acked.seq).max(before_own);
@@ -139,7 +139,8 @@ pub fn apply(tx: Tx<'_>, prepared: Prepared, world: &World, now_ms: i64) -> Resu
     }
     // A server that was restored may have apart again what was released since.
     if header.epoch != world.identity.epoch && applied.fork.is_none() && taken_for_acked <= held_before {
-        turn.tell_states((header.replica, id), 1, taken_for_acked.saturating_add(1), is_apart)?;
+        let row = *turn.row(header.replica)?;
+        turn.outcomes.extend(acks::apart(tx, &row, 1, taken_for_acked)?);
     }
     turn.finish(Some(&scope_of(tx, &device.enumerator)?))?;
     applied.outcomes.append(&mut turn.outcomes);

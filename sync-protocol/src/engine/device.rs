@@ -42,7 +42,7 @@ pub struct Position {
     pub waits: Vec<u64>,
     /// The names that the device had before, each with the last seq of what is its own under it.
     pub lives: BTreeMap<ReplicaId, u64>,
-    /// The last seq of each replica whose changes the device can prove; empty but where a new epoch has begun.
+    /// The last seq of each replica, but its own of today, whose changes the device has; empty but where a new epoch has begun.
     pub held: BTreeMap<ReplicaId, u64>,
     /// The server lacks changes of others that were not given back yet.
     pub gives_back: bool,

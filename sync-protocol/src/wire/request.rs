@@ -51,7 +51,7 @@ pub struct RequestHeader {
     /// Own changes that the device knows to wait for a coordinator's decision.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<u64>,
-    /// What the device can prove of others' changes: the last seq of each replica. It is told once in each new epoch.
+    /// What the device has: the last seq of each replica but its own of today. It is told once in each new epoch.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held: BTreeMap<ReplicaId, u64>,
     /// The names that the device had before, each with the last seq of what is its own under it: it hears how far the server holds

@@ -447,8 +447,8 @@ pub const MUTANTS: &[Mutant] = &[
         why: "A phone takes what a hub acks for what the server holds.",
         edits: &[Edit {
             file: PEER,
-            old: "            peer.acked = own_through(tx, reply.header.acked_through, reply.header.acked_hash)?;",
-            new: "            peer.acked = own_through(tx, reply.header.acked_through, reply.header.acked_hash)?;
+            old: "            peer.acked = own_through(tx, replica, reply.header.acked_through, reply.header.acked_hash)?;",
+            new: "            peer.acked = own_through(tx, replica, reply.header.acked_through, reply.header.acked_hash)?;
             tx.set_meta(meta::ACKED, &peer.acked.to_string())?;",
         }],
         test: Test::Simulator,
