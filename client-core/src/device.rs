@@ -18,6 +18,7 @@ mod summary;
 mod sync;
 mod trust;
 
+pub(crate) use attachments::ToSend;
 pub use attachments::{AttachmentLine, Whereabouts};
 pub use capture::Edit;
 use forms::Forms;

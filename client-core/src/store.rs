@@ -14,7 +14,7 @@ mod scope;
 mod session;
 mod snapshots;
 
-pub(crate) use attachments::{AttachmentRow, Whose};
+pub(crate) use attachments::{AttachmentRow, LOST, Whose};
 pub(crate) use carried::LifeRow;
 pub(crate) use feed::FeedRow;
 pub(crate) use hub::{CarriedRow, GuestRow};
@@ -217,15 +217,20 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Own changes that wait for a coordinator's decision, the first of them. What is in escrow may be applied already where
-    /// the server was restored and a copy of this phone sent it again.
-    pub(crate) fn waits(&self, replica: ReplicaId) -> Result<Vec<u64>, Error> {
+    /// Own changes that wait for a coordinator's decision, the first of them, by the name that they stand under. What is in
+    /// escrow may be applied already where the server was restored and a copy of this phone sent it again.
+    pub(crate) fn waits(&self) -> Result<BTreeMap<ReplicaId, Vec<u64>>, Error> {
         let mut query = self.tx.prepare_cached(
-            "SELECT seq FROM change WHERE verdict IS NOT NULL AND (verdict LIKE 'quarantined%' OR verdict LIKE 'escrow%')
-             AND replica = ?1 ORDER BY seq LIMIT 1000",
+            "SELECT replica, seq FROM change
+             WHERE verdict IS NOT NULL AND (verdict LIKE 'quarantined%' OR verdict LIKE 'escrow%') AND hash IS NOT NULL
+             ORDER BY replica, seq LIMIT 1000",
         )?;
-        let rows = query.query_map([replica.0], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut waits: BTreeMap<ReplicaId, Vec<u64>> = BTreeMap::new();
+        for row in query.query_map([], |row| Ok((ReplicaId(row.get(0)?), row.get(1)?)))? {
+            let (replica, seq) = row?;
+            waits.entry(replica).or_default().push(seq);
+        }
+        Ok(waits)
     }
 
     /// Forgets what was said of own changes that are acked anew: it is told again where it still holds.

@@ -42,10 +42,11 @@ pub(crate) struct Sent {
 impl Sent {
     /// What came of this try and of those before.
     pub(crate) fn after(mut self, before: &Self) -> Self {
-        let Sending { sent, refused, up, .. } = before.sending;
+        let Sending { sent, refused, lost, up, .. } = before.sending;
         self.sending.files += sent + refused;
         self.sending.sent += sent;
         self.sending.refused += refused;
+        self.sending.lost += lost;
         self.sending.up += up;
         self.thumbnails += before.thumbnails;
         self
@@ -86,7 +87,7 @@ pub(crate) fn json(sent: Sent) -> Json {
     let stopped = sent.stopped.map(|error| json!({ "kind": crate::exit(&error).1, "message": error.to_string() }));
     json!({
         "files": sent.sending.files, "sent": sent.sending.sent, "refused": sent.sending.refused,
-        "failed": sent.sending.failed,
+        "failed": sent.sending.failed, "lost": sent.sending.lost,
         "bytes_up": sent.sending.up, "thumbnails": sent.thumbnails, "stopped": stopped,
     })
 }

@@ -61,6 +61,7 @@ impl DeviceStore for Phone {
             snapshots: BTreeMap::new(),
             dropped: 0,
             waits: Vec::new(),
+            waits_before: BTreeMap::new(),
             lives: BTreeMap::new(),
             held: BTreeMap::new(),
             gives_back: false,

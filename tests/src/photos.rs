@@ -182,12 +182,24 @@ impl Tus {
     /// # Errors
     /// If the server can't be reached.
     pub fn create(&self, bytes: &[u8], media: &str) -> Result<(Answer, String)> {
-        let metadata = format!("sha256 {},filetype {}", STANDARD.encode(sha256(bytes)), STANDARD.encode(media));
-        let length = bytes.len().to_string();
-        let headers = [("tus-resumable", "1.0.0"), ("upload-length", length.as_str()), ("upload-metadata", &metadata)];
-        let answer = self.call("POST", "/v1/uploads", &headers, b"", None)?;
+        let answer = self.offer(bytes, media, "")?;
         let path = answer.header("location").unwrap_or_default().to_owned();
         Ok((answer, path))
+    }
+
+    /// Says that bytes which this device named are lost here.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub fn give_up(&self, bytes: &[u8], media: &str) -> Result<Answer> {
+        self.offer(bytes, media, ",lost")
+    }
+
+    fn offer(&self, bytes: &[u8], media: &str, more: &str) -> Result<Answer> {
+        let metadata = format!("sha256 {},filetype {}{more}", STANDARD.encode(sha256(bytes)), STANDARD.encode(media));
+        let length = bytes.len().to_string();
+        let headers = [("tus-resumable", "1.0.0"), ("upload-length", length.as_str()), ("upload-metadata", &metadata)];
+        self.call("POST", "/v1/uploads", &headers, b"", None)
     }
 
     /// Where an upload goes on.

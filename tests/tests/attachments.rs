@@ -60,7 +60,7 @@ async fn a_photo_follows_its_answers_and_others_see_it_small_then_whole() -> Res
     // Answers go first, and stand without the photo.
     survey.sync(&mut author).await?;
     let coordinator = survey.coordinator().await?;
-    assert_eq!(states(&coordinator, record).await?, json!({ "here": 0, "to-come": 1, "refused": 0 }));
+    assert_eq!(states(&coordinator, record).await?, json!({ "here": 0, "to-come": 1, "refused": 0, "lost": 0 }));
     assert_eq!(author.device.attachments()?[0].at, Whereabouts::ToSend);
     let mut other = survey.device(0, "other").await?;
     assert_eq!(survey.http.fetch_thumbnails(&mut other.device).await?, 0);
@@ -68,7 +68,7 @@ async fn a_photo_follows_its_answers_and_others_see_it_small_then_whole() -> Res
 
     let sent = survey.http.send_attachments(&mut author.device, |_| ()).await?;
     assert_eq!((sent.files, sent.sent, sent.refused), (1, 1, 0));
-    assert_eq!(states(&coordinator, record).await?, json!({ "here": 1, "to-come": 0, "refused": 0 }));
+    assert_eq!(states(&coordinator, record).await?, json!({ "here": 1, "to-come": 0, "refused": 0, "lost": 0 }));
     assert_eq!(author.device.attachments()?[0].at, Whereabouts::Sent);
     assert_eq!(survey.http.send_attachments(&mut author.device, |_| ()).await?.files, 0);
 
@@ -412,7 +412,7 @@ async fn what_never_comes_or_is_refused_holds_up_no_answer() -> Result<()> {
     assert_eq!(Tus::new(url, &raw.token)?.create(b"exe", "application/x-msdownload")?.0.status, 415);
     let coordinator = survey.coordinator().await?;
     let record: RecordId = coordinator.all("records?kind=interview").await?[0]["id"].as_str().unwrap().parse()?;
-    assert_eq!(states(&coordinator, record).await?, json!({ "here": 0, "to-come": 1, "refused": 1 }));
+    assert_eq!(states(&coordinator, record).await?, json!({ "here": 0, "to-come": 1, "refused": 1, "lost": 0 }));
     let mut other = survey.device(0, "other").await?;
     assert_eq!(other.device.record(record)?.answer(&"words".parse()?).unwrap().siblings[0].value, &Value::text("ada"));
     assert_eq!(survey.http.fetch_thumbnails(&mut other.device).await?, 0);

@@ -171,7 +171,7 @@ async fn rotten_and_missing_photos_keep_no_answer_from_being_backed_up_and_resto
     let records = coordinator.all("records?kind=interview").await?;
     let about = format!("records/{}", records[0]["id"].as_str().unwrap());
     let counted = coordinator.get(&about).await?["attachments"].clone();
-    assert_eq!(counted, json!({ "here": 2, "to-come": 2, "refused": 0 }));
+    assert_eq!(counted, json!({ "here": 2, "to-come": 2, "refused": 0, "lost": 0 }));
     // The phones offer theirs again; what is here need not be sent, what rots makes room.
     for photo in &photos {
         let begun = tus.create(photo, "image/jpeg")?.0;
@@ -181,7 +181,7 @@ async fn rotten_and_missing_photos_keep_no_answer_from_being_backed_up_and_resto
         assert!(is_served(&tus, photo)?);
     }
     let counted = coordinator.get(&about).await?["attachments"].clone();
-    assert_eq!(counted, json!({ "here": 4, "to-come": 0, "refused": 0 }));
+    assert_eq!(counted, json!({ "here": 4, "to-come": 0, "refused": 0, "lost": 0 }));
     assert!(office.run("backup", &["--to", &to])?.contains("4 attachments"));
     drop(folder);
     Ok(())
@@ -246,10 +246,15 @@ async fn no_device_says_of_others_photos_that_they_do_not_come() -> Result<()> {
     owner.push(url, vec![batch]).await?;
     let coordinator = survey.coordinator().await?;
     let about = format!("records/{}", coordinator.all("records?kind=interview").await?[0]["id"].as_str().unwrap());
+    let told = async || anyhow::Ok(coordinator.get(&about).await?["attachments"].clone());
+    for (token, lost) in [(&other.token, 0), (&owner.token, 1)] {
+        let answer = Tus::new(url, token)?.give_up(b"to come", "image/jpeg")?;
+        assert_eq!((answer.status, answer.header("location")), (204, None));
+        assert_eq!(told().await?, json!({ "here": 0, "to-come": 1 - lost, "refused": 0, "lost": lost }));
+    }
     for (token, refused) in [(&other.token, 0), (&owner.token, 1)] {
         assert_eq!(Tus::new(url, token)?.create(b"to come", "application/x-msdownload")?.0.status, 415);
-        let counted = coordinator.get(&about).await?["attachments"].clone();
-        assert_eq!(counted, json!({ "here": 0, "to-come": 1 - refused, "refused": refused }));
+        assert_eq!(told().await?, json!({ "here": 0, "to-come": 0, "refused": refused, "lost": 1 - refused }));
     }
     Ok(())
 }

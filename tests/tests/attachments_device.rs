@@ -202,7 +202,7 @@ async fn a_photo_whose_bytes_were_lost_or_changed_can_be_given_again() -> Result
     std::fs::remove_file(original(&author, &others))?;
     survey.http.send_attachments(&mut author.device, |_| ()).await?;
     assert_eq!(whereabouts(&mut author, &lost), Whereabouts::Lost);
-    assert_eq!(whereabouts(&mut author, &changed), Whereabouts::Refused("damaged".into()));
+    assert_eq!(whereabouts(&mut author, &changed), Whereabouts::Lost);
     for (path, bytes) in [("sign", &lost), ("raw", &changed)] {
         sign(&mut author, record, path, bytes)?;
         assert_eq!(whereabouts(&mut author, bytes), Whereabouts::ToSend);
@@ -217,6 +217,39 @@ async fn a_photo_whose_bytes_were_lost_or_changed_can_be_given_again() -> Result
         sha256(&survey.http.fetch_original(&mut author.device, sha256(&others).parse()?).await?),
         sha256(&others)
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_coordinator_hears_which_photos_are_lost_on_their_phone_until_they_are_there_after_all() -> Result<()> {
+    let survey = survey()?;
+    let mut author = survey.device(0, "author").await?;
+    let (_, record) = interview(&mut author, &survey.area(0)?)?;
+    let (gone, changed) = (jpeg(5, 50, 50), jpeg(6, 60, 60));
+    sign(&mut author, record, "sign", &gone)?;
+    sign(&mut author, record, "raw", &changed)?;
+    survey.sync(&mut author).await?;
+    std::fs::remove_file(original(&author, &gone))?;
+    std::fs::write(original(&author, &changed), vec![0; changed.len()])?;
+    let coordinator = survey.coordinator().await?;
+    let counted = async || -> Result<[i64; 3]> {
+        let detail = coordinator.get(&format!("records/{record}")).await?;
+        Ok(["to-come", "lost", "here"].map(|state| detail["attachments"][state].as_i64().unwrap_or(-1)))
+    };
+    assert_eq!(counted().await?, [2, 0, 0]);
+    let sending = survey.http.send_attachments(&mut author.device, |_| ()).await?;
+    assert_eq!((sending.files, sending.sent, sending.lost), (1, 0, 2));
+    assert_eq!(counted().await?, [0, 2, 0], "nobody waits for them");
+    assert_eq!(author.device.status()?.files_unsent, 0);
+    assert_eq!(survey.http.send_attachments(&mut author.device, |_| ()).await?, Sending::default(), "told once");
+    // A card that failed works again; and a colleague has the other one, and names it.
+    std::fs::write(original(&author, &changed), &changed)?;
+    assert_eq!(survey.http.send_attachments(&mut author.device, |_| ()).await?.sent, 1);
+    let mut colleague = survey.device(0, "colleague").await?;
+    sign(&mut colleague, record, "sign", &gone)?;
+    survey.sync(&mut colleague).await?;
+    assert_eq!(survey.http.send_attachments(&mut colleague.device, |_| ()).await?.sent, 1);
+    assert_eq!(counted().await?, [0, 0, 2]);
     Ok(())
 }
 

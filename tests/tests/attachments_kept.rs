@@ -70,12 +70,12 @@ async fn a_backup_holds_the_photos_and_a_restore_brings_them_back() -> Result<()
     let coordinator = end_to_end::server::Coordinator::log_in(&url, survey::PASSWORD).await?;
     http.sync(&mut author.device, |_| ()).await?;
     let counted = coordinator.get(&format!("records/{record}")).await?["attachments"].clone();
-    assert_eq!(counted, json!({ "here": 1, "to-come": 1, "refused": 0 }));
+    assert_eq!(counted, json!({ "here": 1, "to-come": 1, "refused": 0, "lost": 0 }));
     assert_eq!(author.device.attachments()?.iter().filter(|line| line.at == Whereabouts::ToSend).count(), 2);
     let sent = http.send_attachments(&mut author.device, |_| ()).await?;
     assert_eq!(sent.sent, 2);
     let counted = coordinator.get(&format!("records/{record}")).await?["attachments"].clone();
-    assert_eq!(counted, json!({ "here": 2, "to-come": 0, "refused": 0 }));
+    assert_eq!(counted, json!({ "here": 2, "to-come": 0, "refused": 0, "lost": 0 }));
     let again = http.fetch_original(&mut author.device, second).await?;
     assert_eq!(sha256(&again), second.to_string());
 

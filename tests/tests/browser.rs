@@ -277,5 +277,18 @@ async fn photos_stand_small_on_the_page_and_what_is_to_come_says_so() -> Result<
     survey.http.send_attachments(&mut author.device, |_| ()).await?;
     browser.go(&format!("{url}/records/{record}")).await?;
     assert_eq!(browser.script(small).await?, json!(2));
+
+    // Nobody waits for what a phone has lost.
+    open.attach(&mut author.device, &"sign".parse()?, "tanda.jpg", photos::jpeg(4, 60, 60))?;
+    let mut folder = author.file.clone().into_os_string();
+    folder.push("-attachments");
+    std::fs::remove_dir_all(folder)?;
+    survey.sync(&mut author).await?;
+    survey.http.send_attachments(&mut author.device, |_| ()).await?;
+    browser.go(&format!("{url}/records/{record}")).await?;
+    let text = browser.text().await?;
+    assert!(text.contains("1 lost on the device") || text.contains("1 hilang di perangkat"), "{text}");
+    let lost = "return document.querySelectorAll('.tag.bad[title]').length";
+    assert_eq!(browser.script(lost).await?, json!(2), "among the answers, and in what was corrected");
     Ok(())
 }

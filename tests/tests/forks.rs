@@ -495,3 +495,33 @@ fn of_two_who_take_a_name_at_once_the_first_has_it_and_its_chain_holds_nothing_o
     assert!(held.contains("head 1") && !held.contains("head 2") && !held.contains("head 3"), "{held}");
     Ok(())
 }
+
+#[tokio::test]
+async fn what_waited_under_an_earlier_name_is_released_where_its_household_is_out_of_sight_too() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let mut phone = survey.device(0, "phone").await?;
+    let (who, there) = (phone.code.clone(), "9999999999.001");
+    let household = phone.device.register_household(&who, &[("area", Value::text(there))])?;
+    survey.sync(&mut phone).await?;
+    let (mut phone, mut copy) = phone.cloned(&survey.file("copy"))?;
+    for (person, note) in [(&mut phone, "phone"), (&mut copy, "copy")] {
+        let other = person.device.register_household(&who, &[("area", Value::text(survey.area(0)?))])?;
+        person.device.save(other.into(), &who, &[Edit::Note(note.into())])?;
+        survey.sync(person).await?;
+        assert_eq!(person.device.status()?.quarantined, 1, "{note}");
+    }
+    let areas = survey.file("areas.csv");
+    std::fs::write(&areas, format!("code,name,level,parent\n{there},RT 001,rt,9999999999\n"))?;
+    survey.office.run("areas", &[&areas.display().to_string()])?;
+    let coordinator = survey.coordinator().await?;
+    for waiting in coordinator.all("quarantine").await? {
+        let release = format!("quarantine/{}/release", waiting["number"]);
+        assert_eq!(coordinator.post(&release, &json!({})).await?.0, 204);
+    }
+    for person in [&mut phone, &mut copy] {
+        survey.sync(person).await?;
+        assert_eq!(person.device.status()?.quarantined, 0);
+        assert!(!person.has(household)?, "its area is not theirs");
+    }
+    Ok(())
+}

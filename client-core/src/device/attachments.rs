@@ -4,7 +4,7 @@ use super::Device;
 use crate::{
     error::{Error, FileProblem},
     host::Host,
-    store::{AttachmentRow, Tx, Whose},
+    store::{AttachmentRow, LOST, Tx, Whose},
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -49,6 +49,14 @@ pub struct AttachmentLine {
     pub name: Option<String>,
     /// Where its bytes are.
     pub at: Whereabouts,
+}
+
+/// What the server has not got.
+pub(crate) struct ToSend {
+    /// Its bytes are here.
+    pub(crate) here: Vec<AttachmentRow>,
+    /// They should be and are not, and the server was not told.
+    pub(crate) lost: Vec<AttachmentRow>,
 }
 
 /// The name of an original among the device's files.
@@ -117,6 +125,7 @@ impl<H: Host> Device<H> {
         for (record, row) in rows {
             let is_here = self.files.size(&original(row.named.hash)).map_err(kept)? == Some(row.named.size);
             let at = match (row.own, row.refused) {
+                (true, Some(code)) if code == LOST => Whereabouts::Lost,
                 (true, Some(code)) => Whereabouts::Refused(code),
                 (true, None) if row.sent => Whereabouts::Sent,
                 (true, None) if is_here => Whereabouts::ToSend,
@@ -161,7 +170,7 @@ impl<H: Host> Device<H> {
         if dropped.is_empty() {
             return Ok(());
         }
-        let unsent: BTreeSet<Hash> = self.attachments_to_send()?.into_iter().map(|row| row.named.hash).collect();
+        let unsent: BTreeSet<Hash> = self.attachments_to_send()?.here.into_iter().map(|row| row.named.hash).collect();
         // First the files: what is listed is found again after a crash.
         for AttachmentRow { named: Attachment { hash, .. }, .. } in dropped {
             if unsent.contains(&hash) {
@@ -175,13 +184,25 @@ impl<H: Host> Device<H> {
         Ok(())
     }
 
-    /// What is to be sent and is here; also what came back as somebody else's of a database that was lost here while its files were
-    /// not: where no picture of it was to be had, the server may lack it.
-    pub(crate) fn attachments_to_send(&mut self) -> Result<Vec<AttachmentRow>, Error> {
-        let mut rows = self.store.read(|tx| tx.attachments_to_send())?;
-        let files = &mut self.files;
-        rows.retain(|row| files.size(&original(row.named.hash)).is_ok_and(|size| size == Some(row.named.size)));
-        Ok(rows)
+    /// What is to be sent; also what came back as somebody else's of a database that was lost here while its files were not: where
+    /// no picture of it was to be had, the server may lack it.
+    pub(crate) fn attachments_to_send(&mut self) -> Result<ToSend, Error> {
+        let mut all = ToSend { here: Vec::new(), lost: Vec::new() };
+        for row in self.store.read(|tx| tx.attachments_to_send())? {
+            let is_told = row.refused.is_some();
+            // What a card has changed has its size.
+            let is_here = if is_told {
+                self.is_sound(row.named.hash).unwrap_or(false)
+            } else {
+                self.files.size(&original(row.named.hash)).is_ok_and(|size| size == Some(row.named.size))
+            };
+            if is_here {
+                all.here.push(row);
+            } else if row.own && !is_told {
+                all.lost.push(row);
+            }
+        }
+        Ok(all)
     }
 
     /// A part of an original.

@@ -146,6 +146,7 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
                 snapshots: BTreeMap::new(),
                 dropped: 0,
                 waits: Vec::new(),
+                waits_before: BTreeMap::new(),
                 returned: String::new(),
                 lives: BTreeMap::new(),
                 held: BTreeMap::new(),

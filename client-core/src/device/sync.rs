@@ -35,6 +35,7 @@ impl<H: Host> DeviceStore for Device<H> {
                     in_doubt.push((end, hash));
                 }
             }
+            let mut waits = tx.waits()?;
             let adoption = tx.meta(meta::ADOPTION)?.map(|json| super::from_json(&json)).transpose()?;
             Ok(Position {
                 replica,
@@ -48,7 +49,8 @@ impl<H: Host> DeviceStore for Device<H> {
                 cursors: tx.cursors()?,
                 snapshots: tx.snapshot_places()?,
                 dropped: number(tx, meta::DROPPED)?,
-                waits: tx.waits(replica)?,
+                waits: waits.remove(&replica).unwrap_or_default(),
+                waits_before: waits,
                 lives: tx.lives()?,
                 held: if tx.meta(meta::TELLS)?.is_some() { tx.held(replica)? } else { BTreeMap::new() },
                 gives_back: !tx.wanted()?.is_empty() || tx.has_to_give(trust::heard_ms(tx)?)?,

@@ -15,6 +15,9 @@ pub(crate) enum Whose {
     Own,
 }
 
+/// Stands in a refusal's place where the bytes are lost here and the server was told.
+pub(crate) const LOST: &str = "lost";
+
 /// One attachment that some record names, or that was taken in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AttachmentRow {
@@ -26,7 +29,7 @@ pub(crate) struct AttachmentRow {
     /// The address of an upload under way; empty where one may have begun whose address did not come back, or where the server
     /// may have the bytes.
     pub(crate) upload: Option<String>,
-    /// Why the server does not take it.
+    /// Why the server does not take it, or [`LOST`].
     pub(crate) refused: Option<String>,
     /// 0: not asked for with success; 1: here; 2: there is none.
     pub(crate) thumbnail: u8,
@@ -108,16 +111,18 @@ impl Tx<'_> {
         Ok(query.exists([hash.0])?)
     }
 
-    /// What this device is to send, the smallest first; what failed by itself after all others, the latest last.
+    /// What this device is to send, the smallest first; what failed by itself after all others, the latest last. Also what it has
+    /// lost, which may be back.
     pub(crate) fn attachments_to_send(&self) -> Result<Vec<AttachmentRow>, Error> {
         let mut query = self.tx.prepare_cached(&format!(
-            "{ATTACHMENT} WHERE (own = 2 OR (own = 0 AND (thumbnail <> 1 OR upload = ''))) AND sent_ms IS NULL AND refused IS NULL
+            "{ATTACHMENT} WHERE (own = 2 OR (own = 0 AND (thumbnail <> 1 OR upload = '')))
+             AND sent_ms IS NULL AND (refused IS NULL OR refused = ?1)
              ORDER BY coalesce(asked_ms, 0), size, hash"
         ))?;
-        Ok(query.query_map([], attachment_row)?.collect::<Result<_, _>>()?)
+        Ok(query.query_map([LOST], attachment_row)?.collect::<Result<_, _>>()?)
     }
 
-    /// How many files of own saves the server has not got, also where their bytes are lost here.
+    /// How many files of own saves the server has not got, but for those that are known to be lost.
     pub(crate) fn files_unsent(&self) -> Result<u64, Error> {
         let query = "SELECT count(*) FROM attachment WHERE own = 2 AND sent_ms IS NULL AND refused IS NULL";
         Ok(self.tx.query_row(query, [], |row| row.get(0))?)

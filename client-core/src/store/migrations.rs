@@ -214,6 +214,8 @@ const STEPS: &[&str] = &[
      -- What was said of others' changes was not taken back when they counted again: it is asked for anew.
      UPDATE change SET verdict = NULL WHERE hash IS NULL AND (verdict LIKE 'quarantined%' OR verdict LIKE 'escrow%');
      INSERT OR REPLACE INTO meta (key, value) VALUES ('tells_held', '1');",
+    // 2026-11: what a card has changed is lost, and the server hears of it.
+    "UPDATE attachment SET refused = NULL WHERE refused = 'damaged';",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

@@ -2,7 +2,12 @@
 //! originals on demand. Answers go first: call this after [`Http::sync`].
 
 use super::{Answer, Http, problem, size, unreachable};
-use crate::{Device, Error, Host, Line, lock::SyncLock, store::AttachmentRow};
+use crate::{
+    Device, Error, Host, Line,
+    device::ToSend,
+    lock::SyncLock,
+    store::{AttachmentRow, LOST},
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use sha2::{Digest, Sha256};
@@ -42,6 +47,8 @@ pub struct Sending {
     pub refused: u64,
     /// Of these, those that failed by themselves, on the device or on the server; they are tried again next time, after the others.
     pub failed: u64,
+    /// Those that turned out to be lost on this device, of these or besides; the server was told.
+    pub lost: u64,
     /// Their bytes.
     pub bytes: u64,
     /// Bytes that the server has.
@@ -54,6 +61,7 @@ pub struct Sending {
 enum Outcome {
     Sent,
     Refused(String),
+    Lost,
 }
 
 /// What failed of one file while the others go on.
@@ -126,19 +134,19 @@ impl Http {
         device.delete_dropped_files()?;
         let (server, token) = device.server()?;
         let line = device.known_line()?;
-        let waiting = device.attachments_to_send()?;
-        let mut sending = Sending { files: count(waiting.len()), ..Sending::default() };
-        sending.bytes = waiting.iter().map(|row| row.named.size).sum();
+        let ToSend { here, lost } = device.attachments_to_send()?;
+        let mut sending = Sending { files: count(here.len()), ..Sending::default() };
+        sending.bytes = here.iter().map(|row| row.named.size).sum();
         let (mut done, mut failures) = (0, Failures::default());
-        for row in waiting {
+        let all = here.into_iter().map(|row| (row, true)).chain(lost.into_iter().map(|row| (row, false)));
+        for (row, is_here) in all {
             let named = row.named.clone();
             let mut upload = Upload { http: self, server: &server, token: &token, line: &line, row, part: PART };
-            let outcome = upload
-                .run(device, |offset, up| {
-                    (sending.through, sending.up) = (done + offset, sending.up + up);
-                    progress(sending);
-                })
-                .await;
+            let heard = |offset, up| {
+                (sending.through, sending.up) = (done + offset, sending.up + up);
+                progress(sending);
+            };
+            let outcome = if is_here { upload.run(device, heard).await } else { upload.tell_lost().await };
             let now_ms = device.host().now_ms();
             if outcome.is_err() {
                 device.store.write(|tx| tx.set_asked(named.hash, now_ms))?;
@@ -153,8 +161,12 @@ impl Http {
                     device.store.write(|tx| tx.set_refused(named.hash, &code))?;
                     sending.refused += 1;
                 }
+                Some(Outcome::Lost) => {
+                    device.store.write(|tx| tx.set_refused(named.hash, LOST))?;
+                    sending.lost += 1;
+                }
             }
-            done += named.size;
+            done += if is_here { named.size } else { 0 };
             sending.through = done;
             progress(sending);
         }
@@ -316,6 +328,7 @@ impl Upload<'_> {
                     at = Some(offset);
                 }
                 Step::Done(outcome) => return Ok(outcome),
+                Step::Damaged => return self.tell_lost().await,
                 Step::Ask => {}
                 Step::TooLarge(_) if self.part > PART_MIN => {
                     self.part = (self.part / 2).max(PART_MIN);
@@ -327,6 +340,17 @@ impl Upload<'_> {
         }
         let silence = || Error::Unreachable("the line is too bad for photos now".into());
         Err(failed.map_or_else(silence, Error::Refused))
+    }
+
+    /// Tells the server that nobody is to wait for these bytes; it may have them from somebody else.
+    async fn tell_lost(&self) -> Result<Outcome, Error> {
+        let silence = || Error::Unreachable("no answer in time".into());
+        let answer = timeout(self.http.patience, self.begin(",lost").send()).await.map_err(|_late| silence())?;
+        let answer = answer.map_err(unreachable)?;
+        if !answer.status().is_success() {
+            return Err(Error::Refused(self.http.told(answer).await));
+        }
+        Ok(if answer.headers().contains_key("Upload-Offset") { Outcome::Sent } else { Outcome::Lost })
     }
 
     /// The request that begins an upload.
@@ -355,7 +379,7 @@ impl Upload<'_> {
         let is_other = status.as_u16() == CHECKSUM_MISMATCH;
         if is_other && !device.is_sound(hash)? {
             // The card has changed them since: nobody can have these bytes any more.
-            return Ok(Step::Done(Outcome::Refused("damaged".into())));
+            return Ok(Step::Damaged);
         }
         if matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) && self.row.upload.is_some() {
             // It may have ended well and been forgotten: the server is asked for the bytes before they are sent again.
@@ -390,6 +414,8 @@ enum Step {
     TooLarge(Problem),
     /// Nothing came back.
     Silence,
+    /// The bytes are not those that were named.
+    Damaged,
     /// There is nothing more to send.
     Done(Outcome),
 }

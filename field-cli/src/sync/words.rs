@@ -85,7 +85,7 @@ impl Words {
 
     /// What came of photos and files.
     pub(super) fn photos(self, sent: &Sent) -> String {
-        let Sending { files, sent: done, refused, failed, .. } = sent.sending;
+        let Sending { files, sent: done, refused, failed, lost, .. } = sent.sending;
         let mut text = String::new();
         if files > 0 {
             text.push_str(&match self {
@@ -97,6 +97,16 @@ impl Words {
             text.push_str(&match self {
                 Self::English => format!("\n{refused} are not taken there: `attachments` says which."),
                 Self::Indonesian => format!("\n{refused} tidak diterima: lihat `attachments`."),
+            });
+        }
+        if lost > 0 {
+            text.push_str(&match self {
+                Self::English => {
+                    format!("\n{lost} are lost on this device: take them again if you can; `attachments` says which.")
+                }
+                Self::Indonesian => {
+                    format!("\n{lost} hilang di perangkat ini: ambil lagi jika bisa; lihat `attachments`.")
+                }
             });
         }
         if failed > 0 {

@@ -161,6 +161,10 @@ mod tests {
         Checksum::Sha1(Box::default(), sha1::Digest::finalize(sha1::Sha1::new_with_prefix(bytes)).to_vec())
     }
 
+    fn sha256(bytes: &[u8]) -> Checksum {
+        Checksum::Sha256(Some(Box::default()), Sha256::digest(bytes).to_vec())
+    }
+
     #[test]
     fn an_upload_goes_on_where_its_file_ends_also_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
@@ -183,17 +187,21 @@ mod tests {
 
     #[test]
     fn bytes_with_another_checksum_are_thrown_away_and_only_those() {
-        let folder = tempfile::tempdir().unwrap();
-        let incoming = Incoming::open(folder.path().to_owned(), true).unwrap();
-        let upload = begin(&incoming, "one", 1, 0);
-        for (bytes, announced, after) in [(b"abcde", b"abcde", 5), (b"fghix", b"fghij", 5), (b"fghij", b"fghij", 10)] {
-            let from = upload.offset();
-            let mut append = upload.append(from, Some(sha1(announced))).unwrap();
-            append.write(&[bytes.as_slice().into()]).unwrap();
-            assert_eq!(append.end(true).is_ok(), bytes == announced);
-            assert_eq!(upload.offset(), after);
+        let parts =
+            [(b"abcdx", b"abcde", 0), (b"abcde", b"abcde", 5), (b"fghix", b"fghij", 5), (b"fghij", b"fghij", 10)];
+        for checksum in [sha1, sha256] {
+            let folder = tempfile::tempdir().unwrap();
+            let incoming = Incoming::open(folder.path().to_owned(), true).unwrap();
+            let upload = begin(&incoming, "one", 1, 0);
+            for (bytes, announced, after) in parts {
+                let from = upload.offset();
+                let mut append = upload.append(from, Some(checksum(announced))).unwrap();
+                append.write(&[bytes.as_slice().into()]).unwrap();
+                assert_eq!(append.end(true).is_ok(), bytes == announced);
+                assert_eq!(upload.offset(), after);
+            }
+            assert_eq!(upload.digest().unwrap(), Hash(Sha256::digest(b"abcdefghij").into()));
         }
-        assert_eq!(upload.digest().unwrap(), Hash(Sha256::digest(b"abcdefghij").into()));
     }
 
     #[test]

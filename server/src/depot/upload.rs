@@ -143,22 +143,26 @@ impl From<io::Error> for AppendError {
 pub enum Checksum {
     /// SHA-1, as every tus server knows it.
     Sha1(Box<sha1::Sha1>, Vec<u8>),
-    /// SHA-256.
-    Sha256(Box<Sha256>, Vec<u8>),
+    /// SHA-256; without a digest of its own where the upload's is the same, since it began with this request.
+    Sha256(Option<Box<Sha256>>, Vec<u8>),
 }
 
 impl Checksum {
     fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha1(digest, _) => sha1::Digest::update(digest.as_mut(), bytes),
-            Self::Sha256(digest, _) => digest.update(bytes),
+            Self::Sha256(Some(digest), _) => digest.update(bytes),
+            Self::Sha256(None, _) => {}
         }
     }
 
-    fn fits(self) -> bool {
+    fn fits(self, upload: Option<&Sha256>) -> bool {
         match self {
             Self::Sha1(digest, wanted) => sha1::Digest::finalize(*digest).as_slice() == wanted,
-            Self::Sha256(digest, wanted) => digest.finalize().as_slice() == wanted,
+            Self::Sha256(digest, wanted) => {
+                let digest = digest.as_deref().or(upload);
+                digest.is_some_and(|digest| digest.clone().finalize().as_slice() == wanted)
+            }
         }
     }
 }
@@ -244,7 +248,7 @@ impl Upload {
     ///
     /// # Errors
     /// [`AppendError::Offset`].
-    pub fn append(self: &Arc<Self>, offset: u64, checksum: Option<Checksum>) -> Result<Append, AppendError> {
+    pub fn append(self: &Arc<Self>, offset: u64, mut checksum: Option<Checksum>) -> Result<Append, AppendError> {
         let mut progress = self.lock();
         if offset != progress.offset {
             return Err(AppendError::Offset(progress.offset));
@@ -252,6 +256,12 @@ impl Upload {
         progress.turn += 1;
         let (turn, before) = (progress.turn, progress.digest.clone());
         drop(progress);
+        if let Some(Checksum::Sha256(digest, _)) = &mut checksum
+            && offset == 0
+            && before.is_some()
+        {
+            *digest = None;
+        }
         Ok(Append { upload: self.clone(), turn, from: offset, before, checksum })
     }
 
@@ -360,7 +370,7 @@ impl Append {
         if progress.turn != self.turn {
             return Err(AppendError::Overtaken);
         }
-        let fits = !is_whole || self.checksum.is_none_or(Checksum::fits);
+        let fits = !is_whole || self.checksum.is_none_or(|checksum| checksum.fits(progress.digest.as_ref()));
         if progress.placed {
             // The bytes are where they belong: a request without any changes nothing.
             return if fits { Ok(progress.offset) } else { Err(AppendError::Checksum) };

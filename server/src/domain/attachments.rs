@@ -52,7 +52,12 @@ pub enum State {
     ToCome,
     /// They were offered and not taken.
     Refused,
+    /// The device that named them has lost them, by its word.
+    Lost,
 }
+
+/// Stands in a refusal's place where the device has nothing to offer.
+const LOST: &str = "lost";
 
 /// An attachment as a record shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -83,6 +88,8 @@ pub struct Counted {
     pub to_come: u32,
     /// Not taken.
     pub refused: u32,
+    /// Lost on the device.
+    pub lost: u32,
 }
 
 impl Counted {
@@ -93,6 +100,7 @@ impl Counted {
                 State::Here => counted.here += 1,
                 State::ToCome => counted.to_come += 1,
                 State::Refused => counted.refused += 1,
+                State::Lost => counted.lost += 1,
             }
             counted
         })
@@ -107,6 +115,7 @@ pub fn look_up(tx: Tx<'_>, named: Attachment) -> Result<AttachmentDetail, StoreE
     let Attachment { hash, size, media, name } = named;
     let (state, code) = match (tx.attachment(hash)?, tx.attachment_refusal(hash)?) {
         (Some(_), _) => (State::Here, None),
+        (None, Some(code)) if code == LOST => (State::Lost, None),
         (None, Some(code)) => (State::Refused, Some(code)),
         (None, None) => (State::ToCome, None),
     };
@@ -124,6 +133,8 @@ pub struct Offer {
     pub media: Option<String>,
     /// The device has begun to send them and has not heard where.
     pub resume: bool,
+    /// The device has lost the bytes that it named.
+    pub lost: bool,
     /// What the client said of it, word for word.
     pub metadata: String,
 }
@@ -137,6 +148,8 @@ pub enum Answer {
     Have(Hash),
     /// They are not taken.
     Refuse(Code),
+    /// They are not to be had from this device: records say so.
+    Lost,
 }
 
 /// Lets a device send; one that was revoked, only what answers of it name that count: they came before, or were released since.
@@ -171,6 +184,12 @@ pub fn offered(tx: Tx<'_>, device: &Device, offer: &Offer, limits: &Limits, now_
     {
         return Ok(Answer::Have(hash));
     }
+    if offer.lost {
+        if let Some(hash) = offer.hash {
+            tx.refuse_attachment(hash, device.id, LOST, now_ms)?;
+        }
+        return Ok(Answer::Lost);
+    }
     Ok(Answer::Send)
 }
 
@@ -189,7 +208,9 @@ fn refusal(offer: &Offer, limits: &Limits) -> Option<Code> {
 /// As [`check_sender`]'s.
 pub fn is_to_be_sent(tx: Tx<'_>, device: &Device, offer: &Offer, limits: &Limits) -> Result<bool, Failure> {
     check_sender(tx, device, offer.hash)?;
-    Ok(refusal(offer, limits).is_none() && offer.hash.map_or(Ok(None), |hash| tx.attachment(hash))?.is_none())
+    Ok(!offer.lost
+        && refusal(offer, limits).is_none()
+        && offer.hash.map_or(Ok(None), |hash| tx.attachment(hash))?.is_none())
 }
 
 /// What an upload is called from its beginning.

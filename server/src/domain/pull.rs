@@ -77,6 +77,11 @@ pub fn reply(
         reply.scope = Some(scope);
     }
     reply.outcomes.extend(decided(tx, request.replica, &request.waits)?);
+    for (replica, waits) in request.waits_before.iter().take(MOST_LIVES) {
+        if is_theirs(tx, device, *replica)? {
+            reply.outcomes.extend(decided(tx, *replica, waits)?);
+        }
+    }
     reply.lacks = lacks(tx, request)?;
     reply.outcomes.extend(apart(tx, request)?);
     // A forked device comes back under its new name: what the old name authored is no longer all its own,
@@ -178,14 +183,18 @@ pub fn reply(
 fn lives(tx: Tx<'_>, device: &Device, asked: &BTreeMap<ReplicaId, u64>) -> Result<Vec<Life>, StoreError> {
     let mut lives = Vec::new();
     for (replica, last) in asked.iter().take(MOST_LIVES) {
-        let is_theirs = tx.bearer(*replica)?.is_some_and(|bearer| bearer.enumerator == device.enumerator);
-        let row = if is_theirs { tx.replica(*replica)? } else { None };
+        let row = if is_theirs(tx, device, *replica)? { tx.replica(*replica)? } else { None };
         let acked_through = row.map_or(0, |row| row.head.min(*last));
         let acked_hash = row.map_or(Ok(None), |row| tx.hash_at(row.id, acked_through))?.unwrap_or_default();
         let safe_through = tx.safe_through(*replica)?.min(acked_through);
         lives.push(Life { replica: *replica, acked_through, acked_hash, safe_through });
     }
     Ok(lives)
+}
+
+/// Whether a name is of the same enumerator as a device.
+fn is_theirs(tx: Tx<'_>, device: &Device, replica: ReplicaId) -> Result<bool, StoreError> {
+    Ok(tx.bearer(replica)?.is_some_and(|bearer| bearer.enumerator == device.enumerator))
 }
 
 /// Of the households that left a bucket those that a device sees no more, by number: not the ones that live in another of its

@@ -202,7 +202,7 @@ async fn create(
     // What is listed may be gone from the disk or the bucket: who has it sends it again.
     let answer = match answer {
         Answer::Have(hash) if !server.depot.has(hash).await.map_err(Failure::from)? => Answer::Send,
-        Answer::Have(_) | Answer::Send | Answer::Refuse(_) => answer,
+        Answer::Have(_) | Answer::Send | Answer::Refuse(_) | Answer::Lost => answer,
     };
     let info = attachments::begin(device.id, &offer, now_ms())?;
     let resumes = offer.resume && !with_bytes && answer == Answer::Send;
@@ -213,6 +213,7 @@ async fn create(
         return Ok(created(&upload));
     }
     let upload = match answer {
+        Answer::Lost => return Ok(HttpResponse::NoContent().finish()),
         Answer::Refuse(Code::AttachmentTooLarge) => {
             let detail = format!("at most {} bytes: make it smaller", server.limits.attachment);
             return Err(Rejection::new(Code::AttachmentTooLarge, detail));
@@ -240,7 +241,8 @@ fn created(upload: &Upload) -> HttpResponse {
 }
 
 /// Reads what is offered. `Upload-Metadata` names `sha256` in hexadecimal digits and `filetype`; both may be missing, and other
-/// clients' keys are passed over. `resume` asks for an upload of the same bytes whose address was lost on the way.
+/// clients' keys are passed over. `resume` asks for an upload of the same bytes whose address was lost on the way; `lost` says that
+/// the device has them no more.
 fn offer(request: &HttpRequest) -> Result<Offer, Rejection> {
     if header(request, "Upload-Defer-Length").is_some() {
         return Err(Rejection::new(Code::WrongType, "`Upload-Length` must be known when an upload begins"));
@@ -250,6 +252,7 @@ fn offer(request: &HttpRequest) -> Result<Offer, Rejection> {
         hash: None,
         media: None,
         resume: false,
+        lost: false,
         metadata: String::new(),
     };
     offer.metadata = header(request, "Upload-Metadata").unwrap_or_default().to_owned();
@@ -261,6 +264,7 @@ fn offer(request: &HttpRequest) -> Result<Offer, Rejection> {
     for pair in metadata.split(',') {
         let (key, value) = pair.trim().split_once(' ').unwrap_or((pair.trim(), ""));
         offer.resume |= key == "resume";
+        offer.lost |= key == "lost";
         if !matches!(key, "sha256" | "filetype") {
             continue;
         }
@@ -283,7 +287,7 @@ fn checksum(request: &HttpRequest) -> Result<Option<Checksum>, Rejection> {
     let value = STANDARD.decode(value.trim()).map_err(|_ignored| wrong())?;
     match algorithm {
         "sha1" => Ok(Some(Checksum::Sha1(Box::default(), value))),
-        "sha256" => Ok(Some(Checksum::Sha256(Box::default(), value))),
+        "sha256" => Ok(Some(Checksum::Sha256(Some(Box::default()), value))),
         _other => Err(wrong()),
     }
 }

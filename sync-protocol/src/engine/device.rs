@@ -40,6 +40,8 @@ pub struct Position {
     pub dropped: u64,
     /// Own changes that wait for a coordinator's decision, as the device knows.
     pub waits: Vec<u64>,
+    /// Likewise, under the names that the device had before.
+    pub waits_before: BTreeMap<ReplicaId, Vec<u64>>,
     /// The names that the device had before, each with the last seq of what is its own under it.
     pub lives: BTreeMap<ReplicaId, u64>,
     /// The last seq of each replica, but its own of today, whose changes the device has; empty but where a new epoch has begun.
@@ -497,6 +499,7 @@ impl Turn {
                 snapshots: at.snapshots,
                 dropped: at.dropped,
                 waits: at.waits,
+                waits_before: at.waits_before,
                 held: at.held,
                 lives: at.lives,
                 want: (want < ORDINARY_REPLY).then(|| u64::try_from(want).unwrap_or(u64::MAX)),

@@ -51,6 +51,9 @@ pub struct RequestHeader {
     /// Own changes that the device knows to wait for a coordinator's decision.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<u64>,
+    /// Likewise, of those under the names that the device had before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waits_before: BTreeMap<ReplicaId, Vec<u64>>,
     /// What the device has: the last seq of each replica but its own of today. It is told once in each new epoch.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held: BTreeMap<ReplicaId, u64>,
@@ -189,6 +192,7 @@ impl Request {
             snapshots: BTreeMap::new(),
             dropped: 0,
             waits: Vec::new(),
+            waits_before: BTreeMap::new(),
             held: BTreeMap::new(),
             lives: BTreeMap::new(),
             want: None,

@@ -155,10 +155,12 @@ async fn upload(url: &str, tokens: Vec<String>, photos: Vec<Bytes>, ended: Arc<A
         let (client, url) = (client.clone(), format!("{url}/v1/uploads"));
         tasks.push(tokio::spawn(async move {
             for (hash, photo) in mine {
+                let digest = hash.parse::<Hash>().map_err(anyhow::Error::msg)?.0;
                 let metadata = format!("sha256 {},filetype {}", STANDARD.encode(&hash), STANDARD.encode("image/jpeg"));
                 let request = client.post(&url).bearer_auth(&token).header("tus-resumable", "1.0.0");
                 let request = request.header("upload-length", photo.len()).header("upload-metadata", metadata);
                 let request = request.header("content-type", "application/offset+octet-stream");
+                let request = request.header("upload-checksum", format!("sha256 {}", STANDARD.encode(digest)));
                 request.body(photo).send().await?.error_for_status()?;
             }
             anyhow::Ok(())

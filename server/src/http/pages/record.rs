@@ -227,12 +227,13 @@ fn head(loaded: &Loaded, language: Language) -> Markup {
             div { dt { (words.questionnaire) } dd { (row.questionnaire) } }
             div { dt { (words.answers) } dd { (row.answers) } }
             @let files = loaded.detail.attachments;
-            @if files.here + files.to_come + files.refused > 0 {
+            @if files.here + files.to_come + files.refused + files.lost > 0 {
                 div { dt { (words.files) }
                     dd {
                         (fill(words.files_here, files.here))
                         @if files.to_come > 0 { " " span class="tag warn" { (fill(words.files_to_come, files.to_come)) } }
                         @if files.refused > 0 { " " span class="tag bad" { (fill(words.files_refused, files.refused)) } }
+                        @if files.lost > 0 { " " span class="tag bad" { (fill(words.files_lost, files.lost)) } }
                     }
                 }
             }

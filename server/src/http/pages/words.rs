@@ -217,8 +217,11 @@ words! {
     files_here: "{} sudah ada", "{} here";
     files_to_come: "{} belum tiba", "{} still to come";
     files_refused: "{} tidak diterima", "{} not taken";
+    files_lost: "{} hilang di perangkat", "{} lost on the device";
     to_come: "belum tiba", "still to come";
     file_refused: "tidak diterima", "not taken";
+    file_lost: "hilang di perangkat", "lost on the device";
+    file_lost_why: "Perangkat yang mengambilnya tidak memilikinya lagi: kembalikan wawancara ini jika perlu diambil lagi.", "The device that took it has it no more: return the interview if it should be taken again.";
     n_bytes: "{} bita", "{} bytes";
     remarks: "Catatan", "Remarks";
     no_remarks: "Belum ada catatan.", "No remarks yet.";

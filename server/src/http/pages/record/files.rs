@@ -30,6 +30,7 @@ pub(in crate::http::pages) fn file(record: RecordId, attachment: &AttachmentDeta
                 " " a href=(address) { (name) }
             }
             State::ToCome => { (name) " " span class="tag warn" { (words.to_come) } }
+            State::Lost => { (name) " " span class="tag bad" title=(words.file_lost_why) { (words.file_lost) } }
             State::Refused => {
                 (name) " " span class="tag bad" title=[refusal(attachment, language)] { (words.file_refused) }
             }
