@@ -254,7 +254,8 @@ pub async fn over_http(folder: &Path, households: u64, figures: &mut Vec<Figure>
     let office = Office::new(folder.path().join("server"));
     office.prepare(&world, "benchmark")?;
     let server = office.serve(0)?;
-    let client = reqwest::Client::new();
+    // Between two waves the server closes what is idle, after 5 seconds: by then this has closed it.
+    let client = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(4)).build()?;
     let mut enrolled = Vec::new();
     for (number, person) in world.enumerators().enumerate() {
         let author = Author::new(u64::try_from(number)?, &person.code);
