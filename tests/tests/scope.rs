@@ -224,8 +224,9 @@ async fn a_household_that_only_escrow_places_in_an_area_left_it_when_it_lives_el
 
 #[tokio::test]
 async fn a_household_whose_move_a_restore_put_apart_comes_back_to_who_works_where_it_lives_meanwhile() -> Result<()> {
-    // The move was not in the backup, and is sent again; or it was, and waited there.
-    for waits in [false, true] {
+    // The move was not in the backup, and is sent again, with its stamp or by a phone that never heard of one; or it was, and
+    // waited there.
+    for (waits, is_stamped) in [(false, true), (false, false), (true, true)] {
         let survey = Survey::start(24, 3)?;
         let (mut a, mut b) = (survey.device(0, "a").await?, survey.device(1, "b").await?);
         let mut c = survey.device(2, "c").await?;
@@ -237,6 +238,7 @@ async fn a_household_whose_move_a_restore_put_apart_comes_back_to_who_works_wher
         survey.sync(&mut c).await?;
         let (before, after) = (survey.backup()?, survey.file("after.sqlite"));
         b.device.save(home.into(), &b.code, &[Edit::set("area", Value::text(there))?])?;
+        let (mut b, unheard) = b.cloned(&survey.file("unheard"))?;
         survey.sync(&mut b).await?;
         assert_eq!(b.device.status()?.quarantined, 1);
         survey.office.run("backup", &["--to", survey.file("later").to_str().unwrap()])?;
@@ -259,6 +261,14 @@ async fn a_household_whose_move_a_restore_put_apart_comes_back_to_who_works_wher
 
         let (parts, coordinator) = survey.into_parts().restored(if waits { &after } else { &before }).await?;
         let http = Http::new()?;
+        let mut b = if is_stamped {
+            b
+        } else {
+            // It is the first to bring it.
+            let mut b = unheard;
+            http.sync(&mut b.device, |_| ()).await?;
+            b
+        };
         // The second time each hears what the others brought.
         for _ in 0..2 {
             for phone in [&mut c, &mut b, &mut a] {
@@ -266,7 +276,7 @@ async fn a_household_whose_move_a_restore_put_apart_comes_back_to_who_works_wher
             }
         }
         for phone in [&mut a, &mut c] {
-            assert!(phone.has(home)?, "waits: {waits}");
+            assert!(phone.has(home)?, "waits: {waits}, stamped: {is_stamped}");
             assert_eq!(phone.device.summary(home.into())?.area.as_deref(), Some(&*here));
             assert_eq!(answers(phone, record), [("floor".to_owned(), "1".to_owned())]);
         }

@@ -240,7 +240,7 @@ struct Turn<'a> {
     latest: Option<(Subject, CompactString, RecordKey)>,
     /// Households that changes in escrow are about, each with the area that it says.
     in_escrow: BTreeSet<(HouseholdId, i64)>,
-    /// Households that were moved by what is kept apart now, and counted before the server was restored.
+    /// Households that are moved by what is kept apart now, and may have counted before the server was restored.
     moved_once: BTreeSet<HouseholdId>,
     /// Records that are new: they are merged from this turn's changes alone, and stored at its end.
     new: BTreeSet<RecordKey>,

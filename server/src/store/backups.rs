@@ -238,6 +238,14 @@ impl Tx<'_> {
         Ok(Some(cursor.min(head)))
     }
 
+    /// Whether the store was ever restored: what it keeps apart may have counted once, and others know of it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn was_restored(&self) -> Result<bool, StoreError> {
+        Ok(self.conn.prepare_cached("SELECT 1 FROM epoch LIMIT 1")?.exists([])?)
+    }
+
     /// Keeps the signature by which the server's replica before vouches for one.
     ///
     /// # Errors

@@ -119,7 +119,7 @@ impl Turn<'_> {
         }
         let (tx, stamp) = (self.tx, self.stamp_of(replica, seq));
         let new = NewChange { replica: id, seq, stamp, hash: *hash, bytes };
-        if (self.to_escrow || read.is_err()) && self.was_stamped(replica, seq) {
+        if (self.to_escrow || read.is_err()) && tx.was_restored()? {
             self.moved_once.extend(moved::moved_by(Dot { replica, seq }, bytes));
         }
         if self.to_escrow {

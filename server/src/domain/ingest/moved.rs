@@ -1,5 +1,5 @@
-//! Households that moved by what counted before the server was restored, and is kept apart now. Who had heard of it dropped them;
-//! while it waits they live where they did, and come whole again to who works there.
+//! Households that moved by what may have counted before the server was restored, and is kept apart now. Who had heard of it dropped
+//! them; while it waits they live where they did, and come whole again to who works there.
 
 use super::Buckets;
 use crate::{

@@ -7,16 +7,8 @@ use sync_protocol::{ReplicaId, Stamp, chain::SignedStamp, wire::Stamped};
 impl Turn<'_> {
     /// The stamp of a change: the one that it got in an earlier epoch, or else this turn's.
     pub(super) fn stamp_of(&self, replica: ReplicaId, seq: u64) -> Stamp {
-        self.given(replica, seq).map_or(self.stamp, |given| given.stamp)
-    }
-
-    /// Whether a change got a stamp in an earlier epoch: others may have it from then.
-    pub(super) fn was_stamped(&self, replica: ReplicaId, seq: u64) -> bool {
-        self.given(replica, seq).is_some()
-    }
-
-    fn given(&self, replica: ReplicaId, seq: u64) -> Option<&Stamped> {
-        self.given.iter().find(|s| s.replica == replica && (s.first..=s.last).contains(&seq))
+        let given = self.given.iter().find(|s| s.replica == replica && (s.first..=s.last).contains(&seq));
+        given.map_or(self.stamp, |given| given.stamp)
     }
 
     /// Keeps the stamps of what a batch added: those that came with it, and one for each stretch that has none.
