@@ -144,7 +144,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Stores a change, also one that had been freed; false if the device holds it already.
+    /// Stores a change, also one that had been freed, of which nothing holds any more that was said then; false if the device
+    /// holds it already.
     pub(crate) fn insert_change(
         &self,
         dot: Dot,
@@ -157,7 +158,7 @@ impl Tx<'_> {
             "INSERT INTO change (replica, seq, record, hash, received_ms, skew_ms, bytes)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (replica, seq) DO UPDATE
              SET record = excluded.record, received_ms = excluded.received_ms, skew_ms = excluded.skew_ms,
-             bytes = excluded.bytes WHERE length(change.bytes) = 0",
+             bytes = excluded.bytes, verdict = NULL WHERE length(change.bytes) = 0",
         )?;
         let rows = put.execute(params![
             dot.replica.0,
@@ -217,16 +218,16 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Own changes that wait for a coordinator's decision, the first of them, by the name that they stand under. What is in
+    /// Own changes that wait for a coordinator's decision, the first of them, by the name that they stand under, today's first. What is in
     /// escrow may be applied already where the server was restored and a copy of this phone sent it again.
-    pub(crate) fn waits(&self) -> Result<BTreeMap<ReplicaId, Vec<u64>>, Error> {
+    pub(crate) fn waits(&self, today: ReplicaId) -> Result<BTreeMap<ReplicaId, Vec<u64>>, Error> {
         let mut query = self.tx.prepare_cached(
             "SELECT replica, seq FROM change
              WHERE verdict IS NOT NULL AND (verdict LIKE 'quarantined%' OR verdict LIKE 'escrow%') AND hash IS NOT NULL
-             ORDER BY replica, seq LIMIT 1000",
+             ORDER BY replica <> ?1, replica, seq LIMIT 1000",
         )?;
         let mut waits: BTreeMap<ReplicaId, Vec<u64>> = BTreeMap::new();
-        for row in query.query_map([], |row| Ok((ReplicaId(row.get(0)?), row.get(1)?)))? {
+        for row in query.query_map([today.0], |row| Ok((ReplicaId(row.get(0)?), row.get(1)?)))? {
             let (replica, seq) = row?;
             waits.entry(replica).or_default().push(seq);
         }

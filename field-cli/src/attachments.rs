@@ -56,14 +56,17 @@ impl Sent {
 /// Sends photos and files, then fetches small pictures of what others photographed. A line that is too bad for them is no
 /// failure of the sync; as long as each try gets further, it is tried again.
 pub(crate) async fn send(device: &mut Field, telling: Telling) -> Sent {
-    let mut sent = Sent { sending: Sending::default(), thumbnails: 0, stopped: None };
+    let nothing = || Sent { sending: Sending::default(), thumbnails: 0, stopped: None };
+    let mut before = nothing();
     loop {
-        let before = (sent.sending.sent, sent.sending.up);
+        let mut sent = nothing();
         sent.stopped = exchange(device, telling, &mut sent).await.err();
-        let further = sent.sending.sent > 0 && (sent.sending.sent, sent.sending.up) != before;
-        if !sent.stopped.as_ref().is_some_and(Error::is_unreachable) || !further {
+        let is_further = sent.sending.sent > 0;
+        sent = sent.after(&before);
+        if !sent.stopped.as_ref().is_some_and(Error::is_unreachable) || !is_further {
             return sent;
         }
+        before = sent;
     }
 }
 

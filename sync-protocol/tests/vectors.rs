@@ -378,11 +378,13 @@ fn request_meaning(request: &Request) -> Json {
         "adopt": request.adoptions.first(),
         "batches": request.batches.iter().map(batch).collect::<Vec<_>>(), "complete": !request.cut_off,
     });
-    let members = meaning.as_object_mut().unwrap();
-    members.extend((!header.returned.is_empty()).then(|| ("returned".to_owned(), json!(header.returned))));
-    members.extend((!header.lives.is_empty()).then(|| ("lives".to_owned(), json!(header.lives))));
-    members.extend(header.want.map(|want| ("want".to_owned(), json!(want))));
-    members.extend((!request.haves.is_empty()).then(|| ("haves".to_owned(), json!(request.haves))));
+    let rare = json!({
+        "returned": header.returned, "lives": header.lives, "waits_before": header.waits_before, "want": header.want,
+        "haves": request.haves,
+    });
+    let is_said = |value: &Json| ![json!(null), json!(""), json!({}), json!([])].contains(value);
+    let rare = rare.as_object().unwrap().clone().into_iter().filter(|(_, value)| is_said(value));
+    meaning.as_object_mut().unwrap().extend(rare);
     meaning
 }
 

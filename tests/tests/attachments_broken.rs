@@ -243,13 +243,15 @@ async fn no_device_says_of_others_photos_that_they_do_not_come() -> Result<()> {
     let value = serde_json::to_value(named(b"to come", "image/jpeg", "a.jpg")?)?;
     let record = survey::interview(house, FORM, &json!({ "house": value }));
     let batch = owner.batch(&[survey::household(house, &survey.area(0)?, "Ana"), record]);
+    let lost = Tus::new(url, &owner.token)?.give_up(b"to come", "image/jpeg")?;
+    assert_eq!(lost.status, 404, "no answer names it yet: it is to be told again");
     owner.push(url, vec![batch]).await?;
     let coordinator = survey.coordinator().await?;
     let about = format!("records/{}", coordinator.all("records?kind=interview").await?[0]["id"].as_str().unwrap());
     let told = async || anyhow::Ok(coordinator.get(&about).await?["attachments"].clone());
     for (token, lost) in [(&other.token, 0), (&owner.token, 1)] {
         let answer = Tus::new(url, token)?.give_up(b"to come", "image/jpeg")?;
-        assert_eq!((answer.status, answer.header("location")), (204, None));
+        assert_eq!((answer.status, answer.header("location")), (if lost == 1 { 204 } else { 404 }, None));
         assert_eq!(told().await?, json!({ "here": 0, "to-come": 1 - lost, "refused": 0, "lost": lost }));
     }
     for (token, refused) in [(&other.token, 0), (&owner.token, 1)] {
@@ -275,5 +277,39 @@ async fn an_empty_file_is_served_empty_and_no_part_past_the_end() -> Result<()> 
     let past = part(&some, &format!("bytes={}-", some.len()))?;
     assert_eq!((past.status, past.header("content-range")), (416, Some(&*format!("bytes */{}", some.len()))));
     assert_eq!(part(&some, &format!("bytes={}-", some.len() - 1))?.status, 206);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_upload_whose_time_is_over_says_so_once_and_begins_anew() -> Result<()> {
+    let survey = survey()?;
+    let raw = survey.raw(0, 13).await?;
+    let bytes = jpeg(13, 30, 30);
+    let survey::Parts { office, server, folder, .. } = survey.into_parts();
+    let (tus, port) = (Tus::new(&server.url, &raw.token)?, server.port()?);
+    let (_, path) = tus.create(&bytes, "image/jpeg")?;
+    assert_eq!(tus.patch(&path, 0, &bytes[..10], None, None)?.status, 204);
+    server.kill()?;
+    // Nearly seven days later: its file's name says when it began.
+    let file = upload_file(&office, path.rsplit('/').next().unwrap())?;
+    let name = file.file_name().unwrap().to_string_lossy().into_owned();
+    let mut parts: Vec<String> = name.split('.').map(str::to_owned).collect();
+    let begun_ms: i64 = parts[3].parse()?;
+    parts[3] = (begun_ms - 7 * 86_400_000 + 8_000).to_string();
+    std::fs::rename(&file, file.with_file_name(parts.join(".")))?;
+    let _server = office.serve(port)?;
+    // Its own answers are the clock.
+    let told = loop {
+        let answer = tus.patch(&path, 99, b"", None, None)?;
+        if answer.code() != "wrong-offset" {
+            break answer;
+        }
+    };
+    assert_eq!((told.status, told.code().as_str()), (410, "upload-expired"));
+    assert_eq!(tus.head(&path)?.status, 404);
+    assert_eq!(std::fs::read_dir(file.parent().unwrap())?.count(), 0);
+    tus.upload(&bytes, "image/jpeg")?;
+    assert_eq!(tus.get(&format!("/v1/attachments/{}", sha256(&bytes)))?.body, bytes);
+    drop(folder);
     Ok(())
 }

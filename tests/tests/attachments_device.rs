@@ -228,9 +228,11 @@ async fn a_coordinator_hears_which_photos_are_lost_on_their_phone_until_they_are
     let (gone, changed) = (jpeg(5, 50, 50), jpeg(6, 60, 60));
     sign(&mut author, record, "sign", &gone)?;
     sign(&mut author, record, "raw", &changed)?;
-    survey.sync(&mut author).await?;
     std::fs::remove_file(original(&author, &gone))?;
     std::fs::write(original(&author, &changed), vec![0; changed.len()])?;
+    let early = survey.http.send_attachments(&mut author.device, |_| ()).await?;
+    assert_eq!((early.files, early.lost), (0, 0), "no answer there names them yet: they are told later");
+    survey.sync(&mut author).await?;
     let coordinator = survey.coordinator().await?;
     let counted = async || -> Result<[i64; 3]> {
         let detail = coordinator.get(&format!("records/{record}")).await?;
@@ -238,7 +240,7 @@ async fn a_coordinator_hears_which_photos_are_lost_on_their_phone_until_they_are
     };
     assert_eq!(counted().await?, [2, 0, 0]);
     let sending = survey.http.send_attachments(&mut author.device, |_| ()).await?;
-    assert_eq!((sending.files, sending.sent, sending.lost), (1, 0, 2));
+    assert_eq!((sending.files, sending.sent, sending.lost), (0, 0, 2));
     assert_eq!(counted().await?, [0, 2, 0], "nobody waits for them");
     assert_eq!(author.device.status()?.files_unsent, 0);
     assert_eq!(survey.http.send_attachments(&mut author.device, |_| ()).await?, Sending::default(), "told once");
@@ -248,6 +250,7 @@ async fn a_coordinator_hears_which_photos_are_lost_on_their_phone_until_they_are
     let mut colleague = survey.device(0, "colleague").await?;
     sign(&mut colleague, record, "sign", &gone)?;
     survey.sync(&mut colleague).await?;
+    assert_eq!(counted().await?, [1, 0, 1], "it is to come again: from them");
     assert_eq!(survey.http.send_attachments(&mut colleague.device, |_| ()).await?.sent, 1);
     assert_eq!(counted().await?, [0, 0, 2]);
     Ok(())

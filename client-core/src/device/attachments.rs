@@ -187,22 +187,33 @@ impl<H: Host> Device<H> {
     /// What is to be sent; also what came back as somebody else's of a database that was lost here while its files were not: where
     /// no picture of it was to be had, the server may lack it.
     pub(crate) fn attachments_to_send(&mut self) -> Result<ToSend, Error> {
+        /// A card that failed may have had thousands: they take turns.
+        const LOST_AT_ONCE: usize = 100;
         let mut all = ToSend { here: Vec::new(), lost: Vec::new() };
-        for row in self.store.read(|tx| tx.attachments_to_send())? {
-            let is_told = row.refused.is_some();
-            // What a card has changed has its size.
-            let is_here = if is_told {
-                self.is_sound(row.named.hash).unwrap_or(false)
-            } else {
-                self.files.size(&original(row.named.hash)).is_ok_and(|size| size == Some(row.named.size))
-            };
-            if is_here {
-                all.here.push(row);
-            } else if row.own && !is_told {
-                all.lost.push(row);
+        for mut row in self.store.read(|tx| tx.attachments_to_send())? {
+            let hash = row.named.hash;
+            if row.refused.is_some() {
+                // What a card has changed has its size.
+                if self.is_sound(hash).unwrap_or(false) {
+                    self.store.write(|tx| tx.set_found(hash))?;
+                    (row.refused, row.upload) = (None, Some(String::new()));
+                    all.here.push(row);
+                }
+                continue;
+            }
+            match self.files.size(&original(hash)) {
+                Ok(size) if size == Some(row.named.size) => all.here.push(row),
+                Ok(_) if row.own && all.lost.len() < LOST_AT_ONCE => all.lost.push(row),
+                // A card that can't be read now may be read later.
+                Ok(_) | Err(_) => {}
             }
         }
         Ok(all)
+    }
+
+    /// Takes away a copy that its card has changed of what somebody else photographed.
+    pub(crate) fn drop_copy(&mut self, hash: Hash) -> Result<(), Error> {
+        self.files.remove(&original(hash)).map_err(kept)
     }
 
     /// A part of an original.

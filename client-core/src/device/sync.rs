@@ -35,7 +35,7 @@ impl<H: Host> DeviceStore for Device<H> {
                     in_doubt.push((end, hash));
                 }
             }
-            let mut waits = tx.waits()?;
+            let mut waits = tx.waits(replica)?;
             let adoption = tx.meta(meta::ADOPTION)?.map(|json| super::from_json(&json)).transpose()?;
             Ok(Position {
                 replica,
@@ -177,7 +177,7 @@ impl<H: Host> DeviceStore for Device<H> {
                     let is_new = tx.insert_change(dot, record, None, Some(change.stamp), &change.bytes)?;
                     let left = if is_new { None } else { tx.displace(dot, record, change.stamp, &change.bytes)? };
                     absorbed.pulled += u64::from(is_new || left.is_some());
-                    let counts_again = tx.let_count(dot)?;
+                    let counts_again = !is_new && tx.let_count(dot)?;
                     // An own one that the log had kept of a household that was dropped: it is back.
                     if is_new || left.is_some() || counts_again || tx.record(record)?.is_none() {
                         touched.extend(by);

@@ -178,6 +178,12 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// What was lost is back.
+    pub(crate) fn set_found(&self, hash: Hash) -> Result<(), Error> {
+        self.tx.execute("UPDATE attachment SET refused = NULL, upload = '' WHERE hash = ?1", [hash.0])?;
+        Ok(())
+    }
+
     pub(crate) fn set_refused(&self, hash: Hash, code: &str) -> Result<(), Error> {
         let sql = "UPDATE attachment SET refused = ?2, upload = NULL WHERE hash = ?1";
         self.tx.execute(sql, params![hash.0, code])?;

@@ -47,7 +47,7 @@ pub struct Sending {
     pub refused: u64,
     /// Of these, those that failed by themselves, on the device or on the server; they are tried again next time, after the others.
     pub failed: u64,
-    /// Those that turned out to be lost on this device, of these or besides; the server was told.
+    /// Besides, those whose bytes are lost on this device, as the server was told now.
     pub lost: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -62,6 +62,8 @@ enum Outcome {
     Sent,
     Refused(String),
     Lost,
+    /// Nothing that the server has to know, or that it can use yet: it is looked at again next time.
+    Open,
 }
 
 /// What failed of one file while the others go on.
@@ -146,7 +148,7 @@ impl Http {
                 (sending.through, sending.up) = (done + offset, sending.up + up);
                 progress(sending);
             };
-            let outcome = if is_here { upload.run(device, heard).await } else { upload.tell_lost().await };
+            let outcome = if is_here { upload.run(device, heard).await } else { upload.tell_lost(&device.file).await };
             let now_ms = device.host().now_ms();
             if outcome.is_err() {
                 device.store.write(|tx| tx.set_asked(named.hash, now_ms))?;
@@ -163,7 +165,12 @@ impl Http {
                 }
                 Some(Outcome::Lost) => {
                     device.store.write(|tx| tx.set_refused(named.hash, LOST))?;
+                    sending.files -= u64::from(is_here);
                     sending.lost += 1;
+                }
+                Some(Outcome::Open) => {
+                    device.store.write(|tx| tx.set_asked(named.hash, now_ms))?;
+                    sending.files -= u64::from(is_here);
                 }
             }
             done += if is_here { named.size } else { 0 };
@@ -210,7 +217,9 @@ impl Http {
     /// # Errors
     /// [`Error::Refused`] where the server does not have it (yet) or this device may not see it; [`Error::Unreachable`].
     pub async fn fetch_original<H: Host>(&self, device: &mut Device<H>, hash: Hash) -> Result<Vec<u8>, Error> {
-        if let Some(bytes) = device.original(hash)? {
+        if let Some(bytes) = device.original(hash)?
+            && device.is_sound(hash)?
+        {
             return Ok(bytes);
         }
         let (server, token) = device.server()?;
@@ -328,7 +337,11 @@ impl Upload<'_> {
                     at = Some(offset);
                 }
                 Step::Done(outcome) => return Ok(outcome),
-                Step::Damaged => return self.tell_lost().await,
+                Step::Damaged if self.row.own => return self.tell_lost(&device.file).await,
+                Step::Damaged => {
+                    device.drop_copy(hash)?;
+                    return Ok(Outcome::Open);
+                }
                 Step::Ask => {}
                 Step::TooLarge(_) if self.part > PART_MIN => {
                     self.part = (self.part / 2).max(PART_MIN);
@@ -343,14 +356,25 @@ impl Upload<'_> {
     }
 
     /// Tells the server that nobody is to wait for these bytes; it may have them from somebody else.
-    async fn tell_lost(&self) -> Result<Outcome, Error> {
+    async fn tell_lost(&self, database: &Path) -> Result<Outcome, Error> {
+        let_answers_go_first(database).await?;
         let silence = || Error::Unreachable("no answer in time".into());
         let answer = timeout(self.http.patience, self.begin(",lost").send()).await.map_err(|_late| silence())?;
         let answer = answer.map_err(unreachable)?;
-        if !answer.status().is_success() {
-            return Err(Error::Refused(self.http.told(answer).await));
+        match answer.status() {
+            StatusCode::NO_CONTENT => return Ok(Outcome::Lost),
+            StatusCode::CREATED if offset_of(&answer) == Some(self.row.named.size) => return Ok(Outcome::Sent),
+            // Somebody on the way, or an older server.
+            status if status.is_success() => return Ok(Outcome::Open),
+            _ => {}
         }
-        Ok(if answer.headers().contains_key("Upload-Offset") { Outcome::Sent } else { Outcome::Lost })
+        let problem = self.http.told(answer).await;
+        match problem.code {
+            Code::AttachmentTooLarge | Code::AttachmentType => Ok(Outcome::Refused(problem.code.as_str().to_owned())),
+            // The answer that names it may wait for a coordinator.
+            Code::NotFound => Ok(Outcome::Open),
+            _ => Err(Error::Refused(problem)),
+        }
     }
 
     /// The request that begins an upload.
@@ -372,8 +396,7 @@ impl Upload<'_> {
                 device.store.write(|tx| tx.set_upload(hash, Some(&address)))?;
                 self.row.upload = Some(address);
             }
-            let offset = text("Upload-Offset").and_then(|offset| offset.parse().ok());
-            return Ok(offset.map_or(Step::Ask, Step::At));
+            return Ok(offset_of(&answer).map_or(Step::Ask, Step::At));
         }
         let problem = self.http.told(answer).await;
         let is_other = status.as_u16() == CHECKSUM_MISMATCH;
@@ -427,6 +450,11 @@ fn with_bytes(request: RequestBuilder, part: Vec<u8>) -> RequestBuilder {
         .header(header::CONTENT_TYPE, "application/offset+octet-stream")
         .header("Upload-Checksum", format!("sha256 {checksum}"))
         .body(part)
+}
+
+/// Where the server says that an upload goes on.
+fn offset_of(answer: &Response) -> Option<u64> {
+    answer.headers().get("Upload-Offset")?.to_str().ok()?.parse().ok()
 }
 
 fn count(length: usize) -> u64 {

@@ -52,12 +52,9 @@ pub enum State {
     ToCome,
     /// They were offered and not taken.
     Refused,
-    /// The device that named them has lost them, by its word.
+    /// Whoever named them has lost them, by the word of their devices.
     Lost,
 }
-
-/// Stands in a refusal's place where the device has nothing to offer.
-const LOST: &str = "lost";
 
 /// An attachment as a record shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -115,8 +112,8 @@ pub fn look_up(tx: Tx<'_>, named: Attachment) -> Result<AttachmentDetail, StoreE
     let Attachment { hash, size, media, name } = named;
     let (state, code) = match (tx.attachment(hash)?, tx.attachment_refusal(hash)?) {
         (Some(_), _) => (State::Here, None),
-        (None, Some(code)) if code == LOST => (State::Lost, None),
         (None, Some(code)) => (State::Refused, Some(code)),
+        (None, None) if tx.is_attachment_lost(hash)? => (State::Lost, None),
         (None, None) => (State::ToCome, None),
     };
     Ok(AttachmentDetail { sha256: hash, size, media, name, state, code })
@@ -148,7 +145,7 @@ pub enum Answer {
     Have(Hash),
     /// They are not taken.
     Refuse(Code),
-    /// They are not to be had from this device: records say so.
+    /// This device has lost them: records say so.
     Lost,
 }
 
@@ -167,7 +164,7 @@ pub fn check_sender(tx: Tx<'_>, device: &Device, hash: Option<Hash>) -> Result<(
 /// them: from the others nothing is learnt of what is here.
 ///
 /// # Errors
-/// As [`check_sender`]'s.
+/// As [`check_sender`]'s; [`Code::NotFound`] where nothing waits for what is lost.
 pub fn offered(tx: Tx<'_>, device: &Device, offer: &Offer, limits: &Limits, now_ms: i64) -> Result<Answer, Failure> {
     check_sender(tx, device, offer.hash)?;
     if let Some(code) = refusal(offer, limits) {
@@ -185,10 +182,11 @@ pub fn offered(tx: Tx<'_>, device: &Device, offer: &Offer, limits: &Limits, now_
         return Ok(Answer::Have(hash));
     }
     if offer.lost {
-        if let Some(hash) = offer.hash {
-            tx.refuse_attachment(hash, device.id, LOST, now_ms)?;
-        }
-        return Ok(Answer::Lost);
+        return if offer.hash.map_or(Ok(false), |hash| tx.lose_attachment(hash, device.id, now_ms))? {
+            Ok(Answer::Lost)
+        } else {
+            Err(Failure::problem(Code::NotFound, "no answer that counts waits for these bytes by this device's word"))
+        };
     }
     Ok(Answer::Send)
 }

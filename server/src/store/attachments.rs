@@ -94,6 +94,7 @@ impl Tx<'_> {
             hold.execute(params![hash.0, device, now_ms])?;
         }
         self.conn.prepare_cached("DELETE FROM attachment_refusal WHERE hash = ?1")?.execute([hash.0])?;
+        self.conn.prepare_cached("DELETE FROM attachment_loss WHERE hash = ?1")?.execute([hash.0])?;
         Ok(true)
     }
 
@@ -163,6 +164,36 @@ impl Tx<'_> {
     pub fn attachment_refusal(&self, hash: Hash) -> Result<Option<String>, StoreError> {
         let mut query = self.conn.prepare_cached("SELECT code FROM attachment_refusal WHERE hash = ?1")?;
         Ok(query.query_row([hash.0], |row| row.get(0)).optional()?)
+    }
+
+    /// Notes that a device has lost the bytes of an attachment; false where they are here, or no record that counts names them by
+    /// the word of that device.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn lose_attachment(&self, hash: Hash, device: i64, now_ms: i64) -> Result<bool, StoreError> {
+        if self.attachment(hash)?.is_some() || !self.names_attachment(device, hash)? {
+            return Ok(false);
+        }
+        let mut put = self
+            .conn
+            .prepare_cached("INSERT OR REPLACE INTO attachment_loss (hash, device, told_ms) VALUES (?1, ?2, ?3)")?;
+        put.execute(params![hash.0, device, now_ms])?;
+        Ok(true)
+    }
+
+    /// Whether all devices by whose word records name an attachment have lost its bytes.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn is_attachment_lost(&self, hash: Hash) -> Result<bool, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM attachment_loss WHERE hash = ?1) AND NOT EXISTS (
+                SELECT 1 FROM attachment_name AS name LEFT JOIN attachment_loss AS loss
+                ON loss.hash = name.hash AND loss.device = name.device
+                WHERE name.hash = ?1 AND name.device <> 0 AND loss.device IS NULL)",
+        )?;
+        Ok(query.exists([hash.0])?)
     }
 
     /// What may be an orphan: named by no applied change, and all who have it have synced with nothing left to send when it had

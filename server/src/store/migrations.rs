@@ -21,6 +21,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0011_hubs.sql"),
     include_str!("schema/0012_returned.sql"),
     include_str!("schema/0013_said_before.sql"),
+    include_str!("schema/0014_lost.sql"),
 ];
 
 /// Checks that this program can read a database that it may not change.
