@@ -525,3 +525,27 @@ async fn what_waited_under_an_earlier_name_is_released_where_its_household_is_ou
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn what_two_hubs_carry_of_two_lives_keeps_every_backup_verifiable() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let url = &survey.server.url;
+    let area = survey.area(0)?;
+    let home = |n: u128| household(uuid::Uuid::from_u128(n), &area, "Maria Lay");
+    let (mut phone, _) = copied(&survey).await?;
+    let carriers = [survey.raw(1, 2).await?, survey.raw(1, 3).await?];
+    // A save that both lives share, and was not sent when the phone was copied.
+    let shared = phone.batch(&[home(2)]);
+    let mut copy = phone.clone();
+    let own = copy.batch(&[home(3)]);
+    carriers[0].push(url, vec![own.clone()]).await?;
+    let mut carried = shared.changes.clone();
+    let other = phone.batch(&[home(4)]);
+    carried.extend(other.changes);
+    let both = Batch::sign(phone.replica, shared.first, shared.before, carried, &phone.key);
+    carriers[1].push(url, vec![both]).await?;
+    let reply = copy.push(url, vec![shared, own]).await?;
+    assert_eq!(reply.header.acked_through, 3, "{reply:?}");
+    survey.backup()?;
+    Ok(())
+}

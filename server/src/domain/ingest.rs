@@ -427,8 +427,8 @@ impl<'a> Turn<'a> {
         };
         match intake {
             Intake::Held { duplicates, .. } => {
-                if !self.added.is_empty() {
-                    self.tx.insert_batch(id, &verified)?;
+                if !self.added.is_empty() || !self.joined.is_empty() {
+                    self.keep_proof(&verified)?;
                 }
                 // What became of them may have been told in a reply that was lost.
                 self.tell_states((replica, id), first, first.saturating_add(duplicates), |_| true)?;
@@ -477,13 +477,23 @@ impl<'a> Turn<'a> {
             self.tx.set_apart(row.id, row.apart)?;
         }
         if !self.added.is_empty() {
-            self.tx.insert_batch(row.id, &verified)?;
+            self.keep_proof(&verified)?;
             self.tx.set_carrier(row.id, verified.batch.first, verified.batch.last(), carrier)?;
         }
         self.stamp_added(row.replica, row.id)?;
         (self.is_carried, self.to_escrow, self.stamp) = (false, to_escrow, stamp);
         // Whoever brings what waits knows it from before a restore, when it counted, and shows it.
         self.outcomes.extend(acks::apart(self.tx, &row, verified.batch.first, verified.batch.last())?);
+        Ok(())
+    }
+
+    /// Keeps a batch as proof of what is held of it; one that ends in another life's changes proves nothing of this chain.
+    fn keep_proof(&mut self, verified: &Verified) -> Result<(), StoreError> {
+        let replica = verified.batch.replica;
+        let (end, id) = (self.hash_at(replica, verified.batch.last())?, self.row(replica)?.id);
+        if end.is_none() || end.as_ref() == verified.hashes.last() {
+            self.tx.insert_batch(id, verified)?;
+        }
         Ok(())
     }
 

@@ -283,7 +283,13 @@ impl World {
         let done = self.office.write(|tx, world| {
             let rows = tx.quarantine(0, 50)?;
             match Dice::new(pick).pick(&rows) {
-                Some(row) => review::release(tx, row.number, "rini", world, now_ms),
+                // What can't be read can't be released either, and says why.
+                Some(row) => match review::release(tx, row.number, "rini", world, now_ms) {
+                    Err(Failure::Problem(problem)) if problem.code.as_str() == row.code => {
+                        Err(Failure::problem(Code::NotFound, problem.to_string()))
+                    }
+                    done => done,
+                },
                 None => Err(Failure::problem(Code::NotFound, "nothing waits")),
             }
         });

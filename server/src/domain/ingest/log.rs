@@ -66,9 +66,9 @@ impl Log for Turn<'_> {
         let held = row.head.checked_sub(batch.first).and_then(|index| usize::try_from(index).ok());
         let leads_on = held.map_or(Some(batch.before), |index| hashes.get(index).copied()) == Some(row.head_hash);
         let verified = Verified { batch, hashes };
-        // Where it does not, it is another history: it becomes a branch, whose batches prove nothing of this chain.
+        // Where it does not, it is another history: it becomes a branch.
         if leads_on {
-            tx.insert_batch(row.id, &verified)?;
+            self.keep_proof(&verified)?;
         }
         let checked = check(verified, row.key, &self.world.catalogue, &self.world.limits);
         self.checked = checked.changes;
