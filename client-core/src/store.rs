@@ -314,6 +314,16 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Of these, those that count on the server, as far as is known here.
+    pub(crate) fn changes_there(&self, record: RecordId) -> Result<Vec<StoredChange>, Error> {
+        let mut query = self.tx.prepare_cached(
+            "SELECT replica, seq, received_ms, skew_ms, bytes, 0 FROM change
+             WHERE record = ?1 AND received_ms IS NOT NULL AND verdict IS NULL ORDER BY id",
+        )?;
+        let rows = query.query_map([record.0], stored_change)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Gives a forked change its place under the new replica.
     pub(crate) fn replace_change(&self, old: Dot, new: Dot, hash: Hash, bytes: &[u8]) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(

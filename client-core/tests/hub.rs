@@ -10,6 +10,8 @@ mod crowds;
 mod liars;
 #[path = "hub/load.rs"]
 mod load;
+#[path = "hub/own.rs"]
+mod own;
 #[path = "hub/village.rs"]
 mod village;
 

@@ -1,7 +1,11 @@
 //! The questionnaires on a device: read once, their rules resolved once, records merged under them and moved between them.
 
 use super::{Device, from_json, reread, scope, summary};
-use crate::{error::Error, host::Host, store::Tx};
+use crate::{
+    error::Error,
+    host::Host,
+    store::{StoredChange, Tx},
+};
 use questionnaire::{Compiled, Difference, Instance, Questionnaire, Tables, merge_over};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,8 +62,21 @@ impl Forms {
         id: RecordId,
         snapshot: Option<Snapshot>,
     ) -> Result<Record, Error> {
+        let all = tx.changes_of(id)?;
+        self.merge(tx, snapshot, all)
+    }
+
+    /// Merges a record from what counts on the server, as far as it is here: own changes that wait there, or are not there yet,
+    /// are left out.
+    pub(super) fn merged_there(&mut self, tx: &Tx<'_>, id: RecordId) -> Result<Record, Error> {
+        let snapshot = tx.snapshot(id)?.map(|json| from_json(&json)).transpose()?;
+        let all = tx.changes_there(id)?;
+        self.merge(tx, snapshot, all)
+    }
+
+    fn merge(&mut self, tx: &Tx<'_>, snapshot: Option<Snapshot>, all: Vec<StoredChange>) -> Result<Record, Error> {
         let (mut changes, mut superseded) = (Vec::new(), Vec::new());
-        for stored in tx.changes_of(id)? {
+        for stored in all {
             let change = (reread(stored.dot, &stored.bytes)?, stored.stamp);
             if stored.is_superseded { &mut superseded } else { &mut changes }.push(change);
         }

@@ -8,7 +8,7 @@ use crate::{error::Error, host::Host, store::Tx};
 use std::collections::BTreeSet;
 use sync_protocol::{
     RecordId, ReplicaId, Value,
-    chain::{Batch, Carried, Span},
+    chain::Batch,
     wire::{Proof, Reply},
 };
 use uuid::Uuid;
@@ -77,11 +77,11 @@ fn prove_own(tx: &Tx<'_>) -> Result<(), Error> {
         let changes: Vec<_> = changes.take_while(|(seq, ..)| *seq <= acked).collect();
         let (Some(before), Some((last, ..))) = (tx.hash_at(replica, after)?, changes.last()) else { break };
         let last = *last;
-        // What was freed with an area has no bytes here: it is told by somebody else.
-        if changes.iter().all(|(_, _, bytes)| !bytes.is_empty()) {
-            let carried = changes.into_iter().map(|(_, _, bytes)| Carried::Bytes(bytes)).collect();
-            let (batch, span) = Batch::sign_span(replica, after.saturating_add(1), before, carried, &key);
-            let Span { first, after, .. } = span;
+        // Of what was freed with an area the digests are here.
+        let first = after.saturating_add(1);
+        if let Some(carried) = tx.carried(replica, first, last)? {
+            let (batch, span) = Batch::sign_span(replica, first, before, carried, &key);
+            let after = span.after;
             tx.keep_proof(&Proof {
                 replica,
                 first,
@@ -114,9 +114,9 @@ fn finish_proofs(tx: &Tx<'_>, author: ReplicaId) -> Result<BTreeSet<Uuid>, Error
     Ok(households)
 }
 
-/// The areas in which a household is said to live.
+/// The areas in which a household lives by what counts on the server.
 fn areas(tx: &Tx<'_>, household: Uuid, forms: &mut Forms) -> Result<BTreeSet<String>, Error> {
-    let record = forms.merged(tx, RecordId(household))?;
+    let record = forms.merged_there(tx, RecordId(household))?;
     let answer = record.answer(&"area".parse()?);
     let siblings = answer.iter().flat_map(|answer| &answer.siblings);
     let text = |value: &Value| if let Value::Text(code) = value { Some(code.to_string()) } else { None };

@@ -116,7 +116,7 @@ impl Tx<'_> {
             "SELECT feed.seq, mark, feed.replica, change, received_ms, skew_ms, bytes
              FROM feed JOIN change ON change.replica = feed.replica AND change.seq = feed.change
              WHERE feed.area = ?1 AND feed.seq > ?2 AND feed.replica <> ?3 AND received_ms IS NOT NULL AND verdict IS NULL
-             ORDER BY feed.seq",
+             AND length(bytes) > 0 ORDER BY feed.seq",
         )?;
         let mut rows = query.query(params![area, after, but.0])?;
         let (mut told, mut size) = (Vec::new(), 0_usize);

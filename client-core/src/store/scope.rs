@@ -74,10 +74,11 @@ impl Tx<'_> {
         Ok(query.query_row(params![household, replica.0], |row| row.get(0))?)
     }
 
-    /// Takes a household with its interviews from the lists, and what others changed from the log; it is known to have left until
-    /// it comes again.
+    /// Takes a household with its interviews from the lists and from what a hub tells, and what others changed from the log; it is
+    /// known to have left until it comes again.
     pub(crate) fn drop_household(&self, household: Uuid) -> Result<(), Error> {
         let records = "(SELECT id FROM record WHERE household = ?1)";
+        self.unfeed(household, &BTreeSet::new())?;
         self.withhold_each(&format!("hash IS NULL AND record IN {records}"), [household])?;
         self.tx
             .prepare_cached(&format!("DELETE FROM change WHERE hash IS NULL AND record IN {records}"))?
