@@ -28,7 +28,7 @@ use std::{
     sync::Arc,
 };
 use sync_protocol::{
-    Change, Hash, HouseholdId, Limits, RecordId, ReplicaId, Stamp, Subject,
+    Change, HouseholdId, Limits, RecordId, ReplicaId, Stamp, Subject,
     engine::intake::{Intake, Log, Verified, carry, receive},
     problem::{Code, Problem},
     wire::{Fork, Outcome, RequestHeader, Stamped, Verdict},
@@ -193,11 +193,12 @@ pub fn apply_own(tx: Tx<'_>, verified: Verified, world: &World, now_ms: i64) -> 
 /// If the store fails; nothing is stored then.
 pub fn apply_released(tx: Tx<'_>, id: i64, change: Change, stamp: Stamp, world: &World) -> Result<(), Failure> {
     let mut turn = Turn::new(tx, world, stamp, false);
+    // What a copied phone authored again in quarantine may have been released in another life's words; and what waited under
+    // its first name may count under another by now.
+    if turn.is_superseded(&change)? || tx.is_change_said_again(id)? {
+        return Ok(tx.set_change_state(id, ChangeState::Superseded, None)?);
+    }
     if let Some(replaced) = change.instead_of {
-        // What a copied phone authored again in quarantine may have been released in another life's words.
-        if turn.is_superseded(change.dot.replica, replaced)? {
-            return Ok(tx.set_change_state(id, ChangeState::Superseded, None)?);
-        }
         tx.set_said_again(replaced, id)?;
     }
     let key = turn.record(&change)?;
@@ -506,8 +507,14 @@ impl<'a> Turn<'a> {
         Ok(any)
     }
 
-    /// Whether what a re-authored change replaces counts already: in its place, or re-authored before.
-    fn is_superseded(&self, replica: ReplicaId, replaced: Hash) -> Result<bool, StoreError> {
-        Ok(self.tx.is_said_again(replaced)? || self.tx.is_held_by_kin(replica, replaced)?)
+    /// Whether what a re-authored change replaces counts already: in its place, or re-authored before. The server's own names are
+    /// no kin of those whose branches they release.
+    fn is_superseded(&mut self, change: &Change) -> Result<bool, StoreError> {
+        let Some(replaced) = change.instead_of else { return Ok(false) };
+        let (tx, replica) = (self.tx, change.dot.replica);
+        if tx.is_said_again(replaced)? || tx.is_held_by_kin(replica, replaced)? {
+            return Ok(true);
+        }
+        Ok(self.row(replica)?.device.is_none() && tx.is_applied_in(change.record(), replaced)?)
     }
 }

@@ -3,7 +3,7 @@
 use super::{ChangeRow, ChangeState, StoreError, Tx, log::change_row};
 use rusqlite::{OptionalExtension, params};
 use std::collections::BTreeSet;
-use sync_protocol::{Dot, HouseholdId, RecordId, ReplicaId, Subject};
+use sync_protocol::{Dot, Hash, HouseholdId, RecordId, ReplicaId, Subject};
 
 /// A record's number in the store, and its household's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,6 +137,28 @@ impl Tx<'_> {
         let mut query = self.conn.prepare_cached("SELECT id, household FROM record WHERE uuid = ?1")?;
         let row = query.query_row([id.0], |row| Ok(RecordKey { id: row.get(0)?, household: row.get(1)? }));
         Ok(row.optional()?)
+    }
+
+    /// Whether a hash names a change that counts in a record.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn is_applied_in(&self, record: RecordId, hash: Hash) -> Result<bool, StoreError> {
+        let mut query = self.conn.prepare_cached(
+            "SELECT 1 FROM record JOIN change ON change.record = record.id
+             WHERE uuid = ?1 AND hash = ?2 AND state = 0",
+        )?;
+        Ok(query.exists(params![record.0, hash.0])?)
+    }
+
+    /// Whether a change that counts says again what a change says that waits.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn is_change_said_again(&self, change: i64) -> Result<bool, StoreError> {
+        let mut query =
+            self.conn.prepare_cached("SELECT 1 FROM change JOIN said_again USING (hash) WHERE change.id = ?1")?;
+        Ok(query.exists([change])?)
     }
 
     /// Every record's number, in order, for a rebuild: those after `after`, at most `limit`.

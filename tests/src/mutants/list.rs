@@ -349,8 +349,8 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit {
                 file: INGEST,
-                old: "Ok(self.tx.is_said_again(replaced)? || self.tx.is_held_by_kin(replica, replaced)?)",
-                new: "Ok(self.tx.is_held_by_kin(replica, replaced)?)",
+                old: "if tx.is_said_again(replaced)? || tx.is_held_by_kin(replica, replaced)? {",
+                new: "if tx.is_held_by_kin(replica, replaced)? {",
             },
             Edit {
                 file: "server/src/store/log.rs",

@@ -232,13 +232,15 @@ pub(super) fn cut(body: &[u8], dice: &mut Dice) -> Vec<u8> {
     kept
 }
 
-/// The same batches as a careless carrier brings them: in another order, some twice, some not yet.
+/// The same batches as a careless carrier brings them: in another order, some twice, of the device's own some not yet. What a
+/// request holds of others has come where it is answered.
 fn carry(body: &[u8], dice: &mut Dice) -> Result<Vec<u8>> {
     let mut request =
         Request::from_bytes(body).map_err(|problem| anyhow::anyhow!("a device's own request: {problem}"))?;
     let mut carried = Vec::new();
     for batch in std::mem::take(&mut request.batches) {
-        let copies = if dice.chance(250) { 0 } else { 1 + usize::from(dice.chance(100)) };
+        let is_own = batch.replica == request.header.replica;
+        let copies = if dice.chance(250) && is_own { 0 } else { 1 + usize::from(dice.chance(100)) };
         carried.extend(std::iter::repeat_n(batch, copies));
     }
     for at in (1..carried.len()).rev() {

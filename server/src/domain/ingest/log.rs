@@ -142,7 +142,7 @@ impl Turn<'_> {
         };
         // It was authored again under another name, and a server that was restored had forgotten this one.
         let is_forgotten = self.was_ever_said_again()? && tx.is_said_again(*hash)?;
-        let is_double = change.instead_of.map_or(Ok(false), |replaced| self.is_superseded(replica, replaced))?;
+        let is_double = self.is_superseded(&change)?;
         if is_forgotten || is_double {
             self.insert(new, None, ChangeState::Superseded)?;
             self.outcome(replica, seq, Verdict::Superseded, None);
