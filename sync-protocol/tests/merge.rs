@@ -249,8 +249,12 @@ proptest! {
         let record = merge(played.changes.values());
         for n in 0..8 {
             let path = path(n);
-            let known: BTreeMap<Dot, Vec<Dot>> =
-                record.history(&path).into_iter().map(|(sibling, by)| (sibling.dot, by)).collect();
+            let told = record.history(&path);
+            for (at, (_, by)) in told.iter().enumerate() {
+                let before = told[..at].iter().any(|(earlier, _)| by.contains(&earlier.dot));
+                prop_assert!(!before, "what replaced a value stands before it, by a wrong clock");
+            }
+            let known: BTreeMap<Dot, Vec<Dot>> = told.into_iter().map(|(sibling, by)| (sibling.dot, by)).collect();
             for (dot, change) in &played.changes {
                 let sets = change.ops.iter().any(|op| matches!(op, Op::Set { path: at, .. } if *at == path));
                 if !sets {

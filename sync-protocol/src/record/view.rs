@@ -201,7 +201,8 @@ impl Record {
         shown
     }
 
-    /// Every value that an answer ever had, with the changes that replaced it (empty: it is live).
+    /// Every value that an answer ever had, with the changes that replaced it (empty: it is live). Each stands behind those that it
+    /// replaced; only what knew nothing of each other stands by the clock (law L4).
     pub fn history(&self, path: &Path) -> Vec<(Sibling<'_>, Vec<Dot>)> {
         let Some(register) = self.registers.get(path) else {
             return Vec::new();
@@ -215,7 +216,7 @@ impl Record {
             })
             .collect();
         history.sort_by_key(|(sibling, _)| (sibling.origin.effective_ms(), sibling.dot));
-        history
+        in_causal_order(history)
     }
 
     /// Whether a place is shown: it is the record, or a row that neither it nor any row around it was removed.
@@ -328,6 +329,31 @@ impl Record {
         });
         view.to_string().into_bytes()
     }
+}
+
+/// Puts each value of a history, which comes in the order of time, behind those that it replaced.
+fn in_causal_order(history: Vec<(Sibling<'_>, Vec<Dot>)>) -> Vec<(Sibling<'_>, Vec<Dot>)> {
+    let places: BTreeMap<Dot, usize> = (0..).zip(&history).map(|(at, (one, _))| (one.dot, at)).collect();
+    let behind = |by: &[Dot]| by.iter().filter_map(|dot| places.get(dot).copied()).collect::<Vec<_>>();
+    let behind: Vec<Vec<usize>> = history.iter().map(|(_, by)| behind(by)).collect();
+    let mut waits: BTreeMap<usize, usize> = BTreeMap::new();
+    behind.iter().flatten().for_each(|at| *waits.entry(*at).or_default() += 1);
+    let mut left: BTreeMap<usize, _> = (0..).zip(history).collect();
+    let mut ready: BTreeSet<usize> = left.keys().filter(|at| !waits.contains_key(at)).copied().collect();
+    let mut ordered = Vec::new();
+    while let Some(at) = ready.pop_first() {
+        ordered.extend(left.remove(&at));
+        for next in behind.get(at).into_iter().flatten() {
+            let count = waits.entry(*next).or_default();
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                ready.insert(*next);
+            }
+        }
+    }
+    // What claims to have replaced each other.
+    ordered.extend(left.into_values());
+    ordered
 }
 
 impl super::RowState {
