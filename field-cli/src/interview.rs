@@ -206,7 +206,12 @@ impl Terminal<'_> {
             ":r" => "@refused".to_owned(),
             ":d" => "@dont-know".to_owned(),
             ":c" => String::new(),
-            line if line.starts_with(":a ") => return self.reply_to(&asked.remarks, line),
+            // Above the question stand those that are about the whole interview.
+            line if line.starts_with(":a ") => {
+                let shown: Vec<RemarkLine> =
+                    asked.remarks.iter().chain(&self.interview.screen().remarks).cloned().collect();
+                return self.reply_to(&shown, line);
+            }
             line if line == "<" || line.starts_with(':') => return self.command(line),
             line => match self.chosen(asked, line) {
                 Some(text) => text,
@@ -352,8 +357,8 @@ impl Terminal<'_> {
                 Err(error) => self.warn(&error.to_string()),
             },
             ":n" if !rest.is_empty() => {
-                self.interview.note(self.device, rest)?;
-                self.say(self.words().noted);
+                let kept = self.interview.note(self.device, rest);
+                self.noted(kept)?;
             }
             ":a" => return self.reply_to(&self.interview.screen().remarks, line),
             ":l" => self.change_language(rest),
@@ -373,9 +378,19 @@ impl Terminal<'_> {
             self.warn(self.words().no_remark);
             return Ok(Turn::Stay);
         };
-        self.interview.reply(self.device, remark.id, text)?;
-        self.say(self.words().noted);
+        let kept = self.interview.reply(self.device, remark.id, text);
+        self.noted(kept)?;
         Ok(Turn::Stay)
+    }
+
+    /// Says that words were kept, or what is wrong with them.
+    fn noted(&self, kept: Result<(), Error>) -> Result<(), Error> {
+        match kept {
+            Ok(()) => self.say(self.words().noted),
+            Err(error @ (Error::BadAnswer(_) | Error::TooLarge(_))) => self.warn(&error.to_string()),
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Changes to a language, or to the next one.

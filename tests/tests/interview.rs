@@ -140,6 +140,17 @@ async fn an_interview_typed_into_the_terminal_reaches_the_coordinator() -> Resul
     phone.types(&record, "id", &[":f", ":f"])?;
     assert_eq!(open()?, 0);
 
+    // A remark about the whole interview is answered on whatever question is open; words that are too long end nothing.
+    phone.json(&["sync"])?;
+    let remarks = serde_json::json!({ "remarks": [{ "path": "", "text": "Siapa yang menjawab?" }] });
+    assert_eq!(decide(&coordinator, record.parse()?, "return", remarks).await?.0, 200);
+    phone.json(&["sync"])?;
+    assert_eq!(open()?, 1);
+    let long = format!(":n {}", "x".repeat(2 << 20));
+    let shown = phone.types(&record, "id", &[&long, ":a Ibu sendiri"])?;
+    assert!(shown.contains("Siapa yang menjawab?"), "{shown}");
+    assert_eq!(open()?, 0);
+
     let log = phone.json(&["audit", &record])?["csv"].as_str().unwrap().to_owned();
     for expected in ["form start,", "question,/data/a_ident/kecamatan,", "form resume,", "form finalize,"] {
         assert!(log.lines().any(|line| line.starts_with(expected)), "{expected} in {log}");
