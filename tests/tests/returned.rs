@@ -234,3 +234,33 @@ async fn a_return_that_comes_back_by_way_of_quarantine_is_taken_up_when_it_is_re
     drop(parts.folder);
     Ok(())
 }
+
+#[tokio::test]
+async fn what_was_changed_without_sight_of_a_second_return_says_so_and_the_log_names_who_answered() -> Result<()> {
+    let survey = Survey::start(24, 1)?;
+    let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
+    let (_, record) = submitted(&survey, &mut a, 0).await?;
+    let two = json!({ "remarks": [{ "path": "floor_m2", "text": "400?" }, { "path": "address", "text": "RT berapa?" }] });
+    assert_eq!(decide(&coordinator, record, "return", two).await?.0, 200);
+    survey.sync(&mut a).await?;
+    a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(40))?])?;
+    survey.sync(&mut a).await?;
+    let third = json!({ "remarks": [{ "path": "floor_m2", "text": "Masih aneh" }] });
+    assert_eq!(decide(&coordinator, record, "return", third).await?.0, 200);
+    // Their phone has not heard of that one.
+    a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(41))?])?;
+    survey.sync(&mut a).await?;
+    let now = review(&coordinator, record).await?;
+    assert_eq!(difference(&now, "floor_m2")?["had_seen"], json!(false));
+    assert!(now["returned_ms"].as_i64() > now["since_ms"].as_i64(), "{now}");
+    // Now it has.
+    let why = Edit::Note("diukur dengan meteran".into());
+    a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(42))?, why])?;
+    a.device.save(record, &a.code, &[Edit::set("address", Value::text("RT 3"))?])?;
+    survey.sync(&mut a).await?;
+    let now = review(&coordinator, record).await?;
+    assert_eq!(difference(&now, "floor_m2")?["had_seen"], json!(true));
+    let last = now["log"].as_array().and_then(|log| log.last()).context("a log")?;
+    assert_eq!((state(&now), &last["transition"], &last["who"]), ("corrected", &json!("answer"), &json!(a.code)));
+    Ok(())
+}

@@ -342,10 +342,19 @@ pub(in crate::domain) fn notice(
     };
     // Here the server sees what there is: nothing can be stale.
     let Ok(to) = step(from, transition, transition.role(), now, now) else { return Ok(None) };
-    tx.insert_review_event(key.id, &event("", transition, (from, to), now, now_ms))?;
+    let who = if transition.role() == Role::Field { author(tx, key, record, fresh)? } else { String::new() };
+    tx.insert_review_event(key.id, &event(&who, transition, (from, to), now, now_ms))?;
     let remarks = if to == State::Void || from == State::Void { &[] } else { review.remarks.as_slice() };
     // As it stands once an edit has kept it.
     let stands = if to == State::Void { State::InReview } else { to };
     tx.set_review(key.id, stands.as_str(), review.decision.id, remarks)?;
     Ok(Some(transition))
+}
+
+/// Who in the field made the latest of some changes; empty where none of them is the field's.
+fn author(tx: Tx<'_>, key: RecordKey, record: &Record, fresh: &[Dot]) -> Result<String, StoreError> {
+    let office = tx.office_changes(key.id)?;
+    let origins = fresh.iter().filter(|dot| !office.contains(dot)).filter_map(|dot| record.origin(*dot));
+    let latest = origins.max_by_key(|origin| origin.effective_ms());
+    Ok(latest.map(|origin| origin.author.to_string()).unwrap_or_default())
 }

@@ -39,6 +39,9 @@ pub struct ReviewDetail {
     /// When that was, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<i64>,
+    /// When the last remarks were made that it is returned with, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub returned_ms: Option<i64>,
     /// Every transition, in order.
     pub log: Vec<LogLine>,
 }
@@ -81,7 +84,7 @@ pub struct LogLine {
     pub event: i64,
     /// When, in milliseconds since 1970.
     pub at_ms: i64,
-    /// The coordinator; empty where the server noticed it.
+    /// The coordinator, or who in the field; empty where it is the server's own.
     pub who: String,
     /// The transition.
     pub transition: String,
@@ -127,20 +130,25 @@ pub fn review_of(
         differences: Vec::new(),
         files: Vec::new(),
         since_ms: None,
+        returned_ms: None,
         log: Vec::new(),
     };
     let events = tx.review_events(key.id)?;
     if let Some(review) = tx.review(key.id)? {
         // Those of the last return stand there until the next one, also when they are answered.
-        let last = events.iter().rev().find(|event| !event.remarks.is_empty());
-        let remarks = last.map(|event| event.remarks.as_slice()).unwrap_or_default();
+        let last = events.iter().rposition(|event| !event.remarks.is_empty());
+        let (earlier, last) = events.split_at(last.unwrap_or_default());
+        let remarks = last.first().map(|event| event.remarks.as_slice()).unwrap_or_default();
+        let is_new = |dot: &&Dot| !earlier.iter().any(|event| event.remarks.contains(*dot));
+        let latest: Vec<Dot> = remarks.iter().filter(is_new).copied().collect();
         detail.remarks = remarks.iter().filter_map(|dot| remark(record, *dot)).collect();
-        detail.differences = view::differences(tx, key, record, &review.decision.seen, remarks, catalogue)?;
+        detail.differences = view::differences(tx, key, record, &review.decision.seen, (remarks, &latest), catalogue)?;
         let values = detail.differences.iter().flat_map(|difference| difference.before.iter().chain(&difference.after));
         for named in values.filter_map(Attachment::from_value).collect::<BTreeSet<_>>() {
             detail.files.push(attachments::look_up(tx, named)?);
         }
         detail.since_ms = Some(review.decision.at_ms);
+        detail.returned_ms = last.first().filter(|event| !event.remarks.is_empty()).map(|event| event.at_ms);
     }
     if state == State::Returned {
         // As the phones are told it.

@@ -132,7 +132,8 @@ pub struct Difference {
     pub by: Option<By>,
     /// Why, in the words of who changed it: what was remarked with it, and what was answered to remarks about it.
     pub why: Vec<String>,
-    /// Who changed it had seen the last return: they answered one of its remarks before or with it, or they are a coordinator.
+    /// Who changed it had seen the last return: they answered one of the remarks that it added before or with it, or they are a
+    /// coordinator.
     pub had_seen: bool,
 }
 
@@ -182,7 +183,8 @@ fn merge_today(
     }
 }
 
-/// What is different between the changes that were seen and all of them; `remarks` are those of the last return.
+/// What is different between the changes that were seen and all of them; beside them the remarks that hold, and of these those
+/// that the last return added.
 ///
 /// # Errors
 /// If the store fails or a stored change can't be read.
@@ -191,7 +193,7 @@ pub(super) fn differences(
     key: RecordKey,
     now: &Record,
     seen: &str,
-    remarks: &[Dot],
+    (remarks, latest): (&[Dot], &[Dot]),
     catalogue: &Catalogue,
 ) -> Result<Vec<Difference>, StoreError> {
     let office = tx.office_changes(key.id)?;
@@ -208,7 +210,7 @@ pub(super) fn differences(
         .collect();
     // Whoever answered a remark has seen it, and so has what they change from then on. What they did before and sent with it they did
     // on the screen that showed it: what was done before the remark came to the phone was sent when it came.
-    let answering: BTreeSet<Dot> = remarks.iter().flat_map(|dot| now.replies(*dot)).map(|(by, _)| by).collect();
+    let answering: BTreeSet<Dot> = latest.iter().flat_map(|dot| now.replies(*dot)).map(|(by, _)| by).collect();
     let arrived = |dot: Dot| now.origin(dot).and_then(|origin| origin.stamp).map(|stamp| stamp.received_ms);
     let had_seen = |dot: Dot| {
         let (first, last) = (Dot { seq: 0, ..dot }, Dot { seq: u64::MAX, ..dot });

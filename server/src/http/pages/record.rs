@@ -33,7 +33,10 @@ use maud::{Markup, html};
 use questionnaire::Questionnaire;
 use serde::Deserialize;
 use std::{collections::BTreeMap, sync::Arc};
-use sync_protocol::{Path, RecordId, problem::Code};
+use sync_protocol::{
+    Path, RecordId,
+    problem::{Class, Code},
+};
 
 /// Most records of a household that its pages link to.
 const RELATED: u32 = 50;
@@ -346,7 +349,8 @@ pub(super) async fn remark(
     });
     match done.await {
         Ok(()) => Ok(redirect(&format!("/records/{id}?done=remark#remarks"))),
-        Err(rejection) if rejection.code() == Code::WrongType => {
+        // What was typed stays.
+        Err(rejection) if rejection.code() == Code::WrongType || rejection.code().class() == Class::Person => {
             view(&desk, &id, Notice { draft, ..Notice::refused(&rejection, desk.language) }).await
         }
         Err(rejection) => Err(desk.broken(rejection)),

@@ -84,6 +84,7 @@ fn lacking(sheet: &Sheet<'_>, loaded: &Loaded, rule: &BrokenDetail) -> Markup {
                 }
             }
         }
+        (ask(sheet, loaded, &path))
     }
 }
 

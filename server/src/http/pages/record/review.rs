@@ -25,6 +25,8 @@ pub(super) struct Draft {
     pub(super) about: String,
     /// The remark.
     pub(super) text: String,
+    /// Why it is voided.
+    pub(super) reason: String,
 }
 
 /// The section; nothing for a household.
@@ -47,7 +49,7 @@ pub(super) fn section(sheet: &Sheet<'_>, loaded: &Loaded, draft: &Draft) -> Mark
 /// Who is to correct it, and whether their phone has synced since.
 fn waits_for(loaded: &Loaded, review: &ReviewDetail, language: Language) -> Markup {
     let words = language.words();
-    let since = review.since_ms.unwrap_or_default();
+    let since = review.returned_ms.unwrap_or_default();
     html! {
         @if review.waits_for.is_empty() { p class="notice bad" { (words.waits_for_nobody) } }
         @else {
@@ -231,11 +233,11 @@ fn actions(sheet: &Sheet<'_>, id: RecordId, review: &ReviewDetail, draft: &Draft
             }
         }
         @if can(Transition::Void) {
-            details {
+            details open[!draft.reason.is_empty()] {
                 summary { (words.void_it) }
                 form method="post" action={ "/records/" (id) "/review" } class="stack" {
                     (hidden(Transition::Void))
-                    label { (words.void_reason) input name="reason" required maxlength="500"; }
+                    label { (words.void_reason) input name="reason" required maxlength="500" value=(draft.reason); }
                     button class="quiet" { (words.void_it) }
                 }
             }
@@ -308,7 +310,7 @@ pub(in crate::http::pages) async fn decide(
 ) -> Result<HttpResponse, Broken> {
     let desk = Desk::open(server, request).await?;
     let Decided { transition, seen, path, text, reason } = desk.form(payload).await?;
-    let draft = Draft { about: path.clone(), text: text.clone() };
+    let draft = Draft { about: path.clone(), text: text.clone(), reason: reason.clone() };
     let remarks = match transition {
         Transition::Return => vec![NewRemark { path: Some(path), text }],
         Transition::Take
