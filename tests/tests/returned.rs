@@ -240,7 +240,8 @@ async fn what_was_changed_without_sight_of_a_second_return_says_so_and_the_log_n
     let survey = Survey::start(24, 1)?;
     let (mut a, coordinator) = (survey.device(0, "a").await?, survey.coordinator().await?);
     let (_, record) = submitted(&survey, &mut a, 0).await?;
-    let two = json!({ "remarks": [{ "path": "floor_m2", "text": "400?" }, { "path": "address", "text": "RT berapa?" }] });
+    let two =
+        json!({ "remarks": [{ "path": "floor_m2", "text": "400?" }, { "path": "address", "text": "RT berapa?" }] });
     assert_eq!(decide(&coordinator, record, "return", two).await?.0, 200);
     survey.sync(&mut a).await?;
     a.device.save(record, &a.code, &[Edit::set("floor_m2", Value::Integer(40))?])?;

@@ -113,7 +113,7 @@ impl<H: Host> Device<H> {
         let Self { store, host, .. } = self;
         store.write(|tx| {
             let pass = trust::own_pass(tx)?.ok_or(HubProblem::NoPass)?;
-            if !pass.hub {
+            if !pass.hub || trust::is_barred(tx, pass.replica)? {
                 return Err(HubProblem::NoHub(pass.name).into());
             }
             if !relay::is_hub(tx)? {
@@ -176,7 +176,8 @@ impl Hub {
         let (met, welcome) = device.store.write(|tx| {
             let (hub, key) = identity(tx)?;
             let own = trust::shown(tx)?.filter(|own| own.pass.hub);
-            let (Some(own), true) = (own, relay::is_hub(tx)?) else {
+            let is_hub = relay::is_hub(tx)? && !trust::is_barred(tx, hub)?;
+            let (Some(own), true) = (own, is_hub) else {
                 return Ok(Err(refused(Code::Forbidden, "this device is no hub: sync it with the server")));
             };
             let keys = trust::learn(tx, &shown.vouched)?;

@@ -93,6 +93,7 @@ impl<H: Host> Device<H> {
             let epoch = tx.peer(hub, replica)?.map(|peer| peer.epoch).unwrap_or_default();
             let acked = own_through(tx, replica, welcome.acked_through, Some(welcome.acked_hash))?;
             tx.put_peer(&PeerRow { hub, name: pass.name.clone(), acked, epoch }, replica)?;
+            tx.hand_again(hub)?;
             Ok(MetHub { name: pass.name.clone(), areas, meeting, proof: meeting.sign(Side::Guest, &own_key) })
         })
     }
@@ -197,9 +198,10 @@ impl<H: Host> DeviceStore for Visit<'_, H> {
         })
     }
 
-    fn given(&mut self, batches: &[Span], _refused: &[Span]) -> Result<(), Error> {
+    fn given(&mut self, batches: &[Span], refused: &[Span]) -> Result<(), Error> {
         let hub = self.met.meeting.hub;
-        self.device.store.write(|tx| batches.iter().try_for_each(|span| tx.set_handed(span, hub)))
+        let handed = |span: &Span, tx: &Tx<'_>| tx.set_handed(span, hub, refused.contains(span));
+        self.device.store.write(|tx| batches.iter().try_for_each(|span| handed(span, tx)))
     }
 
     fn sending(&mut self, _ends: &[u64]) -> Result<(), Error> {

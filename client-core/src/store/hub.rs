@@ -64,33 +64,35 @@ fn batch(body: &[u8]) -> Result<Batch, Error> {
 }
 
 impl Tx<'_> {
-    /// Keeps a batch as its author signed it; false if it is here already.
+    /// Keeps a batch as its author signed it; false if it is here already. One whose body had made room is to be given again: a
+    /// server that was restored may lack it.
     pub(crate) fn carry(&self, batch: &Batch, span: &Span) -> Result<bool, Error> {
         let Span { replica, first, last, before, after } = *span;
         let body = Request::new(replica, 0, vec![batch.clone()]).to_bytes();
         let mut put = self.tx.prepare_cached(
             "INSERT INTO carried (replica, first, last, before, after, size, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT DO NOTHING",
+             ON CONFLICT DO UPDATE SET size = excluded.size, body = excluded.body, given = 0, refused_ms = NULL
+             WHERE length(carried.body) = 0",
         )?;
         let size = u64::try_from(body.len()).unwrap_or(u64::MAX);
         Ok(put.execute(params![replica.0, first, last, before.0, after.0, size, body])? == 1)
     }
 
-    /// The ends of the batches that go on from a place in a history, the longest last.
+    /// The ends of the batches that are here and go on from a place in a history, the longest last.
     pub(crate) fn carried_after(&self, replica: ReplicaId, seq: u64, hash: Hash) -> Result<Vec<(u64, Hash)>, Error> {
         let mut query = self.tx.prepare_cached(
             "SELECT last, after FROM carried WHERE replica = ?1 AND first = ?2 AND before = ?3 AND last >= first
-             ORDER BY last",
+             AND length(body) > 0 ORDER BY last",
         )?;
         let rows = query.query_map(params![replica.0, seq.saturating_add(1), hash.0], place)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The places before the batches that end in a place in a history, the longest last.
+    /// The places before the batches that are here and end in a place in a history, the longest last.
     pub(crate) fn carried_before(&self, replica: ReplicaId, seq: u64, hash: Hash) -> Result<Vec<(u64, Hash)>, Error> {
         let mut query = self.tx.prepare_cached(
             "SELECT first - 1, before FROM carried WHERE replica = ?1 AND last = ?2 AND after = ?3 AND first <= last
-             ORDER BY first DESC",
+             AND length(body) > 0 ORDER BY first DESC",
         )?;
         let rows = query.query_map(params![replica.0, seq, hash.0], place)?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -212,13 +214,20 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Notes that a hub has a batch.
-    pub(crate) fn set_handed(&self, span: &Span, hub: ReplicaId) -> Result<(), Error> {
+    /// Notes that a hub has a batch, or that it took it not, in this meeting.
+    pub(crate) fn set_handed(&self, span: &Span, hub: ReplicaId, is_refused: bool) -> Result<(), Error> {
         let mut put = self.tx.prepare_cached(
-            "INSERT OR IGNORE INTO handed (batch, hub) SELECT id, ?6 FROM carried
-             WHERE replica = ?1 AND first = ?2 AND last = ?3 AND before = ?4 AND after = ?5",
+            "INSERT INTO handed (batch, hub, refused) SELECT id, ?6, ?7 FROM carried
+             WHERE replica = ?1 AND first = ?2 AND last = ?3 AND before = ?4 AND after = ?5
+             ON CONFLICT DO UPDATE SET refused = min(refused, excluded.refused)",
         )?;
-        put.execute(params![span.replica.0, span.first, span.last, span.before.0, span.after.0, hub.0])?;
+        put.execute(params![span.replica.0, span.first, span.last, span.before.0, span.after.0, hub.0, is_refused])?;
+        Ok(())
+    }
+
+    /// A hub is met again: what it took not it may take now.
+    pub(crate) fn hand_again(&self, hub: ReplicaId) -> Result<(), Error> {
+        self.tx.execute("DELETE FROM handed WHERE hub = ?1 AND refused = 1", [hub.0])?;
         Ok(())
     }
 
@@ -324,4 +333,30 @@ fn fitting(rows: &mut rusqlite::Rows<'_>, budget: usize) -> Result<Vec<Batch>, E
         batches.push(batch(&body)?);
     }
     Ok(batches)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+    use sync_protocol::chain::{Carried, SecretKey};
+
+    #[test]
+    fn a_batch_whose_body_made_room_is_not_said_to_be_here_and_is_given_again_when_it_comes_again() -> Result<(), Error>
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("hub.sqlite"))?;
+        let (replica, key) = (ReplicaId(uuid::Uuid::from_u128(1)), SecretKey::from_seed([1; 32]));
+        let batch = Batch::sign(replica, 1, Hash::default(), vec![Carried::Bytes(b"{}".to_vec())], &key);
+        let span = batch.span();
+        store.write(|tx| {
+            assert!(tx.carry(&batch, &span)? && !tx.carry(&batch, &span)?);
+            tx.set_given(&span)?;
+            assert_eq!(tx.carried_after(replica, 0, Hash::default())?, [(1, span.after)]);
+            tx.tx.execute("UPDATE carried SET body = x'', size = 0", [])?;
+            assert_eq!(tx.carried_after(replica, 0, Hash::default())?, []);
+            assert!(tx.carry(&batch, &span)? && tx.has_to_give(0)?);
+            Ok(())
+        })
+    }
 }

@@ -216,6 +216,8 @@ const STEPS: &[&str] = &[
      INSERT OR REPLACE INTO meta (key, value) VALUES ('tells_held', '1');",
     // 2026-11: what a card has changed is lost, and the server hears of it.
     "UPDATE attachment SET refused = NULL WHERE refused = 'damaged';",
+    // 2026-11: what a hub had no room for is offered to it again when it is met again.
+    "ALTER TABLE handed ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

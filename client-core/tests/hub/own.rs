@@ -1,9 +1,10 @@
 //! What the leader wrote on the hub itself: guests hear of it like of anybody's.
 
-use crate::village::{AREA, Office, has, meet, register};
-use client_core::{Device, Edit, Hub, host::Fixed};
+use crate::village::{AREA, Office, Village, draw, has, meet, register, village};
+use client_core::{Device, Edit, Error, Failure, Hub, HubProblem, host::Fixed};
 use sync_protocol::{
     Code, HouseholdId, Value,
+    chain::{Batch, Span},
     engine::device::DeviceStore,
     wire::{Outcome, Reply, ReplyHeader, Run, Verdict},
 };
@@ -91,4 +92,41 @@ fn a_household_that_a_leader_moves_is_told_where_it_lives_until_the_server_count
     settle(&office, &mut leader, vec![waits]);
     meet(&mut (Hub::default(), leader), &mut b, |_| ()).unwrap();
     assert!(has(&mut b, home), "it lives where it did");
+}
+
+#[test]
+fn a_hub_that_hears_that_it_was_revoked_is_none_any_more() {
+    let (folder, office) = (tempfile::tempdir().unwrap(), Office::new(3));
+    let (mut leader, mut b) = (leader(&office, &folder), office.device(&folder, "b", &[AREA]));
+    leader.become_hub().unwrap();
+    let barred = vec![leader.position().unwrap().replica];
+    leader.absorb(&Reply { barred, ..office.reply(0) }).unwrap();
+    let again = leader.become_hub().unwrap_err();
+    assert!(matches!(again, Error::Hub(HubProblem::NoHub(_))), "{again}");
+    register(&mut b, "Ana Bani");
+    let mut hub = (Hub::default(), leader);
+    let refused = meet(&mut hub, &mut b, |_| ()).unwrap_err();
+    assert!(matches!(&refused, Failure::Refused(problem) if problem.code == Code::Forbidden), "{refused:?}");
+    assert_eq!(hub.1.load().unwrap().len(), 0);
+}
+
+#[test]
+fn what_another_hub_had_no_room_for_is_offered_to_it_again_when_it_is_met_again() {
+    let Village { office, folder, mut hub, mut a, .. } = village();
+    meet(&mut hub, &mut a, |_| ()).unwrap();
+    let mut other = (Hub::default(), office.device(&folder, "TIM-2", &[AREA]));
+    for refuses in [true, true, false] {
+        let greeting = {
+            let nonce = draw(&mut hub.1).nonce();
+            hub.1.greeting(nonce).unwrap()
+        };
+        let drawn = draw(&mut other.1);
+        let welcome = other.0.greet(&mut other.1, &greeting, &drawn).unwrap();
+        let met = hub.1.meet(&greeting, &welcome).unwrap();
+        let mut visit = hub.1.visit(&met);
+        let spans: Vec<Span> = visit.give_back(usize::MAX).unwrap().iter().map(Batch::span).collect();
+        assert_eq!(spans.len(), 1);
+        visit.given(&spans, if refuses { &spans } else { &[] }).unwrap();
+        assert!(visit.give_back(usize::MAX).unwrap().is_empty(), "once in a meeting");
+    }
 }

@@ -62,7 +62,7 @@ pub(super) fn keep(tx: &Tx<'_>, met: &Met, request: &Request, now_ms: i64) -> Re
                 if tx.carry(batch, &span)? {
                     kept += u64::try_from(batch.changes.len()).unwrap_or(0);
                 }
-                tx.set_handed(&span, guest)?;
+                tx.set_handed(&span, guest, false)?;
             }
             Err(problem) => refusals.push(refusal(batch, problem)),
         }
