@@ -27,6 +27,10 @@ impl Tx<'_> {
              WHERE replica = ?1 AND seq = ?2",
         )?;
         put.execute(params![dot.replica.0, dot.seq, record.0, stamp.received_ms, stamp.skew_ms, bytes])?;
+        // What proved the other one proves nothing any more; what proves this one may go by the same name.
+        let mut forget =
+            self.tx.prepare_cached("DELETE FROM proof WHERE replica = ?1 AND ?2 BETWEEN first AND last")?;
+        forget.execute(params![dot.replica.0, dot.seq])?;
         Ok(Some(before))
     }
 
@@ -37,5 +41,47 @@ impl Tx<'_> {
             Ok((Dot { replica: ReplicaId(row.get(0)?), seq: row.get(1)? }, row.get::<_, Vec<u8>>(2)?))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+    use sync_protocol::{
+        Hash,
+        chain::{Batch, Carried, SecretKey},
+        wire::{Lack, Proof},
+    };
+
+    #[test]
+    fn what_takes_the_place_of_another_change_takes_that_of_its_proof() -> Result<(), Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("phone.sqlite"))?;
+        let (replica, key) = (ReplicaId(uuid::Uuid::from_u128(1)), SecretKey::from_seed([1; 32]));
+        let (stamp, record) = (Stamp { received_ms: 1, skew_ms: 0 }, RecordId(uuid::Uuid::from_u128(2)));
+        let dot = Dot { replica, seq: 1 };
+        let proof = |bytes: &[u8]| {
+            let batch = Batch::sign(replica, 1, Hash::default(), vec![Carried::Bytes(bytes.to_vec())], &key);
+            Proof {
+                replica,
+                first: 1,
+                last: 1,
+                before: batch.before,
+                after: batch.after(),
+                signature: batch.signature,
+                withheld: std::collections::BTreeMap::new(),
+                stamps: Vec::new(),
+            }
+        };
+        store.write(|tx| {
+            tx.insert_change(dot, record, None, Some(stamp), b"{}")?;
+            tx.keep_proof(&proof(b"{}"))?;
+            assert_eq!(tx.displace(dot, record, stamp, b"[]")?, Some(record));
+            tx.keep_proof(&proof(b"[]"))?;
+            let kept = tx.proof_over(&Lack { replica, first: 1, last: 1 })?;
+            assert_eq!(kept.map(|(span, _)| span.after), Some(proof(b"[]").after));
+            Ok(())
+        })
     }
 }
