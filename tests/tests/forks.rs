@@ -527,25 +527,64 @@ async fn what_waited_under_an_earlier_name_is_released_where_its_household_is_ou
 }
 
 #[tokio::test]
-async fn what_two_hubs_carry_of_two_lives_keeps_every_backup_verifiable() -> Result<()> {
+async fn what_hubs_carry_of_two_lives_keeps_every_backup_verifiable() -> Result<()> {
     let survey = Survey::start(12, 2)?;
     let url = &survey.server.url;
     let area = survey.area(0)?;
     let home = |n: u128| household(uuid::Uuid::from_u128(n), &area, "Maria Lay");
     let (mut phone, _) = copied(&survey).await?;
     let carriers = [survey.raw(1, 2).await?, survey.raw(1, 3).await?];
-    // A save that both lives share, and was not sent when the phone was copied.
-    let shared = phone.batch(&[home(2)]);
+    // Saves that both lives share, and that were not sent when the phone was copied.
+    let shared = [phone.batch(&[home(2)]), phone.batch(&[home(3)])];
     let mut copy = phone.clone();
-    let own = copy.batch(&[home(3)]);
-    carriers[0].push(url, vec![own.clone()]).await?;
-    let mut carried = shared.changes.clone();
-    let other = phone.batch(&[home(4)]);
-    carried.extend(other.changes);
-    let both = Batch::sign(phone.replica, shared.first, shared.before, carried, &phone.key);
-    carriers[1].push(url, vec![both]).await?;
-    let reply = copy.push(url, vec![shared, own]).await?;
-    assert_eq!(reply.header.acked_through, 3, "{reply:?}");
+    let own = [copy.batch(&[home(4)]), copy.batch(&[home(5)])];
+    let after = |shared: &Batch, more: Vec<Carried>| {
+        let changes = shared.changes.iter().cloned().chain(more).collect();
+        Batch::sign(copy.replica, shared.first, shared.before, changes, &copy.key)
+    };
+    // The first has a digest of the other life's next change; the second, behind a change of this life that is here apart, all of it.
+    let withheld = Carried::Withheld(Hash([7; 32]));
+    carriers[0].push(url, vec![after(&shared[0], vec![withheld])]).await?;
+    carriers[0].push(url, vec![own[0].clone()]).await?;
+    let other = phone.batch(&[home(6), home(7)]);
+    carriers[1].push(url, vec![after(&shared[1], other.changes)]).await?;
+    let [first, second] = shared;
+    let [third, fourth] = own;
+    let reply = copy.push(url, vec![first, second, third, fourth]).await?;
+    assert_eq!(reply.header.acked_through, 5, "{reply:?}");
     survey.backup()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_released_branch_replaces_what_its_author_had_seen_and_nothing_of_another_life() -> Result<()> {
+    let survey = Survey::start(12, 2)?;
+    let url = &survey.server.url;
+    let (mut phone, mut second) = copied(&survey).await?;
+    let home = uuid::Uuid::from_u128(1);
+    let set = |head: &str, over: u64| {
+        json!({ "household": home, "form": "household@1", "by": "KP001", "at": 5, "set": { "": { "head": head } },
+            "over": { "": { "head": [over] } } })
+        .to_string()
+        .into_bytes()
+    };
+    let carrier = survey.raw(1, 2).await?;
+    let own = phone.batch(&[set("one", 1)]);
+    // A third life begins behind the first one's word, a second one before it.
+    let mut third = phone.clone();
+    let later = phone.batch(&[household(uuid::Uuid::from_u128(2), &survey.area(0)?, "Ana Bani")]);
+    phone.push(url, vec![own, later]).await?;
+    let branches = [second.batch(&[set("two", 1)]), third.batch(&[set("three", 2)])];
+    carrier.push(url, branches.to_vec()).await?;
+    let coordinator = survey.coordinator().await?;
+    let release = format!("branches/{}/release", phone.replica);
+    assert_eq!(coordinator.post(&release, &json!({})).await?, (200, json!({ "changes": 2 })));
+    let record = coordinator.get(&format!("records/{home}")).await?;
+    let answers = record["answers"].as_array().cloned().unwrap_or_default();
+    let head = answers.into_iter().find(|answer| answer["path"] == "head").unwrap_or_default();
+    let siblings = head["siblings"].as_array().cloned().unwrap_or_default();
+    let mut values: Vec<String> = siblings.iter().map(|one| one["value"].as_str().unwrap_or("").to_owned()).collect();
+    values.sort();
+    assert_eq!(values, ["three", "two"], "{head}");
     Ok(())
 }

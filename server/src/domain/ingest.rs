@@ -422,10 +422,6 @@ impl<'a> Turn<'a> {
             Some(_) | None => receive(self, &verified)?,
         };
         let ReplicaRow { id, head: held_through, .. } = before;
-        let (head, head_hash) = {
-            let row = self.row(replica)?;
-            (row.head, row.head_hash)
-        };
         match intake {
             Intake::Held { duplicates, .. } => {
                 if !self.added.is_empty() || !self.joined.is_empty() {
@@ -451,8 +447,9 @@ impl<'a> Turn<'a> {
                 })?;
             }
         }
-        if head > held_through {
-            self.tx.set_head(id, head, head_hash)?;
+        let row = *self.row(replica)?;
+        if row.head > held_through {
+            self.set_head(&row, held_through)?;
         }
         self.stamp_added(replica, id)?;
         self.tell_stamps((replica, id), first, last, applied)?;
@@ -472,7 +469,7 @@ impl<'a> Turn<'a> {
         carry(self, &verified)?;
         let row = *self.row(verified.batch.replica)?;
         if row.head > before.head {
-            self.tx.set_head(row.id, row.head, row.head_hash)?;
+            self.set_head(&row, before.head)?;
         }
         if row.apart > before.apart {
             self.tx.set_apart(row.id, row.apart)?;
@@ -488,14 +485,26 @@ impl<'a> Turn<'a> {
         Ok(())
     }
 
-    /// Keeps a batch as proof of what is held of it; one that ends in another life's changes proves nothing of this chain.
+    /// Keeps a batch as proof of what is held of it; one that holds another life's changes proves nothing of this chain.
     fn keep_proof(&mut self, verified: &Verified) -> Result<(), StoreError> {
         let replica = verified.batch.replica;
-        let (end, id) = (self.hash_at(replica, verified.batch.last())?, self.row(replica)?.id);
-        if end.is_none() || end.as_ref() == verified.hashes.last() {
-            self.tx.insert_batch(id, verified)?;
+        for (index, hash) in verified.hashes.iter().enumerate().rev() {
+            match self.hash_at(replica, verified.seq(index))? {
+                Some(held) if held != *hash => return Ok(()),
+                // What leads there is the same.
+                Some(_) => break,
+                None => {}
+            }
         }
-        Ok(())
+        let id = self.row(replica)?.id;
+        self.tx.insert_batch(id, verified)
+    }
+
+    /// Moves the end of a chain in the store, and forgets what somebody kept as proof of it when its end was not known yet, and which
+    /// ends in another life.
+    fn set_head(&self, row: &ReplicaRow, before: u64) -> Result<(), StoreError> {
+        self.tx.set_head(row.id, row.head, row.head_hash)?;
+        self.tx.forget_other_batches(row.id, before, row.head)
     }
 
     fn was_ever_said_again(&mut self) -> Result<bool, StoreError> {

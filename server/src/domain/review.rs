@@ -4,6 +4,7 @@
 //! are below: `review/state.rs` is the state machine, `review/decide.rs` takes decisions and notices what arrives,
 //! `review/view.rs` knows what a decision is bound to, `review/returned.rs` tells devices, `review/detail.rs` coordinators.
 
+mod branch;
 mod decide;
 mod detail;
 mod household;
@@ -11,6 +12,7 @@ mod returned;
 mod state;
 mod view;
 
+pub use branch::release_branch;
 pub use decide::{Decision, NewRemark, decide, seen_of};
 pub(super) use decide::{notice, recall};
 pub use detail::{LogLine, RemarkDetail, ReplyDetail, ReviewDetail, review_of};
@@ -24,14 +26,10 @@ use super::{
     ingest::{World, apply_own, apply_released},
 };
 use crate::store::{StoreError, Tx};
-use std::collections::BTreeMap;
 use sync_protocol::{
-    Change, Dot, Op, Path, QuestionnaireRef, Record, RecordId, ReplicaId, Subject,
+    Change, Dot, Op, Path, QuestionnaireRef, Record, RecordId, Subject,
     chain::{Batch, Carried},
-    engine::{
-        intake::Verified,
-        reauthor::{Renamed, reauthor},
-    },
+    engine::intake::Verified,
     problem::Code,
     record::Standing,
     remark::Remark,
@@ -170,42 +168,6 @@ pub(super) fn author_batch(
     let batch = Batch::sign(replica, row.head.saturating_add(1), row.head_hash, carried, key);
     let hashes = batch.verify(&key.public())?;
     apply_own(tx, Verified { batch, hashes }, world, now_ms)
-}
-
-/// Releases the branches of a replica whose device does not return: the server authors their changes again, in the
-/// name of who saved them (DESIGN §5, rule 2). A device that returns later finds them superseded.
-///
-/// Gives how many changes were authored again; one that can't be read stays held.
-///
-/// # Errors
-/// [`Code::NotFound`] if nothing of the replica waits.
-pub fn release_branch(tx: Tx<'_>, replica: ReplicaId, world: &World, now_ms: i64) -> Result<u64, Failure> {
-    let none = || Failure::problem(Code::NotFound, "no branch of this replica waits");
-    let row = tx.replica(replica)?.ok_or_else(none)?;
-    let branch = tx.branch_changes(row.id)?;
-    let own = tx.replica(world.identity.replica)?.ok_or(StoreError::Corrupt("the server's own replica"))?;
-    // Which dot a seq of the branch has now; several branches may hold one seq, and then nobody can tell.
-    let mut names: BTreeMap<u64, Renamed> = BTreeMap::new();
-    let mut changes = Vec::new();
-    for held in branch {
-        let next = own.head.saturating_add(u64::try_from(changes.len()).unwrap_or(u64::MAX)).saturating_add(1);
-        let again = held.again.unwrap_or(Dot { replica: own.replica, seq: next });
-        if held.again.is_none() {
-            let rename = |seq: u64| names.get(&seq).copied().unwrap_or(Renamed::Kept);
-            let old = Dot { replica, seq: held.seq };
-            let Ok(mut change) = reauthor(old, &held.bytes, held.hash, again, rename) else { continue };
-            // The server's changes have no skew: the clock of the device is corrected here, once.
-            change.wall_ms = change.wall_ms.saturating_sub(held.skew_ms);
-            changes.push(change);
-        }
-        names.entry(held.seq).and_modify(|name| *name = Renamed::Unknown).or_insert(Renamed::To(again));
-    }
-    if changes.is_empty() {
-        return Err(none());
-    }
-    let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
-    author_batch(tx, changes, world, now_ms)?;
-    Ok(count)
 }
 
 /// Releases a change from quarantine: it is applied, whatever the catalogue says of it.

@@ -1,12 +1,10 @@
-//! The log: replicas, changes as authored, batches, stamps, branches, parked batches, quarantine.
+//! The log: replicas, changes as authored, stamps, branches, parked batches, quarantine.
 
 use super::{StoreError, Tx};
 use rusqlite::{CachedStatement, OptionalExtension, Row, params};
-use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::{
     Dot, Hash, ReplicaId, Stamp,
-    chain::{PublicKey, Signature, Span, digest},
-    engine::intake::Verified,
+    chain::{PublicKey, Signature},
     wire::Stamped,
 };
 
@@ -68,15 +66,6 @@ pub struct ChangeRow {
     pub stamp: Stamp,
     /// The bytes as authored.
     pub bytes: Vec<u8>,
-}
-
-/// What somebody does not see of a span of changes.
-#[derive(Clone, Debug, Default)]
-pub struct Unseen {
-    /// So many changes of the span are held at all.
-    pub held: usize,
-    /// The digests of those that are not seen, by seq.
-    pub digests: BTreeMap<u64, Hash>,
 }
 
 /// A change to be appended, but for what became of it.
@@ -152,7 +141,7 @@ impl StampRow {
     }
 }
 
-fn hash(bytes: Vec<u8>) -> rusqlite::Result<Hash> {
+pub(super) fn hash(bytes: Vec<u8>) -> rusqlite::Result<Hash> {
     bytes.try_into().map(Hash).map_err(|_ignored| rusqlite::Error::InvalidQuery)
 }
 
@@ -255,62 +244,6 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    /// The batches of a replica that cover any of a span of changes, without their changes, in order.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn batches_over(&self, row: &ReplicaRow, first: u64, last: u64) -> Result<Vec<(Span, Signature)>, StoreError> {
-        let mut query = self.conn.prepare_cached(
-            // A few that begin before may reach into the span: re-sent batches are cut in other places.
-            "SELECT first, last, before, after, signature FROM batch
-             WHERE replica = ?1 AND first <= ?3 AND last >= ?2 AND first >=
-                coalesce((SELECT min(first) FROM (SELECT first FROM batch WHERE replica = ?1 AND first <= ?2
-                          ORDER BY first DESC LIMIT 4)), 0)
-             ORDER BY first, last",
-        )?;
-        let rows = query.query_map(params![row.id, first, last], |cells| {
-            let span = Span {
-                replica: row.replica,
-                first: cells.get(0)?,
-                last: cells.get(1)?,
-                before: hash(cells.get(2)?)?,
-                after: hash(cells.get(3)?)?,
-            };
-            Ok((span, Signature(cells.get(4)?)))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Of a span of changes those whose household lives in none of the areas that somebody sees, or that count for none.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn unseen(&self, replica: i64, first: u64, last: u64, seen: &BTreeSet<i64>) -> Result<Unseen, StoreError> {
-        let mut query = self.conn.prepare_cached(
-            "SELECT seq, bytes, household FROM change LEFT JOIN record ON record.id = change.record
-             WHERE replica = ?1 AND seq BETWEEN ?2 AND ?3",
-        )?;
-        let mut rows = query.query(params![replica, first, last])?;
-        let mut unseen = Unseen::default();
-        let mut visible: BTreeMap<i64, bool> = BTreeMap::new();
-        while let Some(row) = rows.next()? {
-            unseen.held += 1;
-            if let Some(household) = row.get::<_, Option<i64>>(2)? {
-                let is_visible = match visible.get(&household) {
-                    Some(is_visible) => *is_visible,
-                    None => !self.placement(household)?.is_disjoint(seen),
-                };
-                visible.insert(household, is_visible);
-                if is_visible {
-                    continue;
-                }
-            }
-            let bytes = row.get_ref(1)?.as_blob().map_err(|_ignored| StoreError::Corrupt("a change's bytes"))?;
-            unseen.digests.insert(row.get(0)?, digest(bytes));
-        }
-        Ok(unseen)
-    }
-
     /// The seqs of a replica's changes that are held beyond `after`, in order.
     ///
     /// # Errors
@@ -396,20 +329,6 @@ impl<'a> Tx<'a> {
              SELECT 1 FROM kin JOIN change USING (replica) WHERE hash = ?2",
         )?;
         Ok(query.exists(params![replica.0, hash.0])?)
-    }
-
-    /// Keeps the signature and hashes of a batch.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn insert_batch(&self, replica: i64, verified: &Verified) -> Result<(), StoreError> {
-        let Span { first, last, before, after, .. } = verified.span();
-        let mut put = self.conn.prepare_cached(
-            "INSERT INTO batch (replica, first, last, before, after, signature) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO NOTHING",
-        )?;
-        put.execute(params![replica, first, last, before.0, after.0, verified.batch.signature.0.as_slice()])?;
-        Ok(())
     }
 
     /// Keeps a stamp that was issued; one that comes back in parts is kept once.
