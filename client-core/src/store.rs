@@ -243,13 +243,15 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// A change that came counts, whatever was said of it; false where nothing was.
-    pub(crate) fn let_count(&self, dot: Dot) -> Result<bool, Error> {
+    /// A change that is here and came counts, whatever was said of it, from when the server says; false where that is known.
+    pub(crate) fn let_count(&self, dot: Dot, stamp: Stamp) -> Result<bool, Error> {
         let mut put = self.tx.prepare_cached(
-            "UPDATE change SET verdict = NULL WHERE replica = ?1 AND seq = ?2
-             AND (verdict LIKE 'quarantined%' OR verdict LIKE 'escrow%')",
+            "UPDATE change SET verdict = iif(verdict LIKE 'quarantined%' OR verdict LIKE 'escrow%', NULL, verdict),
+                received_ms = iif(hash IS NULL, ?3, received_ms), skew_ms = iif(hash IS NULL, ?4, skew_ms)
+             WHERE replica = ?1 AND seq = ?2 AND (verdict LIKE 'quarantined%' OR verdict LIKE 'escrow%'
+                OR (hash IS NULL AND (received_ms, skew_ms) IS NOT (?3, ?4)))",
         )?;
-        Ok(put.execute(params![dot.replica.0, dot.seq])? > 0)
+        Ok(put.execute(params![dot.replica.0, dot.seq, stamp.received_ms, stamp.skew_ms])? > 0)
     }
 
     /// The last own seq and its hash.

@@ -56,6 +56,30 @@ async fn a_copy_on_another_machine_takes_a_name_of_its_own_before_it_writes() ->
     for device in [&copy, &phone] {
         let status = field(device, &["status"])?;
         assert_eq!((&status["unsent"], &status["conflicts"]), (&json!(0), &json!(0)));
+        let shown = field(device, &["show", &household])?.to_string();
+        assert_eq!(shown.matches("before the copy, not sent").count(), 1, "once on the phones, too: {shown}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_phone_had_not_sent_when_it_was_copied_stands_once_on_the_copy_also_where_the_phone_was_faster()
+-> Result<()> {
+    let survey = Survey::start(12, 1)?;
+    let (phone, copy) = (survey.file("phone.db"), survey.file("copy.db"));
+    let code = survey.office.device_code(&survey.who(0)?)?;
+    field(&phone, &["enroll", "--server", &survey.server.url, "--code", &code])?;
+    let household = text(&field(&phone, &["register", "--area", &survey.area(0)?, "head=Maria Lay"])?, "household")?;
+    field(&phone, &["sync"])?;
+    field(&phone, &["note", &household, "before the copy, not sent"])?;
+    std::fs::copy(&phone, &copy)?;
+    field(&copy, &["status"])?;
+    for device in [&phone, &copy, &phone, &copy] {
+        field(device, &["sync"])?;
+    }
+    for device in [&copy, &phone] {
+        let shown = field(device, &["show", &household])?.to_string();
+        assert_eq!(shown.matches("before the copy, not sent").count(), 1, "{shown}");
     }
     Ok(())
 }

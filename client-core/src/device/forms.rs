@@ -11,7 +11,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use sync_protocol::{Hash, Path, Place, QuestionnaireRef, Record, RecordId, Snapshot};
+use sync_protocol::{Change, Hash, Op, Path, Place, QuestionnaireRef, Record, RecordId, Snapshot};
 
 /// The questionnaires that were read so far, by `id@version`.
 #[derive(Debug, Default)]
@@ -83,7 +83,10 @@ impl Forms {
         // What another life authored again counts here until the other's comes, which it may not: it may be out of scope.
         let folded = snapshot.iter().flat_map(|snapshot| snapshot.instead_of.iter().copied());
         let again: BTreeSet<Hash> = changes.iter().filter_map(|(change, _)| change.instead_of).chain(folded).collect();
-        superseded.retain(|(change, _)| change.instead_of.is_none_or(|replaced| !again.contains(&replaced)));
+        superseded.retain(|(change, _)| {
+            change.instead_of.is_none_or(|replaced| !again.contains(&replaced))
+                && !changes.iter().any(|(other, _)| is_same_save(other, change))
+        });
         changes.append(&mut superseded);
         let mut form = None;
         let folded = snapshot.as_ref().map(|snapshot| &snapshot.questionnaire);
@@ -92,6 +95,20 @@ impl Forms {
         }
         Ok(merge_over(snapshot, changes, |_| form))
     }
+}
+
+/// Whether two changes are one save that two lives of a phone have authored under two names: all but what they replace is the same,
+/// which each calls by its own names.
+fn is_same_save(one: &Change, other: &Change) -> bool {
+    let bare = |op: &Op| match op.clone() {
+        Op::Set { path, value, .. } => Op::Set { path, value, preds: Vec::new() },
+        Op::RemoveRow { row, .. } => Op::RemoveRow { row, preds: Vec::new() },
+        Op::Void { reason, .. } => Op::Void { reason, preds: Vec::new() },
+        op @ (Op::AddRow { .. } | Op::Note { .. }) => op,
+    };
+    one.dot.replica != other.dot.replica
+        && (one.wall_ms, &one.author, &one.subject) == (other.wall_ms, &other.author, &other.subject)
+        && one.ops.iter().map(bare).eq(other.ops.iter().map(bare))
 }
 
 impl<H: Host> Device<H> {

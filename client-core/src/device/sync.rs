@@ -17,7 +17,7 @@ use sync_protocol::{
         device::{Absorbed, DeviceStore, Introductions, Position},
         reauthor::{Renumbered, reauthor},
     },
-    wire::{Fork, Life, Reply, Run, Stamped, Verdict},
+    wire::{Fork, Lack, Life, Reply, Run, Stamped, Verdict},
 };
 
 impl<H: Host> DeviceStore for Device<H> {
@@ -52,7 +52,7 @@ impl<H: Host> DeviceStore for Device<H> {
                 waits: waits.remove(&replica).unwrap_or_default(),
                 waits_before: waits,
                 lives: tx.lives()?,
-                held: if tx.meta(meta::TELLS)?.is_some() { tx.held(replica)? } else { BTreeMap::new() },
+                held: if tx.meta(meta::TELLS)?.is_some() { tx.held()? } else { BTreeMap::new() },
                 gives_back: !tx.wanted()?.is_empty() || tx.has_to_give(trust::heard_ms(tx)?)?,
                 adoption,
                 in_doubt,
@@ -115,10 +115,12 @@ impl<H: Host> DeviceStore for Device<H> {
         let now_ms = host.now_ms();
         store.write(|tx| {
             let (mut touched, mut taken) = (BTreeSet::new(), BTreeMap::new());
+            let own = identity(tx)?.0;
             let mut absorbed = Absorbed::default();
             if tx.meta(meta::TELLS)?.is_some() && !reply.cut_off {
                 tx.delete_meta(meta::TELLS)?;
-                tx.want(&reply.lacks)?;
+                let lacks: Vec<Lack> = reply.lacks.iter().filter(|lack| lack.replica != own).cloned().collect();
+                tx.want(&lacks)?;
             }
             // A server that was restored signs with another key: the scope tells.
             if let Some(scope) = &reply.scope {
@@ -134,7 +136,6 @@ impl<H: Host> DeviceStore for Device<H> {
             if !reply.cut_off {
                 tx.delete_meta(meta::IN_DOUBT)?;
             }
-            let own = identity(tx)?.0;
             for outcome in &reply.outcomes {
                 // A batch of others that was refused says nothing of what is here of theirs.
                 let is_load = outcome.verdict == Verdict::Refused && outcome.replica != own;
@@ -177,7 +178,7 @@ impl<H: Host> DeviceStore for Device<H> {
                     let is_new = tx.insert_change(dot, record, None, Some(change.stamp), &change.bytes)?;
                     let left = if is_new { None } else { tx.displace(dot, record, change.stamp, &change.bytes)? };
                     absorbed.pulled += u64::from(is_new || left.is_some());
-                    let counts_again = !is_new && tx.let_count(dot)?;
+                    let counts_again = !is_new && tx.let_count(dot, change.stamp)?;
                     // An own one that the log had kept of a household that was dropped: it is back.
                     if is_new || left.is_some() || counts_again || tx.record(record)?.is_none() {
                         touched.extend(by);
@@ -295,7 +296,7 @@ fn take_header(tx: &Tx<'_>, reply: &Reply, stamps: &[&Stamped]) -> Result<(), Er
         tx.doubt_lives()?;
         tx.give_again()?;
         tx.offer_attachments_again()?;
-        if !tx.held(identity(tx)?.0)?.is_empty() {
+        if !tx.held()?.is_empty() {
             tx.set_meta(meta::TELLS, "1")?;
         }
     }

@@ -117,15 +117,15 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The last seq of each replica but its own of today of which the device holds changes: most of them it can prove, and of the
-    /// others it must hear what does not count any more.
-    pub(crate) fn held(&self, own: ReplicaId) -> Result<BTreeMap<ReplicaId, u64>, Error> {
+    /// The last seq of each replica of which the device holds changes: of others' it can prove most, and of all it must hear what
+    /// does not count any more.
+    pub(crate) fn held(&self) -> Result<BTreeMap<ReplicaId, u64>, Error> {
         let mut query = self.tx.prepare_cached(
             "SELECT replica, max(last) FROM proof GROUP BY replica UNION ALL
              SELECT replica, max(last) FROM carried WHERE given = 1 AND size > 0 GROUP BY replica UNION ALL
-             SELECT replica, max(seq) FROM change WHERE replica <> ?1 GROUP BY replica",
+             SELECT replica, max(seq) FROM change GROUP BY replica",
         )?;
-        let mut rows = query.query([own.0])?;
+        let mut rows = query.query([])?;
         let mut held = BTreeMap::new();
         while let Some(row) = rows.next()? {
             let last = held.entry(ReplicaId(row.get(0)?)).or_insert(0);

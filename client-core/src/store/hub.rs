@@ -180,9 +180,10 @@ impl Tx<'_> {
         Ok(query.exists([author.0])?)
     }
 
-    /// The server was restored: what it refused it may take now.
+    /// The server was restored: what it refused it may take now, and it may lack what it had; of a life that is no part of any
+    /// chain nobody could tell.
     pub(crate) fn give_again(&self) -> Result<(), Error> {
-        self.tx.execute("UPDATE carried SET refused_ms = NULL WHERE given = 0", [])?;
+        self.tx.execute("UPDATE carried SET given = 0, refused_ms = NULL WHERE length(body) > 0", [])?;
         Ok(())
     }
 

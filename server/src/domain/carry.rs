@@ -72,12 +72,14 @@ impl<'s> Proving<'s> {
     }
 }
 
-/// What is kept apart of what a device says it has: it may know it from before the server was restored, when it counted.
-pub(super) fn apart(tx: Tx<'_>, request: &RequestHeader) -> Result<Vec<Outcome>, StoreError> {
+/// What is kept apart of what a device says it has: it may know it from before the server was restored, when it counted. Of its
+/// own of today, as far as both are known to have the same history.
+pub(super) fn apart(tx: Tx<'_>, request: &RequestHeader, shared: u64) -> Result<Vec<Outcome>, StoreError> {
     let mut apart = Vec::new();
     for (replica, last) in &request.held {
         let Some(row) = tx.replica(*replica)? else { continue };
-        apart.extend(ingest::apart(tx, &row, 1, *last)?);
+        let last = if *replica == request.replica { shared.min(*last) } else { *last };
+        apart.extend(ingest::apart(tx, &row, 1, last)?);
     }
     Ok(apart)
 }
@@ -85,7 +87,8 @@ pub(super) fn apart(tx: Tx<'_>, request: &RequestHeader) -> Result<Vec<Outcome>,
 /// What the server lacks of what a device says it can prove.
 pub(super) fn lacks(tx: Tx<'_>, request: &RequestHeader) -> Result<Vec<Lack>, StoreError> {
     let mut lacks = Vec::new();
-    for (replica, last) in &request.held {
+    // Its own of today it sends by itself.
+    for (replica, last) in request.held.iter().filter(|(replica, _)| **replica != request.replica) {
         let Some(row) = tx.replica(*replica)? else { continue };
         let mut first = row.head.saturating_add(1);
         for held in tx.seqs_after(row.id, row.head)?.into_iter().filter(|held| held <= last) {

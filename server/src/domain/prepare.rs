@@ -131,7 +131,7 @@ pub fn prepare(
     }
     let (mut batches, mut refused) = (Vec::new(), Vec::new());
     for batch in request.batches {
-        match verify(&mut keys, batch)? {
+        match verify(&mut keys, request.header.replica, batch)? {
             Ok((verified, key, is_carried)) => {
                 batches.push(Checked { is_carried, ..check(verified, key, catalogue, limits) });
             }
@@ -148,8 +148,13 @@ pub fn prepare(
     Ok(Prepared { device, header, forgotten, adoptions, stamps, haves, batches, refused, cut_off })
 }
 
-/// Verifies a batch: with which key, and whether another replica than the device's authored it.
-fn verify(keys: &mut Keys<'_>, batch: Batch) -> Result<Result<(Verified, PublicKey, bool), Outcome>, StoreError> {
+/// Verifies a batch: with which key, and whether another replica than the device's authored it. So is taken what another life of
+/// the device wrote under a name that is not its own of `today` any more, where it has digests alone of some.
+fn verify(
+    keys: &mut Keys<'_>,
+    today: ReplicaId,
+    batch: Batch,
+) -> Result<Result<(Verified, PublicKey, bool), Outcome>, StoreError> {
     let refuse = |batch: &Batch, problem: Problem| Outcome {
         replica: batch.replica,
         seq: batch.first,
@@ -158,7 +163,8 @@ fn verify(keys: &mut Keys<'_>, batch: Batch) -> Result<Result<(Verified, PublicK
         detail: problem.detail,
     };
     let own = keys.of(batch.replica)?;
-    let is_carried = own.is_none();
+    let has_digests = batch.changes.iter().any(|change| matches!(change, Carried::Withheld(_)));
+    let is_carried = own.is_none() || (has_digests && batch.replica != today);
     let key = match own.or(keys.carried.get(&batch.replica).copied()) {
         Some(key) => Some(key),
         None => keys.tx.replica(batch.replica)?.map(|row| row.key),
@@ -167,7 +173,7 @@ fn verify(keys: &mut Keys<'_>, batch: Batch) -> Result<Result<(Verified, PublicK
         let detail = format!("nobody knows {}", batch.replica);
         return Ok(Err(refuse(&batch, Problem::new(Code::WrongReplica, detail))));
     };
-    if !is_carried && batch.changes.iter().any(|change| matches!(change, Carried::Withheld(_))) {
+    if !is_carried && has_digests {
         let problem = Problem::new(Code::WrongType, "a device sends its own changes whole");
         return Ok(Err(refuse(&batch, problem)));
     }

@@ -83,7 +83,8 @@ pub fn reply(
         }
     }
     reply.lacks = lacks(tx, request)?;
-    reply.outcomes.extend(apart(tx, request)?);
+    let shared = if is_behind { 0 } else { applied.acked_through };
+    reply.outcomes.extend(apart(tx, request, shared)?);
     // A forked device comes back under its new name: what the old name authored is no longer all its own,
     // and a cursor given now would pass over the other branch.
     if reply.fork.is_some() {
@@ -98,7 +99,6 @@ pub fn reply(
     let budget = wanted.clamp(LEAST_BUDGET, BUDGET);
     // A run ends in a cursor: on a bad line it is what a cut costs.
     let (mut left, run) = (budget, budget / 4);
-    let shared = if is_behind { 0 } else { applied.acked_through };
     let asks = Asks { replica: request.replica, dropped: request.dropped, shared };
     for (code, area) in areas {
         let given = request.cursors.get(&code).copied();

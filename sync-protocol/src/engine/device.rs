@@ -44,7 +44,7 @@ pub struct Position {
     pub waits_before: BTreeMap<ReplicaId, Vec<u64>>,
     /// The names that the device had before, each with the last seq of what is its own under it.
     pub lives: BTreeMap<ReplicaId, u64>,
-    /// The last seq of each replica, but its own of today, whose changes the device has; empty but where a new epoch has begun.
+    /// The last seq of each replica whose changes the device has; empty but where a new epoch has begun.
     pub held: BTreeMap<ReplicaId, u64>,
     /// The server lacks changes of others that were not given back yet.
     pub gives_back: bool,
@@ -477,7 +477,7 @@ impl Turn {
         }
         let mut shown = Introductions::default();
         if !self.carried.is_empty() || !at.held.is_empty() {
-            let held: Vec<ReplicaId> = at.held.keys().copied().collect();
+            let held: Vec<ReplicaId> = at.held.keys().copied().filter(|held| *held != at.replica).collect();
             shown = store.introductions(&self.carried, &held)?;
             adoptions.append(&mut shown.adoptions);
         }

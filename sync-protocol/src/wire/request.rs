@@ -54,7 +54,7 @@ pub struct RequestHeader {
     /// Likewise, of those under the names that the device had before.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waits_before: BTreeMap<ReplicaId, Vec<u64>>,
-    /// What the device has: the last seq of each replica but its own of today. It is told once in each new epoch.
+    /// What the device has: the last seq of each replica. It is told once in each new epoch.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held: BTreeMap<ReplicaId, u64>,
     /// The names that the device had before, each with the last seq of what is its own under it: it hears how far the server holds
