@@ -208,9 +208,10 @@ impl Terminal<'_> {
             ":c" => String::new(),
             // Above the question stand those that are about the whole interview.
             line if line.starts_with(":a ") => {
-                let shown: Vec<RemarkLine> =
-                    asked.remarks.iter().chain(&self.interview.screen().remarks).cloned().collect();
-                return self.reply_to(&shown, line);
+                let of_all = self.interview.screen().remarks;
+                let is_open = asked.remarks.iter().any(|remark| !remark.answered);
+                let goes_there = is_open || (!asked.remarks.is_empty() && of_all.iter().all(|remark| remark.answered));
+                return self.reply_to(if goes_there { &asked.remarks } else { &of_all }, line);
             }
             line if line == "<" || line.starts_with(':') => return self.command(line),
             line => match self.chosen(asked, line) {

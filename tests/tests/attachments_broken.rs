@@ -299,12 +299,15 @@ async fn an_upload_whose_time_is_over_says_so_once_and_begins_anew() -> Result<(
     std::fs::rename(&file, file.with_file_name(parts.join(".")))?;
     let _server = office.serve(port)?;
     // Its own answers are the clock.
+    let mut went_on = false;
     let told = loop {
         let answer = tus.patch(&path, 99, b"", None, None)?;
         if answer.code() != "wrong-offset" {
             break answer;
         }
+        went_on = true;
     };
+    assert!(went_on, "it was not over when the server began");
     assert_eq!((told.status, told.code().as_str()), (410, "upload-expired"));
     assert_eq!(tus.head(&path)?.status, 404);
     assert_eq!(std::fs::read_dir(file.parent().unwrap())?.count(), 0);

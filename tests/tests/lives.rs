@@ -1,5 +1,5 @@
 //! What one life of a phone knows of another's, and of its own, after the server was restored.
-#![expect(clippy::panic_in_result_fn, clippy::indexing_slicing, reason = "assertions are what a test is for")]
+#![expect(clippy::panic_in_result_fn, reason = "assertions are what a test is for")]
 
 use anyhow::Result;
 use client_core::transport::Http;

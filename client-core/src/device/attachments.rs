@@ -170,7 +170,8 @@ impl<H: Host> Device<H> {
         if dropped.is_empty() {
             return Ok(());
         }
-        let unsent: BTreeSet<Hash> = self.attachments_to_send()?.here.into_iter().map(|row| row.named.hash).collect();
+        let unsent = self.store.read(|tx| tx.attachments_to_send())?.into_iter().filter(|row| row.refused.is_none());
+        let unsent: BTreeSet<Hash> = unsent.map(|row| row.named.hash).collect();
         // First the files: what is listed is found again after a crash.
         for AttachmentRow { named: Attachment { hash, .. }, .. } in dropped {
             if unsent.contains(&hash) {

@@ -24,7 +24,9 @@ pub(super) fn give_back(tx: &Tx<'_>, budget: usize) -> Result<Vec<Batch>, Error>
         }
     }
     if size < budget {
-        batches.append(&mut tx.to_give(budget.saturating_sub(size), trust::heard_ms(tx)?)?);
+        let more = tx.to_give(budget.saturating_sub(size), trust::heard_ms(tx)?)?;
+        let wanted: BTreeSet<[u8; 64]> = batches.iter().map(|batch| batch.signature.0).collect();
+        batches.extend(more.into_iter().filter(|batch| !wanted.contains(&batch.signature.0)));
     }
     Ok(batches)
 }

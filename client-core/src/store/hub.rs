@@ -71,11 +71,23 @@ impl Tx<'_> {
         let body = Request::new(replica, 0, vec![batch.clone()]).to_bytes();
         let mut put = self.tx.prepare_cached(
             "INSERT INTO carried (replica, first, last, before, after, size, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT DO UPDATE SET size = excluded.size, body = excluded.body, given = 0, refused_ms = NULL
-             WHERE length(carried.body) = 0",
+             ON CONFLICT DO NOTHING",
         )?;
         let size = u64::try_from(body.len()).unwrap_or(u64::MAX);
-        Ok(put.execute(params![replica.0, first, last, before.0, after.0, size, body])? == 1)
+        let row = params![replica.0, first, last, before.0, after.0, size, body];
+        Ok(put.execute(row)? == 1 || (self.forget_emptied(span)? && put.execute(row)? == 1))
+    }
+
+    /// Forgets a batch whose body made room; false if it has one.
+    fn forget_emptied(&self, span: &Span) -> Result<bool, Error> {
+        let Span { replica, first, last, before, after } = *span;
+        let row = params![replica.0, first, last, before.0, after.0];
+        let of = "replica = ?1 AND first = ?2 AND last = ?3 AND before = ?4 AND after = ?5 AND length(body) = 0";
+        let mut handed = self
+            .tx
+            .prepare_cached(&format!("DELETE FROM handed WHERE batch IN (SELECT id FROM carried WHERE {of})"))?;
+        handed.execute(row)?;
+        Ok(self.tx.prepare_cached(&format!("DELETE FROM carried WHERE {of}"))?.execute(row)? > 0)
     }
 
     /// The ends of the batches that are here and go on from a place in a history, the longest last.

@@ -217,7 +217,14 @@ const STEPS: &[&str] = &[
     // 2026-11: what a card has changed is lost, and the server hears of it.
     "UPDATE attachment SET refused = NULL WHERE refused = 'damaged';",
     // 2026-11: what a hub had no room for is offered to it again when it is met again.
-    "ALTER TABLE handed ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;",
+    "DELETE FROM handed;
+     ALTER TABLE handed ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
+     -- What the leader wrote is proved anew, without gaps; households that left are told no more.
+     DELETE FROM proof WHERE replica NOT IN (SELECT replica FROM life)
+        AND EXISTS (SELECT 1 FROM change WHERE change.replica = proof.replica AND change.hash IS NOT NULL);
+     CREATE INDEX feed_change ON feed (replica, change);
+     DELETE FROM feed WHERE NOT EXISTS (SELECT 1 FROM change JOIN record ON record.id = change.record
+        WHERE change.replica = feed.replica AND change.seq = feed.change);",
 ];
 
 /// Brings a database to this program's schema, each step in a transaction of its own.

@@ -218,7 +218,7 @@ impl Http {
     /// [`Error::Refused`] where the server does not have it (yet) or this device may not see it; [`Error::Unreachable`].
     pub async fn fetch_original<H: Host>(&self, device: &mut Device<H>, hash: Hash) -> Result<Vec<u8>, Error> {
         if let Some(bytes) = device.original(hash)?
-            && device.is_sound(hash)?
+            && Hash(Sha256::digest(&bytes).into()) == hash
         {
             return Ok(bytes);
         }
@@ -298,6 +298,8 @@ impl Upload<'_> {
         while tries <= TRIES {
             let_answers_go_first(&device.file).await?;
             let (up, request) = match (self.row.upload.clone().as_deref(), at) {
+                // What a card has changed is not sent to find that out.
+                (None, _) if !device.is_sound(hash)? => return self.damaged(device).await,
                 (None, _) => {
                     // Should the answer be lost with the address, it is asked for.
                     device.store.write(|tx| tx.set_upload(hash, Some("")))?;
@@ -337,11 +339,7 @@ impl Upload<'_> {
                     at = Some(offset);
                 }
                 Step::Done(outcome) => return Ok(outcome),
-                Step::Damaged if self.row.own => return self.tell_lost(&device.file).await,
-                Step::Damaged => {
-                    device.drop_copy(hash)?;
-                    return Ok(Outcome::Open);
-                }
+                Step::Damaged => return self.damaged(device).await,
                 Step::Ask => {}
                 Step::TooLarge(_) if self.part > PART_MIN => {
                     self.part = (self.part / 2).max(PART_MIN);
@@ -355,6 +353,15 @@ impl Upload<'_> {
         Err(failed.map_or_else(silence, Error::Refused))
     }
 
+    /// The card has changed the bytes: of what is somebody else's the copy goes.
+    async fn damaged<H: Host>(&self, device: &mut Device<H>) -> Result<Outcome, Error> {
+        if self.row.own {
+            return self.tell_lost(&device.file).await;
+        }
+        device.drop_copy(self.row.named.hash)?;
+        Ok(Outcome::Open)
+    }
+
     /// Tells the server that nobody is to wait for these bytes; it may have them from somebody else.
     async fn tell_lost(&self, database: &Path) -> Result<Outcome, Error> {
         let_answers_go_first(database).await?;
@@ -364,17 +371,22 @@ impl Upload<'_> {
         match answer.status() {
             StatusCode::NO_CONTENT => return Ok(Outcome::Lost),
             StatusCode::CREATED if offset_of(&answer) == Some(self.row.named.size) => return Ok(Outcome::Sent),
-            // Somebody on the way, or an older server.
-            status if status.is_success() => return Ok(Outcome::Open),
+            // Somebody on the way; or an older server has begun an upload, whose place another photo may need.
+            status if status.is_success() => {
+                if let Some(address) = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()) {
+                    let ended = self.request(Method::DELETE, address).send();
+                    timeout(self.http.patience, ended).await.map_err(|_late| silence())?.map_err(unreachable)?;
+                }
+                return Ok(Outcome::Open);
+            }
             _ => {}
         }
         let problem = self.http.told(answer).await;
-        match problem.code {
-            Code::AttachmentTooLarge | Code::AttachmentType => Ok(Outcome::Refused(problem.code.as_str().to_owned())),
-            // The answer that names it may wait for a coordinator.
-            Code::NotFound => Ok(Outcome::Open),
-            _ => Err(Error::Refused(problem)),
+        if matches!(problem.code, Code::AttachmentTooLarge | Code::AttachmentType) {
+            return Ok(Outcome::Refused(problem.code.as_str().to_owned()));
         }
+        // The answer that names it may wait for a coordinator.
+        if problem.code == Code::NotFound { Ok(Outcome::Open) } else { Err(Error::Refused(problem)) }
     }
 
     /// The request that begins an upload.

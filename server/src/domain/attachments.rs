@@ -177,7 +177,8 @@ pub fn offered(tx: Tx<'_>, device: &Device, offer: &Offer, limits: &Limits, now_
         && let Some(row) = tx.attachment(hash)?
         && row.size == offer.length
         && tx.may_see_attachment(device, hash)?
-        && tx.put_attachment(row, Some(device.id), now_ms)?
+        // Who has lost them proves nothing.
+        && (offer.lost || tx.put_attachment(row, Some(device.id), now_ms)?)
     {
         return Ok(Answer::Have(hash));
     }

@@ -166,13 +166,13 @@ impl Tx<'_> {
         Ok(query.query_row([hash.0], |row| row.get(0)).optional()?)
     }
 
-    /// Notes that a device has lost the bytes of an attachment; false where they are here, or no record that counts names them by
-    /// the word of that device.
+    /// Notes that a device has lost the bytes of an attachment; false where no record that counts names them by the word of that
+    /// device. Whether they are here it does not learn by this.
     ///
     /// # Errors
     /// If the store fails.
     pub fn lose_attachment(&self, hash: Hash, device: i64, now_ms: i64) -> Result<bool, StoreError> {
-        if self.attachment(hash)?.is_some() || !self.names_attachment(device, hash)? {
+        if !self.names_attachment(device, hash)? {
             return Ok(false);
         }
         let mut put = self

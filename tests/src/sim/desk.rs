@@ -15,6 +15,7 @@ use sync_protocol::{
     Code, Dot, Hash, Path, RecordId, ReplicaId,
     chain::{Batch, Carried, SecretKey},
     engine::device::DeviceStore,
+    problem::Class,
     wire::Request,
 };
 
@@ -165,7 +166,7 @@ impl World {
             }
             Err(Failure::Problem(problem)) => {
                 // `NotFound` and `Stale` are among these.
-                let is_for_a_person = problem.code.class() == sync_protocol::problem::Class::Person;
+                let is_for_a_person = problem.code.class() == Class::Person;
                 anyhow::ensure!(is_for_a_person, "the office failed: {problem}");
                 Ok(())
             }
@@ -285,7 +286,9 @@ impl World {
             match Dice::new(pick).pick(&rows) {
                 // What can't be read can't be released either, and says why.
                 Some(row) => match review::release(tx, row.number, "rini", world, now_ms) {
-                    Err(Failure::Problem(problem)) if problem.code.as_str() == row.code => {
+                    Err(Failure::Problem(problem))
+                        if problem.code.as_str() == row.code && problem.code.class() == Class::Bug =>
+                    {
                         Err(Failure::problem(Code::NotFound, problem.to_string()))
                     }
                     done => done,

@@ -342,7 +342,18 @@ pub(in crate::domain) fn notice(
     };
     // Here the server sees what there is: nothing can be stale.
     let Ok(to) = step(from, transition, transition.role(), now, now) else { return Ok(None) };
-    let who = if transition.role() == Role::Field { author(tx, key, record, fresh)? } else { String::new() };
+    let who = match transition {
+        Transition::Answer => author(record, fresh, review.remarks.iter().flat_map(|dot| record.replies(*dot))),
+        Transition::Discard => author(record, fresh, record.voids()),
+        Transition::Take
+        | Transition::Return
+        | Transition::Approve
+        | Transition::Withdraw
+        | Transition::Void
+        | Transition::Reopen
+        | Transition::Recall
+        | Transition::Revive => String::new(),
+    };
     tx.insert_review_event(key.id, &event(&who, transition, (from, to), now, now_ms))?;
     let remarks = if to == State::Void || from == State::Void { &[] } else { review.remarks.as_slice() };
     // As it stands once an edit has kept it.
@@ -351,10 +362,8 @@ pub(in crate::domain) fn notice(
     Ok(Some(transition))
 }
 
-/// Who in the field made the latest of some changes; empty where none of them is the field's.
-fn author(tx: Tx<'_>, key: RecordKey, record: &Record, fresh: &[Dot]) -> Result<String, StoreError> {
-    let office = tx.office_changes(key.id)?;
-    let origins = fresh.iter().filter(|dot| !office.contains(dot)).filter_map(|dot| record.origin(*dot));
-    let latest = origins.max_by_key(|origin| origin.effective_ms());
-    Ok(latest.map(|origin| origin.author.to_string()).unwrap_or_default())
+/// Who made the last of some changes that came now; empty where none of them did.
+fn author<'r>(record: &Record, fresh: &[Dot], made: impl Iterator<Item = (Dot, &'r str)>) -> String {
+    let last = made.filter(|(dot, _)| fresh.contains(dot)).filter_map(|(dot, _)| record.origin(dot)).last();
+    last.map(|origin| origin.author.to_string()).unwrap_or_default()
 }
