@@ -139,6 +139,9 @@ pub enum FileProblem {
     /// The answer names bytes that this device does not have.
     #[error("this file was never taken in on this device: choose the file itself")]
     NotTaken,
+    /// There is no such file.
+    #[error("there is no file {0}: check the path")]
+    NotThere(String),
     /// The file can't be read or kept.
     #[error("the file can't be read or kept ({0}): check the space that is left")]
     Storage(String),

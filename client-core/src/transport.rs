@@ -289,6 +289,9 @@ fn size(bytes: &[u8]) -> u64 {
 }
 
 fn unreachable(error: reqwest::Error) -> Error {
+    if error.is_builder() {
+        return Error::BadAnswer("an address is written as http://ADDRESS:PORT, or https://NAME".into());
+    }
     Error::Unreachable(error.without_url().to_string())
 }
 

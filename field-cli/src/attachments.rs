@@ -24,7 +24,10 @@ pub(crate) fn take(device: &mut Field, record: RecordId, path: &Path, file: &str
 
 /// Reads a file, unless it is too large to be an answer.
 pub(crate) fn read(device: &mut Field, record: RecordId, path: &Path, file: &str) -> Result<Vec<u8>, Error> {
-    let failed = |error: std::io::Error| FileProblem::Storage(error.kind().to_string());
+    let failed = |error: std::io::Error| {
+        let is_there = error.kind() != std::io::ErrorKind::NotFound;
+        if is_there { FileProblem::Storage(error.kind().to_string()) } else { FileProblem::NotThere(file.to_owned()) }
+    };
     let size = std::fs::metadata(file).map_err(failed)?.len();
     device.check_file(record, path, size)?;
     Ok(std::fs::read(file).map_err(failed)?)
@@ -62,6 +65,7 @@ pub(crate) async fn send(device: &mut Field, telling: Telling) -> Sent {
         let mut sent = nothing();
         sent.stopped = exchange(device, telling, &mut sent).await.err();
         let is_further = sent.sending.sent > 0;
+        telling.after_photos(&sent.sending);
         sent = sent.after(&before);
         if !sent.stopped.as_ref().is_some_and(Error::is_unreachable) || !is_further {
             return sent;

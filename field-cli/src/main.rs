@@ -131,8 +131,8 @@ async fn run(arguments: &Arguments) -> Result<Answer, Error> {
             let row: Place = row.parse()?;
             save(&mut device, record, |_, _| Ok(vec![Edit::RemoveRow(row)]))
         }
-        Command::Note { record, text, on } => save(&mut device, record, |_, _| {
-            let about = on.as_deref().map(about).transpose()?;
+        Command::Note { record, text, on } => save(&mut device, record, |device, record| {
+            let about = on.as_deref().map(|on| about(device, record, on)).transpose()?;
             Ok(vec![Edit::Note(about.map_or_else(|| text.clone(), |about| Remark::note(&about, text)))])
         }),
         Command::Finish { record } => save(&mut device, record, |_, _| Ok(vec![Edit::Finish])),
@@ -255,11 +255,24 @@ fn move_interview(device: &mut Field, record: &str, to: Option<&str>) -> Result<
 }
 
 /// What a remark is about: another remark, or an answer.
-fn about(text: &str) -> Result<About, Error> {
-    match text.parse() {
-        Ok(dot) => Ok(About::Remark(dot)),
-        Err(_) => Ok(About::Answer(text.parse()?)),
+/// What a remark is about: a remark that the record has, by its name, or an answer or a question of it.
+fn about(device: &mut Field, record: RecordId, text: &str) -> Result<About, Error> {
+    let none = |what: &str| Error::BadAnswer(format!("this record has no {what} `{text}`"));
+    let merged = device.record(record)?;
+    if let Ok(dot) = text.parse() {
+        let is_there = merged.remarks().any(|(known, _)| known == dot);
+        return if is_there { Ok(About::Remark(dot)) } else { Err(none("remark")) };
     }
+    let path: Path = text.parse()?;
+    if merged.answer(&path).is_none() {
+        let form = device.summary(record)?.questionnaire;
+        // The household's own answers are asked for by no questionnaire.
+        let is_asked = device.questionnaire(&form).is_ok_and(|form| form.question_at(&path).is_some());
+        if !is_asked {
+            return Err(none("question"));
+        }
+    }
+    Ok(About::Answer(path))
 }
 
 fn record_id(text: &str) -> Result<RecordId, Error> {

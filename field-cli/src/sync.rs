@@ -28,10 +28,10 @@ pub(crate) enum Telling {
 }
 
 impl Telling {
-    fn progress(self, progress: &Progress, words: &Words) {
+    fn progress(self, progress: &Progress, words: &Words, with_hub: bool) {
         match self {
             // What stood there may have been longer.
-            Self::People => eprint!("\r{:<100}", words.progress(progress)),
+            Self::People => eprint!("\r{:<100}", words.progress(progress, with_hub)),
             Self::Scripts => eprintln!("{}", json!({ "progress": progress })),
             Self::Nobody => {}
         }
@@ -42,9 +42,19 @@ impl Telling {
     /// How far photos and files have come.
     pub(crate) fn photos(self, now: &Sending) {
         match self {
-            Self::People => eprint!("\r{} / {}  {} / {} B", now.sent, now.files, now.through, now.bytes),
+            Self::People => {
+                let (through, bytes) = (now.through.div_ceil(1000), now.bytes.div_ceil(1000));
+                eprint!("\r{:<100}", format!("{} / {}, {through} / {bytes} KB", now.sent, now.files));
+            }
             Self::Scripts => eprintln!("{}", json!({ "attachments": now })),
             Self::Nobody => {}
+        }
+    }
+
+    /// Ends the line on which people saw how far photos and files have come.
+    pub(crate) fn after_photos(self, now: &Sending) {
+        if matches!(self, Self::People) && now.files + now.lost > 0 {
+            eprintln!();
         }
     }
 
@@ -87,7 +97,7 @@ pub(crate) async fn run(
         }
     };
     let done = match &mut night {
-        None => http.sync(device, |progress| telling.progress(progress, words)).await,
+        None => http.sync(device, |progress| telling.progress(progress, words, false)).await,
         Some((window, night)) => by_night(&http, device, *window, night, telling, words).await,
     };
     if matches!(telling, Telling::People) {
@@ -122,7 +132,7 @@ pub(crate) async fn with_hub(
     telling: Telling,
 ) -> Result<Answer, Error> {
     let words = Words::of(language.unwrap_or_default());
-    let done = Http::new()?.sync_with_hub(device, hub, |progress| telling.progress(progress, words)).await;
+    let done = Http::new()?.sync_with_hub(device, hub, |progress| telling.progress(progress, words, true)).await;
     if matches!(telling, Telling::People) {
         eprintln!();
     }
@@ -146,7 +156,7 @@ async fn by_night(
     let mut last = Error::Unreachable(format!("the hours of {window} are over"));
     while comes(device, night, telling, words).await {
         let before = device.to_send()?.1;
-        let error = match http.sync(device, |progress| telling.progress(progress, words)).await {
+        let error = match http.sync(device, |progress| telling.progress(progress, words, false)).await {
             Ok(done) => return Ok(done),
             Err(error) if error.is_unreachable() || matches!(error, Error::Syncing) => error,
             Err(error) => return Err(error),

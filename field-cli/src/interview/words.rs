@@ -66,11 +66,14 @@ fn in_indonesian(problem: &FileProblem) -> String {
         FileProblem::TooLarge { size, most } => {
             format!("berkas ini {size} bita, paling banyak {most}: perkecil atau persingkat")
         }
-        FileProblem::Type(media) => format!("berkas berjenis {media} tidak diterima di sini"),
+        FileProblem::Type(media) => {
+            format!("berkas berjenis {media} tidak diterima di sini: setel kamera ke JPEG, atau pilih berkas lain")
+        }
         FileProblem::TooMany(most) => format!("satu wawancara memuat paling banyak {most} berkas: hapus satu dulu"),
         FileProblem::Unreadable => "gambar ini tidak terbaca: ambil sekali lagi".to_owned(),
         FileProblem::TooManyPixels => "gambar ini terlalu besar bagi perangkat: ambil yang lebih kecil".to_owned(),
         FileProblem::NotTaken => "berkas ini belum diambil pada perangkat ini: pilih berkasnya sendiri".to_owned(),
+        FileProblem::NotThere(file) => format!("tidak ada berkas {file}: periksa alamat berkasnya"),
         FileProblem::Storage(why) => format!("berkas tidak dapat dibaca atau disimpan ({why}): periksa sisa ruang"),
         other => other.to_string(),
     }

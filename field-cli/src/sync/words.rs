@@ -23,7 +23,7 @@ impl Words {
     }
 
     /// One line: what it does, how many records of how many, the bytes, the time that is left.
-    pub(super) fn progress(self, progress: &Progress) -> String {
+    pub(super) fn progress(self, progress: &Progress, with_hub: bool) -> String {
         let Progress { stage, traffic, records_sent, records, left } = progress;
         let (up, down) = (self.bytes(traffic.up), self.bytes(traffic.down));
         let mut line = match self {
@@ -34,7 +34,8 @@ impl Words {
                     Stage::Fetching => "Fetching a questionnaire",
                     Stage::Sent => "All sent",
                 };
-                format!("{what}: {records_sent} of {records} records on the server, {up} sent, {down} received")
+                let at = if with_hub { "hub" } else { "server" };
+                format!("{what}: {records_sent} of {records} records on the {at}, {up} sent, {down} received")
             }
             Self::Indonesian => {
                 let what = match stage {
@@ -43,7 +44,8 @@ impl Words {
                     Stage::Fetching => "Mengambil kuesioner",
                     Stage::Sent => "Semua terkirim",
                 };
-                format!("{what}: {records_sent} dari {records} catatan di server, {up} terkirim, {down} diterima")
+                let at = if with_hub { "hub" } else { "server" };
+                format!("{what}: {records_sent} dari {records} data di {at}, {up} terkirim, {down} diterima")
             }
         };
         if let Some(left) = left {
@@ -260,12 +262,11 @@ mod tests {
             left: Some(Duration::from_millis(6_800)),
         };
         let english = "Sending: 3 of 20 records on the server, 17.1 KB sent, 0.2 KB received, about 7 s left";
-        assert_eq!(Words::of("en").progress(&progress), english);
-        let indonesian =
-            "Mengirim: 3 dari 20 catatan di server, 17,1 KB terkirim, 0,2 KB diterima, sekitar 7 detik lagi";
-        assert_eq!(Words::of("Bahasa Indonesia (id)").progress(&progress), indonesian);
+        assert_eq!(Words::of("en").progress(&progress, false), english);
+        let indonesian = "Mengirim: 3 dari 20 data di server, 17,1 KB terkirim, 0,2 KB diterima, sekitar 7 detik lagi";
+        assert_eq!(Words::of("Bahasa Indonesia (id)").progress(&progress, false), indonesian);
         let later = Progress { left: Some(Duration::from_secs(150)), ..progress };
-        assert!(Words::English.progress(&later).ends_with("about 3 min left"));
-        assert!(!Words::English.progress(&Progress { left: None, ..progress }).contains("left"));
+        assert!(Words::English.progress(&later, false).ends_with("about 3 min left"));
+        assert!(!Words::English.progress(&Progress { left: None, ..progress }, true).contains("left"));
     }
 }
