@@ -277,13 +277,16 @@ impl Record {
     pub fn has_said(&self, said: &Sibling<'_>, has_held: impl Fn(&Value) -> bool) -> bool {
         // A snapshot leaves out what was replaced; what was taken back the interview holds no more.
         let is_folded = !self.dead.is_empty();
-        if !is_folded && !matches!(said.value, Value::Missing(_)) && !has_held(said.value) {
+        let holds = matches!(said.value, Value::Missing(_)) || has_held(said.value);
+        if !is_folded && !holds {
             return false;
         }
         let before = Dot { seq: said.dot.seq.saturating_sub(1), ..said.dot };
         match self.origin(before) {
             Some(origin) => origin.wall_ms == said.origin.wall_ms && origin.author == said.origin.author,
-            None => self.dead().any(|dead| dead == before),
+            // When it was said nobody knows any more: then a value that the interview is not known to have held is somebody's own
+            // word about the household, and at worst stands beside (law L2).
+            None => holds && self.dead().any(|dead| dead == before),
         }
     }
 
