@@ -17,6 +17,15 @@ fn text(answer: &Json, member: &str) -> Result<String> {
     Ok(answer[member].as_str().with_context(|| format!("{answer} has no {member}"))?.to_owned())
 }
 
+/// Enrols a phone that has sent a household.
+fn begin(survey: &Survey, phone: &Path) -> Result<String> {
+    let code = survey.office.device_code(&survey.who(0)?)?;
+    field(phone, &["enroll", "--server", &survey.server.url, "--code", &code])?;
+    let household = text(&field(phone, &["register", "--area", &survey.area(0)?, "head=Maria Lay"])?, "household")?;
+    field(phone, &["sync"])?;
+    Ok(household)
+}
+
 async fn remarks(survey: &Survey, household: &str) -> Result<Vec<String>> {
     let detail = survey.coordinator().await?.get(&format!("records/{household}")).await?;
     let notes = detail["notes"].as_array().with_context(|| detail.to_string())?.clone();
@@ -27,10 +36,7 @@ async fn remarks(survey: &Survey, household: &str) -> Result<Vec<String>> {
 async fn a_copy_on_another_machine_takes_a_name_of_its_own_before_it_writes() -> Result<()> {
     let survey = Survey::start(12, 1)?;
     let (phone, copy) = (survey.file("phone.db"), survey.file("copy.db"));
-    let code = survey.office.device_code(&survey.who(0)?)?;
-    field(&phone, &["enroll", "--server", &survey.server.url, "--code", &code])?;
-    let household = text(&field(&phone, &["register", "--area", &survey.area(0)?, "head=Maria Lay"])?, "household")?;
-    field(&phone, &["sync"])?;
+    let household = begin(&survey, &phone)?;
     field(&phone, &["note", &household, "before the copy, not sent"])?;
     let name = text(&field(&phone, &["status"])?, "replica")?;
     std::fs::copy(&phone, &copy)?;
@@ -67,10 +73,7 @@ async fn what_a_phone_had_not_sent_when_it_was_copied_stands_once_on_the_copy_al
 -> Result<()> {
     let survey = Survey::start(12, 1)?;
     let (phone, copy) = (survey.file("phone.db"), survey.file("copy.db"));
-    let code = survey.office.device_code(&survey.who(0)?)?;
-    field(&phone, &["enroll", "--server", &survey.server.url, "--code", &code])?;
-    let household = text(&field(&phone, &["register", "--area", &survey.area(0)?, "head=Maria Lay"])?, "household")?;
-    field(&phone, &["sync"])?;
+    let household = begin(&survey, &phone)?;
     field(&phone, &["note", &household, "before the copy, not sent"])?;
     std::fs::copy(&phone, &copy)?;
     field(&copy, &["status"])?;
@@ -88,10 +91,7 @@ async fn what_a_phone_had_not_sent_when_it_was_copied_stands_once_on_the_copy_al
 async fn an_older_copy_in_place_of_the_files_uses_no_number_twice() -> Result<()> {
     let survey = Survey::start(12, 1)?;
     let (phone, backup) = (survey.file("phone.db"), survey.file("backup"));
-    let code = survey.office.device_code(&survey.who(0)?)?;
-    field(&phone, &["enroll", "--server", &survey.server.url, "--code", &code])?;
-    let household = text(&field(&phone, &["register", "--area", &survey.area(0)?, "head=Maria Lay"])?, "household")?;
-    field(&phone, &["sync"])?;
+    let household = begin(&survey, &phone)?;
     std::fs::copy(&phone, &backup)?;
     field(&phone, &["note", &household, "after the backup"])?;
     field(&phone, &["sync"])?;

@@ -120,7 +120,8 @@ impl Phone {
     /// If the database fails.
     pub fn stored(&self, dot: Dot) -> Result<Option<Vec<u8>>> {
         let conn = rusqlite::Connection::open(&self.file)?;
-        let query = "SELECT bytes FROM change WHERE replica = ?1 AND seq = ?2";
+        // Of what was freed, and came back folded into a snapshot, there are none.
+        let query = "SELECT bytes FROM change WHERE replica = ?1 AND seq = ?2 AND length(bytes) > 0";
         Ok(conn.query_row(query, rusqlite::params![dot.replica.0, dot.seq], |row| row.get(0)).optional()?)
     }
 
