@@ -343,9 +343,10 @@ impl Tx<'_> {
         Ok(count)
     }
 
-    /// How many own changes the server kept without applying them.
+    /// How many own changes wait for a coordinator: in quarantine, or, of a device that was revoked, in escrow.
     pub(crate) fn quarantined(&self) -> Result<u64, Error> {
-        let query = "SELECT count(*) FROM change WHERE verdict LIKE 'quarantined%' AND hash IS NOT NULL";
+        let query = "SELECT count(*) FROM change
+             WHERE (verdict LIKE 'quarantined%' OR verdict LIKE 'escrow%') AND hash IS NOT NULL";
         Ok(self.tx.query_row(query, [], |row| row.get(0))?)
     }
 

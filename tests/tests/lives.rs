@@ -69,3 +69,17 @@ async fn an_author_whose_phone_is_ahead_of_the_backup_hears_what_waits_there_aga
     assert_eq!((status.quarantined, status.acked_through), (1, 3));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_phone_that_was_revoked_says_that_what_it_sent_since_waits() -> Result<()> {
+    let survey = Survey::start(12, 1)?;
+    let mut phone = survey.device(0, "phone").await?;
+    let who = phone.code.clone();
+    survey.sync(&mut phone).await?;
+    survey.office.run("revoke", &["1"])?;
+    phone.device.register_household(&who, &[("area", Value::text(survey.area(0)?))])?;
+    survey.sync(&mut phone).await?;
+    let status = phone.device.status()?;
+    assert_eq!((status.unsent, status.quarantined), (0, 1));
+    Ok(())
+}
