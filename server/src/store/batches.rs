@@ -34,13 +34,14 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Forgets the batches that end in a span, the first change not included, and there in another history than the one that is held.
+    /// Forgets the batches that somebody carried and that end in a span, the first change not included, and there in another history
+    /// than the one that is held.
     ///
     /// # Errors
     /// If the store fails.
     pub fn forget_other_batches(&self, replica: i64, after: u64, through: u64) -> Result<(), StoreError> {
         let mut forget = self.conn.prepare_cached(
-            "DELETE FROM batch WHERE replica = ?1 AND first <= ?3 AND last > ?2 AND last <= ?3 AND EXISTS (
+            "DELETE FROM batch WHERE replica = ?1 AND carrier IS NOT NULL AND last > ?2 AND last <= ?3 AND EXISTS (
                 SELECT 1 FROM change WHERE change.replica = ?1 AND seq = batch.last AND hash <> batch.after)",
         )?;
         forget.execute(params![replica, after, through])?;

@@ -7,6 +7,8 @@ CREATE TABLE attachment_loss (
     PRIMARY KEY (hash, device)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX batch_carried ON batch (replica, last) WHERE carrier IS NOT NULL;
+
 -- What was kept as proof of a chain, and ends in another life's changes: no backup could be verified with it.
 DELETE FROM batch WHERE EXISTS (
     SELECT 1 FROM change WHERE change.replica = batch.replica AND change.seq = batch.last AND change.hash <> batch.after);
