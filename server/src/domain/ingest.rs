@@ -467,7 +467,10 @@ impl<'a> Turn<'a> {
         self.stamp.skew_ms = 0;
         self.is_carried = true;
         carry(self, &verified)?;
-        let row = *self.row(verified.batch.replica)?;
+        let row = self.row(verified.batch.replica)?;
+        // Of digests beyond the end nothing is held; what they say of it may be another life's.
+        row.apart = row.apart.max(verified.batch.last());
+        let row = *row;
         if row.head > before.head {
             self.set_head(&row, before.head)?;
         }
@@ -504,7 +507,7 @@ impl<'a> Turn<'a> {
     /// ends in another life.
     fn set_head(&self, row: &ReplicaRow, before: u64) -> Result<(), StoreError> {
         self.tx.set_head(row.id, row.head, row.head_hash)?;
-        self.tx.forget_other_batches(row.id, before, row.head)
+        if row.apart > before { self.tx.forget_other_batches(row.id, before, row.head) } else { Ok(()) }
     }
 
     fn was_ever_said_again(&mut self) -> Result<bool, StoreError> {
