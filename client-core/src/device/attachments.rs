@@ -123,7 +123,7 @@ impl<H: Host> Device<H> {
         let rows = self.store.read(|tx| tx.attachments())?;
         let mut lines = Vec::new();
         for (record, row) in rows {
-            let is_here = self.files.size(&original(row.named.hash)).map_err(kept)? == Some(row.named.size);
+            let is_here = self.has_original(&row.named).map_err(kept)?;
             let at = match (row.own, row.refused) {
                 (true, Some(code)) if code == LOST => Whereabouts::Lost,
                 (true, Some(code)) => Whereabouts::Refused(code),
@@ -170,8 +170,9 @@ impl<H: Host> Device<H> {
         if dropped.is_empty() {
             return Ok(());
         }
-        let unsent = self.store.read(|tx| tx.attachments_to_send())?.into_iter().filter(|row| row.refused.is_none());
-        let unsent: BTreeSet<Hash> = unsent.map(|row| row.named.hash).collect();
+        let mut unsent = self.store.read(|tx| tx.attachments_to_send())?;
+        unsent.retain(|row| row.refused.is_none() && self.has_original(&row.named).unwrap_or(false));
+        let unsent: BTreeSet<Hash> = unsent.into_iter().map(|row| row.named.hash).collect();
         // First the files: what is listed is found again after a crash.
         for AttachmentRow { named: Attachment { hash, .. }, .. } in dropped {
             if unsent.contains(&hash) {
@@ -185,6 +186,11 @@ impl<H: Host> Device<H> {
         Ok(())
     }
 
+    /// Whether a file of an original's size is here; what a card has changed has its size.
+    fn has_original(&mut self, named: &Attachment) -> std::io::Result<bool> {
+        Ok(self.files.size(&original(named.hash))? == Some(named.size))
+    }
+
     /// What is to be sent; also what came back as somebody else's of a database that was lost here while its files were not: where
     /// no picture of it was to be had, the server may lack it.
     pub(crate) fn attachments_to_send(&mut self) -> Result<ToSend, Error> {
@@ -194,7 +200,6 @@ impl<H: Host> Device<H> {
         for mut row in self.store.read(|tx| tx.attachments_to_send())? {
             let hash = row.named.hash;
             if row.refused.is_some() {
-                // What a card has changed has its size.
                 if self.is_sound(hash).unwrap_or(false) {
                     self.store.write(|tx| tx.set_found(hash))?;
                     (row.refused, row.upload) = (None, Some(String::new()));
@@ -202,11 +207,11 @@ impl<H: Host> Device<H> {
                 }
                 continue;
             }
-            match self.files.size(&original(hash)) {
-                Ok(size) if size == Some(row.named.size) => all.here.push(row),
-                Ok(_) if row.own && all.lost.len() < LOST_AT_ONCE => all.lost.push(row),
+            match self.has_original(&row.named) {
+                Ok(true) => all.here.push(row),
+                Ok(false) if row.own && all.lost.len() < LOST_AT_ONCE => all.lost.push(row),
                 // A card that can't be read now may be read later.
-                Ok(_) | Err(_) => {}
+                Ok(false) | Err(_) => {}
             }
         }
         Ok(all)
