@@ -469,7 +469,9 @@ impl<'a> Turn<'a> {
         carry(self, &verified)?;
         let row = self.row(verified.batch.replica)?;
         // Of digests beyond the end nothing is held; what they say of it may be another life's.
-        row.apart = row.apart.max(verified.batch.last());
+        if verified.batch.last() > row.head {
+            row.apart = row.apart.max(verified.batch.last());
+        }
         let row = *row;
         if row.head > before.head {
             self.set_head(&row, before.head)?;
